@@ -1,0 +1,39 @@
+# The two commands that matter: `make demo` and `make test`. Both set up what they need first.
+PYTHON ?= python3
+VENV   ?= .venv
+RUN     = $(VENV)/bin
+READY   = $(VENV)/.ready
+
+.PHONY: demo test lint types tests lab build setup clean
+
+demo: setup  ## build the student version, grade a small class, show marks, messages and feedback pages
+	$(RUN)/course demo
+
+test: lint types tests  ## everything CI runs
+
+lint: setup
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+
+types: setup
+	$(RUN)/mypy
+
+tests: setup
+	$(RUN)/python -m pytest
+
+lab: setup  ## JupyterLab on the student notebooks
+	$(RUN)/jupyter lab notebooks
+
+build: setup  ## rebuild every lesson whose source changed
+	$(RUN)/course build
+
+setup: $(READY)
+
+# Both distributions, in place; their pyproject.toml files are the only lists of dependencies.
+$(READY): pyproject.toml course_lib/pyproject.toml constraints.txt
+	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ./course_lib -e '.[test]'
+	touch $(READY)
+
+clean:  ## remove what grading and building leave behind, not your submissions
+	rm -rf demo build .pytest_cache .mypy_cache .ruff_cache
