@@ -1,0 +1,200 @@
+"""One run of an exercise's checks: the inputs it draws and the outcomes it reports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .student import Failure
+
+# Relative to the largest entry of the truth. Wide enough for every correct formula, far below any mistake worth a name.
+TOLERANCE = {torch.float64: 1e-7, torch.float32: 2e-4, torch.complex128: 1e-7, torch.complex64: 2e-4}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one check found. `got`, `truth`, `suspect` and `evidence` are for recognising mistakes and never leave the
+    grader.
+    """
+
+    what: str
+    points: float
+    max_points: float
+    passed: bool
+    message: str
+    got: Any = None
+    truth: Any = None
+    suspect: str | None = None
+    evidence: Any = None
+
+
+class Case:
+    """Draws inputs from its own seeded generator and collects outcomes. Every draw is float64 unless asked otherwise.
+
+    `upstream(name)` is an earlier exercise's function: the oracle, or in follow-through the student's own.
+    """
+
+    def __init__(self, seed: int, upstream: Mapping[str, Callable[..., Any]] | None = None) -> None:
+        self.generator = torch.Generator().manual_seed(seed)
+        self.outcomes: list[Outcome] = []
+        self._upstream = dict(upstream or {})
+
+    # ---- inputs
+
+    def normal(self, *shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+        """Standard normal draws."""
+        return torch.randn(*shape, generator=self.generator, dtype=torch.float64).to(dtype)
+
+    def uniform(
+        self, *shape: int, low: float = 0.0, high: float = 1.0, dtype: torch.dtype = torch.float64
+    ) -> torch.Tensor:
+        """Uniform draws on [low, high)."""
+        unit = torch.rand(*shape, generator=self.generator, dtype=torch.float64)
+        return (low + (high - low) * unit).to(dtype)
+
+    def integer(self, low: int, high: int) -> int:
+        """One integer, low <= n <= high."""
+        return int(torch.randint(low, high + 1, (), generator=self.generator))
+
+    def number(self, low: float, high: float) -> float:
+        """One Python float, low <= x < high."""
+        return float(self.uniform(low=low, high=high))
+
+    def sizes(self, count: int, low: int = 2, high: int = 9) -> list[int]:
+        """`count` different axis lengths between low and high, so that no two axes can be mixed up unseen."""
+        if high - low + 1 < count:
+            raise ValueError(f"{count} different sizes do not fit between {low} and {high}")
+        return [low + int(i) for i in torch.randperm(high - low + 1, generator=self.generator)[:count]]
+
+    def upstream(self, name: str) -> Callable[..., Any]:
+        """The function of exercise `name`, which the exercise under check builds on (declare it in `after=`)."""
+        if name not in self._upstream:
+            raise KeyError(f"{name} is not in this exercise's after=(…)")
+        return self._upstream[name]
+
+    def unpack(self, value: Any, *names: str) -> list[Any]:
+        """The parts of a returned tuple, one per name; where the form is wrong, that many failures that say so."""
+        if isinstance(value, Failure):
+            return [value] * len(names)
+        if isinstance(value, list | tuple) and len(value) == len(names):
+            return list(value)
+        wanted = "(" + ", ".join(names) + ")"
+        return [Failure("form", f"expected {wanted}, got {form(value)}")] * len(names)
+
+    # ---- outcomes
+
+    def expect(
+        self,
+        got: Any,
+        truth: Any,
+        what: str,
+        points: float = 0.0,
+        *,
+        rtol: float | None = None,
+        atol: float = 0.0,
+        dtype: bool = False,
+        suspects: Mapping[str, Any] | None = None,
+        hint: str = "",
+    ) -> bool:
+        """Report whether `got` equals `truth`: same form and shape, same values, with `dtype=True` the same dtype as
+        well.
+
+        |got - truth| <= atol + rtol max|truth|, with rtol from the dtype when not given. Numbers, tensors and lists,
+        tuples and dicts of them are compared part by part; infinities must agree, and NaN is never right unless the
+        truth is NaN there. `suspects` names what a known mistake would give here, for checks whose truth depends on
+        the student's own weights.
+        """
+        for failed in (got, truth):
+            if isinstance(failed, Failure):
+                return self._report(False, what, points, failed.message, got=failed, truth=None)
+        problem = difference(got, truth, rtol, atol, dtype)
+        suspect = None
+        if problem:
+            known = (suspects or {}).items()
+            suspect = next((name for name, value in known if not _differs(got, value, rtol, atol)), None)
+        message = f"{problem}. {hint}".strip() if problem and hint else problem
+        return self._report(not problem, what, points, message, got=got, truth=truth, suspect=suspect)
+
+    def check(self, passed: Any, what: str, points: float = 0.0, hint: str = "", evidence: Any = None) -> bool:
+        """Report a property. `passed` is a bool, a 0-dim bool tensor or a Failure; `evidence` is what tells one
+        mistake from another.
+        """
+        if isinstance(passed, Failure):
+            return self._report(False, what, points, passed.message, got=passed, evidence=evidence)
+        return self._report(bool(passed), what, points, "" if passed else hint, evidence=evidence)
+
+    def _report(self, passed: bool, what: str, points: float, message: str, **kept: Any) -> bool:
+        message = "" if passed else message or "not so"
+        self.outcomes.append(Outcome(what, points if passed else 0.0, points, passed, message, **kept))
+        return passed
+
+
+def _differs(got: Any, value: Any, rtol: float | None, atol: float) -> bool:
+    return isinstance(value, Failure) or bool(difference(got, value, rtol, atol))
+
+
+def form(value: Any) -> str:
+    """A value's form in a few words: what a student may be told instead of the value itself."""
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, list | tuple):
+        return f"a {type(value).__name__} of {len(value)}"
+    if value is None:
+        return "None (is the return statement missing?)"
+    return f"a {type(value).__name__}"
+
+
+def difference(got: Any, truth: Any, rtol: float | None = None, atol: float = 0.0, dtype: bool = False) -> str:
+    """What sets `got` apart from `truth`, in words that name forms and shares but no hidden value; "" where nothing
+    does.
+    """
+    if isinstance(truth, dict):
+        if not isinstance(got, dict) or got.keys() != truth.keys():
+            return f"expected a dict with {', '.join(truth)}, got {form(got)}"
+        parts = [(f"{key}: ", got[key], truth[key]) for key in truth]
+    elif isinstance(truth, list | tuple):
+        if not isinstance(got, list | tuple) or len(got) != len(truth):
+            return f"expected {len(truth)} values, got {form(got)}"
+        parts = [(f"value {i + 1}: ", a, b) for i, (a, b) in enumerate(zip(got, truth, strict=True))]
+    else:
+        return _leaf_difference(got, truth, rtol, atol, dtype)
+    return next((label + problem for label, a, b in parts if (problem := difference(a, b, rtol, atol, dtype))), "")
+
+
+def _leaf_difference(got: Any, truth: Any, rtol: float | None, atol: float, dtype: bool) -> str:
+    if truth is None or isinstance(truth, str):
+        return "" if type(got) is type(truth) and got == truth else f"expected {truth!r}, got {form(got)}"
+    if isinstance(truth, torch.Tensor) != isinstance(got, torch.Tensor) or isinstance(got, str):
+        return f"expected {form(truth)}, got {form(got)}"
+    if not isinstance(got, torch.Tensor | int | float):
+        return f"expected {form(truth)}, got {form(got)}"
+    a, b = torch.as_tensor(got), torch.as_tensor(truth)
+    if a.shape != b.shape:
+        return f"expected shape {tuple(b.shape)}, got {tuple(a.shape)}"
+    if dtype and isinstance(truth, torch.Tensor) and a.dtype != b.dtype:
+        return f"expected dtype {b.dtype}, got {a.dtype}"
+    coarse = min((d for d in (a.dtype, b.dtype) if d in TOLERANCE), key=lambda d: -TOLERANCE[d], default=torch.float64)
+    share = rtol if rtol is not None else TOLERANCE[coarse]
+    wide = torch.complex128 if a.is_complex() or b.is_complex() else torch.float64
+    a, b = a.to(wide), b.to(wide)
+    finite = torch.isfinite(b)
+    scale = float(b[finite].abs().max()) if bool(finite.any()) else 0.0
+    near = (a - b).abs() <= atol + share * scale
+    same = torch.where(finite, near, (a == b) | (torch.isnan(a) & torch.isnan(b)))
+    if bool(same.all()):
+        return ""
+    if bool((torch.isnan(a) & ~torch.isnan(b)).any()):
+        return "some values are NaN"
+    if bool((torch.isinf(a) & finite).any()):
+        return "some values are infinite"
+    wrong = int((~same).sum())
+    return "the value is wrong" if a.numel() == 1 else f"{wrong} of {a.numel()} values are wrong"
+
+
+def total(outcomes: Sequence[Outcome]) -> float:
+    """Points earned, rounded so that sums of halves and thirds come out even."""
+    return round(math.fsum(outcome.points for outcome in outcomes), 6)

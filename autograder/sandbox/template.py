@@ -1,0 +1,138 @@
+"""The process every submission is forked from: imports done, one training step taken, then it only forks.
+
+    python -m autograder.sandbox.template FD
+
+FD is a Unix socket. Each message on it is the path of an empty folder together with a socket; the template forks, the
+child makes that folder its home and serves that socket, and the child's pid goes back as eight bytes. When the control
+socket closes the template ends.
+
+Importing alone is not enough to be warm: a child's first training step would cost it a second (torch.optim alone
+imports some 800 modules). Everything runs on one thread, since threads do not survive a fork and a big operation
+would hang in the child.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+
+from . import channel
+from .host import Host
+from .shell import Shell
+from .wire import decode, encode
+
+
+def warm() -> None:
+    """Import what lessons import and take one training step, single-threaded and never on a GPU."""
+    torch.set_num_threads(1)
+    os.environ["MPLBACKEND"] = "agg"
+    import matplotlib.pyplot  # noqa: F401
+    import sklearn.datasets  # noqa: F401
+
+    import course_lib  # noqa: F401
+
+    layer = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.SiLU(), torch.nn.Linear(4, 2))
+    optimizer = torch.optim.Adam(layer.parameters())
+    layer(torch.randn(3, 4)).square().mean().backward()
+    optimizer.step()
+
+
+class Guest:
+    """One submission's process: runs cells and answers calls until its socket closes."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.shell = Shell()
+        self.host = Host(self.shell.user_ns)
+        self.busy = False
+        signal.signal(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self, *_: Any) -> None:
+        # Too late is as good as never: only what still runs is interrupted.
+        if self.busy:
+            raise KeyboardInterrupt
+
+    def serve(self) -> None:
+        """Answer requests, one after the other."""
+        while True:
+            kind, frame = channel.receive(self.connection)
+            if kind != channel.REQUEST:
+                raise channel.Closed(f"unexpected frame {kind!r}")
+            try:
+                self.busy = True
+                reply = self._answer(frame)
+            except KeyboardInterrupt:
+                reply = encode({"error": {"type": "KeyboardInterrupt", "message": "", "line": ""}})
+            finally:
+                self.busy = False
+            channel.send(self.connection, channel.REPLY, reply)
+
+    def _answer(self, frame: bytes) -> bytes:
+        request = decode(frame, lambda reference: reference)
+        match request.get("op"):
+            case "cell":
+                return encode({"value": json.dumps(self.shell.execute(request["source"]))})
+            case "seed":
+                seed = request["seed"]
+                random.seed(seed)
+                numpy.random.seed(seed % 2**32)
+                torch.manual_seed(seed)
+                return encode({"value": None})
+        return self.host.answer(frame, self._ask)
+
+    def _ask(self, frame: bytes) -> bytes:
+        channel.send(self.connection, channel.CALLBACK, frame)
+        kind, answer = channel.receive(self.connection)
+        if kind != channel.ANSWER:
+            raise channel.Closed(f"unexpected frame {kind!r}")
+        return answer
+
+
+def _become_guest(connection: socket.socket, home: str) -> None:
+    os.setsid()  # what the submission starts shares its group, and ends with it
+    with Path(os.devnull).open("r+b") as null:
+        for stream in (0, 1, 2):
+            os.dup2(null.fileno(), stream)
+    os.chdir(home)
+    os.environ.update(HOME=home, TMPDIR=home)
+    Guest(connection).serve()
+
+
+def main() -> None:
+    """Warm up, say so, then fork one guest per message until the control socket closes."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    os.environ.update(NBGRADER_EXECUTION="autograde", COURSE_PROGRESS="off", COURSE_WIDGETS="static")
+    warm()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps; nobody waits here
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the grader's to handle
+    control.sendall(b"warm")
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 4096, 1)
+        if not message:
+            return
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                control.close()
+                _become_guest(socket.socket(fileno=descriptors[0]), message.decode())
+            except channel.Closed:
+                status = 0
+            finally:
+                os._exit(status)
+        os.close(descriptors[0])
+        control.sendall(struct.pack(">Q", pid))
+
+
+if __name__ == "__main__":
+    main()

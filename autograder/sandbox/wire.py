@@ -1,0 +1,181 @@
+"""Values as bytes: all that ever crosses between a checker and a student's code.
+
+A message is one value, built from None, bool, int, float, str, list, tuple, dict with string keys, torch tensors and
+three kinds of reference: `Handle` (an object that stays on the student's side), `Callback` (a function that stays on
+the checker's side) and `Source` (a piece of Python to be run on the student's side). Nothing else crosses, and
+nothing is ever unpickled.
+
+    frame = length of header (4 bytes, big endian) | header (JSON) | raw bytes of every tensor, one after the other
+
+JSON holds the tree; a tensor stands there as dtype and shape. Floats travel as hexadecimal text, so that every value,
+infinities and NaN among them, arrives bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (
+        *(torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128),
+        *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+    )
+}
+MAX_DEPTH = 32
+MAX_TENSOR = 1 << 28  # bytes; a view such as zeros(1).expand(10**12) would otherwise be written out in full
+
+
+class WireError(ValueError):
+    """A value that cannot cross, or bytes that are not a message."""
+
+
+@dataclass(frozen=True)
+class Handle:
+    """An object that stays where it was made; `kind` is "module", "optimizer", "callable" or "class"."""
+
+    id: int
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Callback:
+    """A function of the checker's, callable from the student's side by its number."""
+
+    id: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """Python text that defines `name`, to be run on the student's side where gradients must flow through it."""
+
+    text: str
+    name: str
+
+    def run(self) -> Any:
+        """What the text defines under `name`; the text finds `torch` imported."""
+        namespace: dict[str, Any] = {"torch": torch}
+        exec(compile(self.text, f"<given {self.name}>", "exec"), namespace)
+        return namespace[self.name]
+
+
+def encode(value: Any, refer: Callable[[Any], Any] | None = None) -> bytes:
+    """The frame of `value`. `refer(object)` may turn an object that cannot cross into a `Handle` or `Callback`, or
+    return None.
+    """
+    blobs: list[bytes] = []
+    tree = _pack(value, blobs, refer, 0)
+    header = json.dumps(tree, separators=(",", ":")).encode()
+    return b"".join([struct.pack(">I", len(header)), header, *blobs])
+
+
+def decode(frame: bytes, resolve: Callable[[Any], Any] | None = None) -> Any:
+    """The value of a frame; `resolve(reference)` turns a Handle, Callback or Source into an object. Raises
+    `WireError`.
+    """
+    try:
+        (length,) = struct.unpack_from(">I", frame)
+        tree = json.loads(frame[4 : 4 + length])
+        reader = _Reader(memoryview(frame)[4 + length :], resolve)
+        value = reader.unpack(tree, 0)
+    except WireError:
+        raise
+    except Exception as error:  # any malformed frame, whatever it trips over
+        raise WireError(f"not a message: {type(error).__name__}: {error}") from None
+    if reader.offset != len(reader.blob):
+        raise WireError("not a message: bytes left over")
+    return value
+
+
+def _pack(value: Any, blobs: list[bytes], refer: Callable[[Any], Any] | None, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise WireError(f"nested more than {MAX_DEPTH} deep")
+    if value is None or type(value) in (bool, str):
+        return value
+    if isinstance(value, torch.Tensor):
+        return _pack_tensor(value, blobs)
+    if isinstance(value, float):  # np.float64 is one too
+        return {"f": float(value).hex() if math.isfinite(value) else repr(float(value))}
+    if isinstance(value, int):
+        return {"i": str(int(value))}
+    if isinstance(value, list | tuple):
+        kind = "l" if isinstance(value, list) else "u"
+        return {kind: [_pack(item, blobs, refer, depth + 1) for item in value]}
+    if isinstance(value, dict):
+        if not all(type(key) is str for key in value):
+            raise WireError("a dict whose keys are not all strings")
+        return {"d": {key: _pack(item, blobs, refer, depth + 1) for key, item in value.items()}}
+    reference = value
+    if not isinstance(value, Handle | Callback | Source) and refer is not None:
+        reference = refer(value)
+    if isinstance(reference, Handle):
+        return {"h": [reference.id, reference.kind, reference.name]}
+    if isinstance(reference, Callback):
+        return {"c": reference.id}
+    if isinstance(reference, Source):
+        return {"s": [reference.text, reference.name]}
+    raise WireError(f"a value of type {type(value).__module__}.{type(value).__qualname__}")
+
+
+def _pack_tensor(value: torch.Tensor, blobs: list[bytes]) -> Any:
+    name = str(value.dtype).removeprefix("torch.")
+    if name not in DTYPES or value.layout != torch.strided or value.is_quantized:
+        raise WireError(f"a tensor with dtype {value.dtype} and layout {value.layout}")
+    if value.numel() * value.element_size() > MAX_TENSOR:
+        raise WireError(f"a tensor of shape {tuple(value.shape)}, more than {MAX_TENSOR >> 20} MiB")
+    flat = value.detach().to("cpu").resolve_conj().resolve_neg().contiguous().reshape(-1)
+    blobs.append(flat.view(torch.uint8).numpy().tobytes())
+    return {"t": [name, list(value.shape)]}
+
+
+class _Reader:
+    def __init__(self, blob: memoryview, resolve: Callable[[Any], Any] | None) -> None:
+        self.blob, self.offset, self.resolve = blob, 0, resolve or (lambda reference: reference)
+
+    def unpack(self, tree: Any, depth: int) -> Any:
+        if depth > MAX_DEPTH:
+            raise WireError(f"nested more than {MAX_DEPTH} deep")
+        if tree is None or type(tree) in (bool, str):
+            return tree
+        ((kind, body),) = tree.items()
+        match kind:
+            case "f":
+                return float.fromhex(body) if "0x" in body else float(body)
+            case "i":
+                return int(body)
+            case "l":
+                return [self.unpack(item, depth + 1) for item in body]
+            case "u":
+                return tuple(self.unpack(item, depth + 1) for item in body)
+            case "d":
+                return {str(key): self.unpack(item, depth + 1) for key, item in body.items()}
+            case "t":
+                return self._tensor(*body)
+            case "h":
+                return self.resolve(Handle(int(body[0]), str(body[1]), str(body[2])))
+            case "c":
+                return self.resolve(Callback(int(body)))
+            case "s":
+                return self.resolve(Source(str(body[0]), str(body[1])))
+        raise WireError(f"not a message: unknown kind {kind!r}")
+
+    def _tensor(self, name: str, shape: list[int]) -> torch.Tensor:
+        dtype = DTYPES[name]
+        if not all(type(size) is int and size >= 0 for size in shape):
+            raise WireError(f"not a message: shape {shape}")
+        size = math.prod(shape) * dtype.itemsize
+        raw = self.blob[self.offset : self.offset + size]
+        if len(raw) != size:
+            raise WireError("not a message: a tensor is cut short")
+        self.offset += size
+        if size == 0:
+            return torch.empty(shape, dtype=dtype)
+        return torch.frombuffer(bytearray(raw), dtype=dtype).reshape(shape)

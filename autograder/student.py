@@ -1,0 +1,201 @@
+"""The student's functions as a hidden check sees them: called by value, across a `Link`.
+
+A check writes `student(mu, logvar)` as if the function were its own. What comes back is a plain value; a module or an
+optimiser comes back as a `Remote`, whose methods are called the same way; and whatever goes wrong comes back as a
+`Failure`, never as an exception, so that one failing call costs its own outcome and not those after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+
+from .sandbox.host import Host, describe
+from .sandbox.wire import Callback, Handle, WireError, decode, encode
+
+
+class Link(Protocol):
+    """Carries one request to the student's side and brings the reply back; `serve` answers callbacks meanwhile."""
+
+    def ask(self, frame: bytes, serve: Callable[[bytes], bytes]) -> bytes: ...
+
+
+class LocalLink:
+    """The student's code in this very process: nbgrader's own route, and the tests."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def ask(self, frame: bytes, serve: Callable[[bytes], bytes]) -> bytes:
+        return self.host.answer(frame, serve)
+
+
+class LinkBroken(Exception):
+    """The student's side no longer answers: it ended, or had to be ended."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A call that gave no value. Anything done to it gives the same failure, so it reaches the outcome that needed
+    the value.
+    """
+
+    kind: str  # "missing" | "stub" | "raised" | "timeout" | "died" | "form"
+    message: str
+    cause: str = ""  # the exception's type and text, by which two failures are known to be the same
+
+    def __getattr__(self, name: str) -> Failure:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Failure:
+        return self
+
+    def __getitem__(self, key: Any) -> Failure:
+        return self
+
+    def _absorb(self, *others: Any) -> Failure:
+        return self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = _absorb
+    __neg__ = __abs__ = __matmul__ = __rmatmul__ = __lt__ = __gt__ = __le__ = __ge__ = _absorb
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Failure:
+        stack: list[Any] = [*args, *(kwargs or {}).values()]
+        while stack:
+            item = stack.pop(0)
+            if isinstance(item, Failure):
+                return item
+            stack[:0] = item if isinstance(item, list | tuple) else []
+        raise TypeError("no failure among the arguments")
+
+
+class Remote:
+    """Something that lives on the student's side: the function under check, a module, an optimiser, a given piece of
+    source.
+    """
+
+    def __init__(
+        self, link: Link, target: str | Handle, method: str | None = None, name: str = "", seed: int = 0
+    ) -> None:
+        self._link, self._target, self._method, self._seed = link, target, method, seed
+        self._name = name or (target if isinstance(target, str) else target.name)
+
+    def __getattr__(self, name: str) -> Remote:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Remote(self._link, self._target, name, f"{self._name}.{name}", self._seed)
+
+    def __repr__(self) -> str:
+        return f"<{self._name} on the student's side>"
+
+    def reseeded(self, seed: int) -> Remote:
+        """The same, with torch's global generator at another seed during each call: random answers then differ."""
+        return Remote(self._link, self._target, self._method, self._name, seed)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The value of the student's function (or method) at these arguments."""
+        return self._ask(op="call", method=self._method, args=list(args), kwargs=kwargs)
+
+    def inputs_after(self, *args: Any) -> Any:
+        """The arguments as they stand after a call: equal to those passed in unless the function wrote into them."""
+        return self._ask(op="call", method=self._method, args=list(args), kwargs={}, inputs=True)
+
+    def gradient(self, *args: Any, weights: list, wrt: list[int]) -> Any:
+        """For each i in `wrt`, d/d args[i] of sum_k <weights[k], output k> (None where no gradient flows)."""
+        return self._ask(op="gradient", method=self._method, args=list(args), weights=weights, wrt=wrt)
+
+    def slopes(self, *args: Any, weights: list) -> Any:
+        """{parameter: gradient or None} of sum_k <weights[k], output k>, through this module or its method."""
+        return self._ask(op="slopes", method=self._method, args=list(args), weights=weights)
+
+    def parameters(self) -> Any:
+        """{name: value} of a module's parameters."""
+        return self._ask(op="parameters")
+
+    def load(self, values: dict[str, torch.Tensor]) -> Any:
+        """Write `values` into the parameters of the same names."""
+        return self._ask(op="load", values=values)
+
+    def grads(self) -> Any:
+        """{name: tensor or None}: what stands in each parameter's .grad now."""
+        return self._ask(op="grads")
+
+    def make(self, source: Any) -> Any:
+        """Run a `Source` on the student's side; what it defines comes back as a `Remote`."""
+        return self._ask(op="keep", value=source, bare=True)
+
+    def _ask(self, bare: bool = False, **request: Any) -> Any:
+        callbacks: list[Callable[..., Any]] = []
+
+        def refer(value: Any) -> Handle | Callback | None:
+            if isinstance(value, Remote) and isinstance(value._target, Handle) and value._method is None:
+                return value._target
+            if not callable(value):
+                return None
+            callbacks.append(value)
+            return Callback(len(callbacks) - 1)
+
+        def serve(frame: bytes) -> bytes:
+            try:
+                call = decode(frame, self._resolve)
+                value = callbacks[call["callback"]](*call["args"], **call["kwargs"])
+                return encode({"value": value})
+            except Exception as error:  # the student called back with something the check did not expect
+                return encode({"error": f"{type(error).__name__}: {error}"})
+
+        request["seed"] = self._seed
+        if not bare:
+            request["target"] = self._target
+        given = next((item for item in _leaves(request) if isinstance(item, Failure)), None)
+        if given is not None:
+            return given
+        try:
+            reply = decode(self._link.ask(encode(request, refer), serve), self._resolve)
+        except LinkBroken as error:
+            return Failure("died", str(error))
+        except WireError as error:
+            return Failure("form", f"{self._name} cannot be called: {error}")
+        return reply["value"] if "value" in reply else self._failure(reply.get("error"))
+
+    def _resolve(self, reference: Any) -> Any:
+        return Remote(self._link, reference, seed=self._seed) if isinstance(reference, Handle) else reference
+
+    def _failure(self, error: Any) -> Failure:
+        error = error if isinstance(error, dict) else {}
+        kind, message = str(error.get("type", "Error")), str(error.get("message", ""))
+        where = f" in the line `{line.strip()}`" if (line := str(error.get("line", ""))) else ""
+        match kind:
+            case "LookupError" if message.endswith("is not defined"):
+                return Failure("missing", f"{message}: the cell that defines it did not run, or is missing")
+            case "NotImplementedError":
+                return Failure("stub", f"not written yet ({message})" if message else "not written yet")
+            case "WireError":
+                return Failure("form", f"{self._name} returned {message}, which is not a tensor or a plain value")
+            case "KeyboardInterrupt":
+                return Failure("timeout", f"{self._name} did not finish in time and was stopped{where}")
+        return Failure("raised", f"{self._name} raised {kind}{where}: {message}"[:600], cause=f"{kind}: {message}")
+
+
+def is_module(value: Any) -> bool:
+    """Whether `value` is an nn.Module on the student's side."""
+    return isinstance(value, Remote) and isinstance(value._target, Handle) and value._target.kind == "module"
+
+
+def _leaves(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [leaf for item in value for leaf in _leaves(item)] if isinstance(value, list | tuple) else [value]
+
+
+def local(name: str, namespace: dict[str, Any], seed: int = 0) -> Remote:
+    """`namespace[name]` as a student of this process."""
+    return Remote(LocalLink(Host(namespace)), name, seed=seed)
+
+
+__all__ = ["Failure", "Link", "LinkBroken", "LocalLink", "Remote", "describe", "is_module", "local"]
