@@ -1,0 +1,72 @@
+"""The result of a class for people (a table) and for programs (JSON)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from .runner import Graded
+
+
+def write_json(results: Sequence[Graded], path: Path) -> None:
+    """All results as one JSON object; written aside first, so that a crash leaves no half file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(path.name + ".part")
+    content = {"submissions": [graded.public() for graded in results]}
+    aside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.replace(path)
+
+
+def print_table(results: Sequence[Graded], console: Console) -> None:
+    """One row per submission: marks by exercise, then what each student is told where points were lost."""
+    lessons = dict.fromkeys(graded.lesson for graded in results)
+    for lesson in lessons:
+        rows = [graded for graded in results if graded.lesson == lesson]
+        console.print(_marks(lesson, rows))
+    messages = Table(title="What each student is told", title_justify="left", show_lines=True)
+    for column in ("student", "exercise", "message"):
+        messages.add_column(column, overflow="fold")
+    for graded in results:
+        _tell(messages, graded)
+    if messages.row_count:
+        console.print(messages)
+    flagged = [(graded.student, flag) for graded in results if graded.status == "graded" for flag in graded.flags]
+    if flagged:
+        console.print("For the instructor:", style="bold")
+        for student, flag in flagged:
+            console.print(f"  {escape(student)}: {escape(flag)}")
+
+
+def _marks(lesson: str, rows: Sequence[Graded]) -> Table:
+    names = [mark.name for mark in rows[0].marks]
+    short = len(names) <= 5
+    table = Table(title=f"Marks of {lesson}", title_justify="left")
+    table.add_column("student")
+    table.add_column("status")
+    for name in names if short else []:
+        table.add_column(name, justify="right")
+    table.add_column("points", justify="right")
+    table.add_column("full marks", justify="right")
+    table.add_column("seconds", justify="right")
+    for graded in rows:
+        marks = [f"{mark.points:g}/{mark.max_points:g}" for mark in graded.marks] if short else []
+        total = f"{graded.points:g}/{graded.max_points:g}"
+        full = f"{sum(mark.passed for mark in graded.marks)} of {len(graded.marks)}"
+        table.add_row(escape(graded.student), graded.status, *marks, total, full, f"{graded.seconds:.1f}")
+    return table
+
+
+def _tell(table: Table, graded: Graded) -> None:
+    lost = [mark for mark in graded.marks if not mark.passed]
+    groups: dict[str, list[str]] = {}
+    for mark in lost:
+        key = "Not written yet." if mark.message.startswith("not written yet") else mark.message
+        groups.setdefault(key, []).append(mark.name)
+    for number, (message, names) in enumerate(groups.items()):
+        listed = ", ".join(names) if len(names) <= 3 else f"{len(names)} exercises"
+        table.add_row(escape(graded.student) if number == 0 else "", listed, escape(message))

@@ -1,0 +1,204 @@
+"""Grading one submission: restore it, run its cells in a process of its own, mark its exercises, note what happened.
+
+A pure function of (notebook, lesson, student): nothing here touches the grade book or another submission. Whatever a
+submission does, a `Graded` comes back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from ..exercise import Exercise
+from ..marking import Mark, mark, seed_of
+from ..notebook import render, score
+from ..student import LinkBroken
+from .process import Limits, Submission, Template
+from .submission import Master, Restored, SubmissionError, read, restore
+
+MAX_RESTARTS = 5
+
+
+@dataclass(frozen=True)
+class Graded:
+    """The outcome for one submission. `notebook` is what goes into `autograded/`; None where there was nothing to
+    grade.
+    """
+
+    student: str
+    lesson: str
+    status: str  # "graded" | "failed"
+    seconds: float
+    flags: tuple[str, ...]
+    marks: tuple[Mark, ...]
+    notebook: NotebookNode | None
+
+    @property
+    def points(self) -> float:
+        """Points earned by machine-graded exercises."""
+        return round(sum(score(mark) for mark in self.marks), 2)
+
+    @property
+    def max_points(self) -> float:
+        """Points there were to earn."""
+        return round(sum(mark.max_points for mark in self.marks), 2)
+
+    def public(self) -> dict[str, Any]:
+        """As JSON: see README, "Grading from a script"."""
+        return {
+            "student": self.student,
+            "lesson": self.lesson,
+            "status": self.status,
+            "seconds": round(self.seconds, 3),
+            "flags": list(self.flags),
+            "exercises": [mark.public() for mark in self.marks],
+        }
+
+
+def grade_submission(
+    path: Path,
+    student: str,
+    master: Master,
+    exercises: Mapping[str, Exercise],
+    template: Template,
+    limits: Limits = Limits(),  # noqa: B008  (frozen)
+) -> Graded:
+    """Grade the notebook at `path` as handed in by `student`."""
+    start = time.monotonic()
+    try:
+        restored = restore(read(path), master)
+    except SubmissionError as error:
+        return _failed(student, master.lesson, exercises, str(error), time.monotonic() - start)
+    with _Run(restored, template, limits, seed_of(student, master.lesson)) as run:
+        run.go_on()
+        marks = tuple(_mark(run, exercise, student) for exercise in exercises.values())
+    notebook = _with_verdicts(restored.notebook, {item.name: item for item in marks})
+    flags = (*restored.flags, *run.flags)
+    return Graded(student, master.lesson, "graded", time.monotonic() - start, flags, marks, notebook)
+
+
+def _failed(student: str, lesson: str, exercises: Mapping[str, Exercise], reason: str, seconds: float) -> Graded:
+    marks = tuple(Mark(e.name, 0.0, e.points, False, None, f"Not graded: {reason}.", ()) for e in exercises.values())
+    return Graded(student, lesson, "failed", seconds, (reason,), marks, None)
+
+
+@dataclass
+class _Run:
+    """A submission being run. When its process has to be ended, a new one runs the other cells again and goes on."""
+
+    restored: Restored
+    template: Template
+    limits: Limits
+    seed: int
+    flags: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._deadline = time.monotonic() + self.limits.submission
+        self._todo = [index for index, runs in enumerate(self.restored.runs) if runs]
+        self._done: list[int] = []
+        self._process: Submission | None = None
+        self._restarts = 0
+
+    def __enter__(self) -> _Run:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the process; `go_on` starts another."""
+        if self._process is not None:
+            self._process.__exit__(None, None, None)
+            self._process = None
+
+    def go_on(self) -> Submission | None:
+        """The process with every cell run that can be, started again where needed; None when nothing more may be
+        tried.
+        """
+        while self._process is None or self._todo:
+            if self._restarts > MAX_RESTARTS or time.monotonic() > self._deadline:
+                self.stop()
+                return None
+            try:
+                self._advance()
+            except LinkBroken as error:
+                self._blame(str(error))
+        return self._process
+
+    def _advance(self) -> None:
+        if self._process is None:
+            self._restarts += 1
+            self._process = Submission(self.template, self.limits, self.seed)
+            again, self._done = self._done, []
+            self._todo = again + self._todo
+        while self._todo:
+            cell = self.restored.notebook.cells[self._todo[0]]
+            seconds = min(self.limits.cell, self._deadline - time.monotonic())
+            outputs = self._process.run_cell(cell.source, max(seconds, 0.1))
+            if any(output.get("ename") == "KeyboardInterrupt" for output in outputs):
+                self.flags.append(f"{_label(cell)} did not finish in {seconds:g} s and was stopped")
+            _set_outputs(cell, outputs)
+            self._done.append(self._todo.pop(0))
+
+    def _blame(self, reason: str) -> None:
+        """The cell that ran last brought the process down: say so, leave it out, and begin again with the others."""
+        self.stop()
+        if not self._todo:
+            return
+        cell = self.restored.notebook.cells[self._todo.pop(0)]
+        self.flags.append(f"{_label(cell)}: {reason}; it was left out")
+        _set_outputs(cell, [{"output_type": "error", "ename": "Stopped", "evalue": reason, "traceback": [reason]}])
+
+
+def _mark(run: _Run, exercise: Exercise, student: str) -> Mark:
+    """Mark one exercise; if that ends the process, the next exercise gets a new one."""
+    process = run.go_on()
+    result = mark(exercise, process.calls() if process else _Gone(), student)
+    if process is not None and not process.alive:
+        run.flags.append(f"{exercise.name} brought the process down")
+        run.stop()
+    return result
+
+
+class _Gone:
+    """A link to nobody: the submission had used up its time or its restarts."""
+
+    def ask(self, frame: bytes, serve: Callable[[bytes], bytes]) -> bytes:
+        raise LinkBroken("the submission had used up its time")
+
+
+def _label(cell: NotebookNode) -> str:
+    name = cell.metadata.get("nbgrader", {}).get("grade_id") or cell.get("id")
+    return f"cell {name}"
+
+
+def _set_outputs(cell: NotebookNode, outputs: list[dict[str, Any]]) -> None:
+    """Store what a cell gave, as far as it is well-formed: outputs come from the student's side."""
+    cell.outputs = []
+    for output in outputs:
+        try:
+            made = nbformat.v4.new_output(**output)
+            nbformat.validate(made, ref="output")
+        except Exception:  # a forged output is dropped, whatever is wrong with it
+            continue
+        cell.outputs.append(made)
+
+
+def _with_verdicts(notebook: NotebookNode, marks: Mapping[str, Mark]) -> NotebookNode:
+    """The notebook with each graded cell holding its verdict and points, as if its hidden line had been run there."""
+    for cell in notebook.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        result = marks.get(name.removesuffix("-graded"))
+        if name.endswith("-graded") and result is not None:
+            points = repr(score(result))
+            cell.outputs = [
+                nbformat.v4.new_output("stream", name="stdout", text=render(result) + "\n"),
+                nbformat.v4.new_output("execute_result", data={"text/plain": points}, execution_count=None),
+            ]
+    return notebook

@@ -1,0 +1,215 @@
+"""Reading a submitted notebook and putting it back in order before anything of it runs.
+
+The student's answers, own cells and edits of given cells are kept; everything that belongs to the course (locked
+cells, metadata, tags, ids, cell types, order) comes from the master. What had been changed is listed in `flags`, for
+the instructor.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections import defaultdict
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+MAX_BYTES = 20 * 2**20
+PROTECTED = ("grade", "solution", "locked", "task", "points", "cell_type", "schema_version")
+
+
+class SubmissionError(ValueError):
+    """A submission that cannot be graded at all, with the reason in one line."""
+
+
+@dataclass(frozen=True)
+class Master:
+    """A lesson as released: cells as the student got them, and the full source (hidden regions, rubric) of the locked
+    ones.
+    """
+
+    lesson: str
+    name: str
+    released: NotebookNode
+    full: dict[str, str]  # grade_id -> source with hidden tests or mark scheme
+
+    @classmethod
+    def load(cls, root: Path, lesson: str) -> Master:
+        """Read the built notebooks of `lesson` below `root`. Raises FileNotFoundError naming the remedy."""
+        name = lesson.partition("-")[2]
+        paths = [root / place / lesson / f"{name}.ipynb" for place in ("notebooks", "solutions")]
+        for path in paths:
+            if not path.exists():
+                raise FileNotFoundError(f"{path.relative_to(root)} is missing: run `course build {lesson}`")
+        released, solution = (nbformat.read(path, as_version=4) for path in paths)
+        locked = [c for c in solution.cells if _nbgrader(c).get("locked") or _nbgrader(c).get("task")]
+        return cls(lesson, name, released, {_nbgrader(cell)["grade_id"]: cell.source for cell in locked})
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A submission in order: the notebook, which of its cells are worth running, and what had been tampered with or
+    lost.
+    """
+
+    notebook: NotebookNode
+    runs: tuple[bool, ...]
+    flags: tuple[str, ...]
+
+
+def read(path: Path) -> NotebookNode:
+    """The submitted notebook, in nbformat's current version. Raises `SubmissionError`."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SubmissionError(f"{path.name} is larger than {MAX_BYTES // 2**20} MB")
+        text = path.read_text(encoding="utf-8-sig")
+        content = json.loads(text)
+    except FileNotFoundError:
+        raise SubmissionError(f"{path.name} is missing") from None
+    except (OSError, RecursionError, ValueError) as error:
+        raise SubmissionError(f"{path.name} is not a notebook file: {str(error).splitlines()[0][:160]}") from None
+    if not isinstance(content, dict) or not ({"cells", "worksheets"} & content.keys()):
+        raise SubmissionError(f"{path.name} is not a notebook file: it has no cells")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # missing or double ids: set right below
+            notebook = nbformat.reads(text, as_version=4)
+        cells = [_plain(cell) for cell in notebook.cells]
+    except Exception as error:  # nbformat raises as many kinds as there are malformed files
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise SubmissionError(f"{path.name} does not follow the notebook format: {reason[:160]}") from None
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+def _plain(cell: Any) -> NotebookNode:
+    """A cell reduced to what a submission may say: type, text, id, nbgrader's metadata, tags, attached pictures."""
+    kind, source = cell["cell_type"], cell["source"]
+    if kind not in ("code", "markdown", "raw") or not isinstance(source, str):
+        raise ValueError(f"a cell of type {kind!r}")
+    make = getattr(nbformat.v4, f"new_{kind}_cell")
+    made = make(source=source.replace("\r\n", "\n"))
+    made["id"] = str(cell.get("id", ""))
+    metadata = cell.get("metadata", {})
+    if isinstance(metadata.get("nbgrader"), dict):
+        made.metadata["nbgrader"] = metadata["nbgrader"]
+    if isinstance(metadata.get("tags"), list):
+        made.metadata["tags"] = [str(tag) for tag in metadata["tags"]]
+    if kind == "markdown" and isinstance(cell.get("attachments"), dict):
+        made["attachments"] = cell["attachments"]
+    return made
+
+
+def restore(submitted: NotebookNode, master: Master) -> Restored:
+    """`submitted` with the course's own cells, metadata and order back in place."""
+    flags: list[str] = []
+    anchors = _match(submitted, master, flags)
+    followers = _followers(submitted, anchors)
+    cells, runs = list(followers[-1]), [cell.cell_type == "code" for cell in followers[-1]]
+    for index, given in enumerate(master.released.cells):
+        cell, run = _restored(given, anchors.get(index), master, flags)
+        cells += [cell, *followers[index]]
+        runs += [run, *(extra.cell_type == "code" for extra in followers[index])]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=deepcopy(master.released.metadata))
+    taken: set[str] = set()
+    for number, cell in enumerate(cells):
+        if not cell["id"] or cell["id"] in taken:
+            cell["id"] = f"own-{number}"
+        taken.add(cell["id"])
+    return Restored(notebook, tuple(runs), tuple(flags))
+
+
+def _match(submitted: NotebookNode, master: Master, flags: list[str]) -> dict[int, NotebookNode]:
+    """Which submitted cell stands for which master cell, by nbgrader's id, else by the cell's id, else by its text."""
+    by_grade: dict[str, list[NotebookNode]] = defaultdict(list)
+    by_id: dict[str, NotebookNode] = {}
+    by_text: dict[tuple[str, str], NotebookNode] = {}
+    for cell in submitted.cells:
+        grade_id = _nbgrader(cell).get("grade_id")
+        if isinstance(grade_id, str):
+            by_grade[grade_id].append(cell)
+        elif cell["id"]:
+            by_id.setdefault(cell["id"], cell)
+        if grade_id is None:
+            by_text.setdefault((cell.cell_type, cell.source), cell)
+    found: dict[int, NotebookNode] = {}
+    for index, given in enumerate(master.released.cells):
+        grade_id = _nbgrader(given).get("grade_id")
+        if grade_id is None:
+            cell = by_id.get(given["id"]) or by_text.get((given.cell_type, given.source))
+            if cell is not None:
+                found[index] = cell
+            continue
+        copies = by_grade.pop(grade_id, [])
+        if not copies and given["id"] in by_id and by_id[given["id"]].cell_type == given.cell_type:
+            copies = [by_id[given["id"]]]
+            flags.append(f"cell {grade_id}: its nbgrader metadata had been removed; restored")
+        if len(copies) > 1:
+            flags.append(f"cell {grade_id} appears {len(copies)} times; the last changed copy is graded")
+        edited = [cell for cell in copies if cell.source != given.source]
+        if copies:
+            found[index] = (edited or copies)[-1]
+    flags += [f"unknown cell {grade_id!r}; kept as a cell of the student's" for grade_id in by_grade]
+    return found
+
+
+def _followers(submitted: NotebookNode, anchors: dict[int, NotebookNode]) -> dict[int, list[NotebookNode]]:
+    """The student's own cells, each after the course's cell it followed (-1: before the first)."""
+    places = {id(cell): index for index, cell in anchors.items()}
+    followers: dict[int, list[NotebookNode]] = defaultdict(list)
+    here = -1
+    for cell in submitted.cells:
+        if id(cell) in places:
+            here = places[id(cell)]
+        else:
+            own = deepcopy(cell)
+            own["metadata"] = NotebookNode()
+            followers[here].append(own)
+    return followers
+
+
+def _restored(
+    given: NotebookNode, submitted: NotebookNode | None, master: Master, flags: list[str]
+) -> tuple[NotebookNode, bool]:
+    """The cell that is graded in the place of `given`, and whether it is worth running."""
+    cell, meta, tags = deepcopy(given), _nbgrader(given), given.metadata.get("tags", [])
+    name = meta.get("grade_id")
+    if name is None:
+        if submitted is not None:
+            cell.source = submitted.source
+        unchanged = cell.source == given.source
+        return cell, given.cell_type == "code" and not ("experiment" in tags and unchanged)
+    open_to_student = meta.get("solution") and not meta.get("locked")
+    if not open_to_student:
+        cell.source = master.full.get(name, given.source)
+    if submitted is None:
+        flags.append(f"cell {name} is missing; restored")
+        return cell, _worth_running(cell)
+    if open_to_student:
+        cell.source = submitted.source
+        if "attachments" in submitted and cell.cell_type == "markdown":
+            cell["attachments"] = submitted["attachments"]
+    elif submitted.source != given.source:
+        flags.append(f"locked cell {name} had been changed; restored")
+    if submitted.cell_type != given.cell_type:
+        flags.append(f"cell {name} had been turned into {submitted.cell_type}; restored")
+    theirs = _nbgrader(submitted)
+    changed = [key for key in PROTECTED if theirs and theirs.get(key) != meta.get(key)]
+    if changed:
+        flags.append(f"cell {name}: metadata had been changed ({', '.join(changed)}); restored")
+    if submitted.metadata.get("tags", []) != list(tags):
+        flags.append(f"cell {name}: tags had been changed; restored")
+    return cell, _worth_running(cell)
+
+
+def _worth_running(cell: NotebookNode) -> bool:
+    """Code, except the graded cells: their hidden checks run outside the submission's process."""
+    return cell.cell_type == "code" and not (_nbgrader(cell).get("grade") and _nbgrader(cell).get("points"))
+
+
+def _nbgrader(cell: NotebookNode) -> dict[str, Any]:
+    meta = cell.get("metadata", {}).get("nbgrader", {})
+    return meta if isinstance(meta, dict) else {}
