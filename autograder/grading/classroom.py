@@ -60,8 +60,9 @@ def grade_class(
     root: Path,
     out: Path,
     limits: Limits,
+    *,
     jobs: int | None = None,
-    console: Console | None = None,
+    sandbox: bool = True,
 ) -> list[Graded]:
     """Grade `entries` with the course at `root`; grade book, autograded notebooks and feedback go below `out`.
 
@@ -75,10 +76,10 @@ def grade_class(
     out.mkdir(parents=True, exist_ok=True)
     jobs = jobs or os.cpu_count() or 1
     with (
-        Template() as template,
+        Template(sandbox) as template,
         GradebookWriter(out, config) as book,
         ThreadPoolExecutor(jobs) as pool,
-        _progress(console or Console(stderr=True)) as progress,
+        _progress(Console(stderr=True)) as progress,
     ):
         feedback = FeedbackWriter(out, config, book.db_url)
         task = progress.add_task("grading", total=len(entries))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -65,7 +66,7 @@ def write_class(root: Path, submitted: Path) -> None:
     shutil.rmtree(submitted, ignore_errors=True)
     _hand_in(submitted, "ada", master, solved)
     for student, answers in MISTAKES.items():
-        _hand_in(submitted, student, master, answer(solved, lambda name, text, a=answers: a.get(name, text).strip()))
+        _hand_in(submitted, student, master, answer(solved, partial(_mistakenly, answers)))
     _hand_in(submitted, "grace", master, answer(solved, _noisily))
     _hand_in(submitted, "hugo", master, master.released)
     broken = _hand_in(submitted, "iris", master, solved)
@@ -91,6 +92,10 @@ def answer(notebook: NotebookNode, write: Callable[[str, str], str]) -> Notebook
         if meta.get("solution") and cell.cell_type == "code":
             cell.source = write(meta["grade_id"], cell.source)
     return made
+
+
+def _mistakenly(answers: dict[str, str], name: str, text: str) -> str:
+    return answers.get(name, text).strip()
 
 
 def _noisily(name: str, text: str) -> str:

@@ -21,31 +21,48 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from ..sandbox import channel
+from ..sandbox.jail import Rlimits
 from ..sandbox.wire import WireError, decode, encode
 from ..student import LinkBroken
+from . import enclosure
+from .supervisor import Supervisor, Totals
 
+CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 # What a guest replies when it was interrupted.
 INTERRUPTED = encode({"error": {"type": "KeyboardInterrupt", "message": "", "line": ""}})
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds a submission may take. A cell or call that reaches its limit is interrupted, and `grace` later ended."""
+    """What a submission may use. A cell or call over its seconds is interrupted, and `grace` seconds later ended."""
 
     cell: float = 30.0
     call: float = 10.0
     submission: float = 300.0
     grace: float = 2.0
+    each: Rlimits = Rlimits()  # noqa: RUF009  (frozen)
+    all: Totals = Totals()  # noqa: RUF009  (frozen)
 
 
 class Template:
-    """The warm process that submissions are forked from; a context manager, usable from several threads."""
+    """The warm process that submissions are forked from; a context manager, usable from several threads.
 
-    def __init__(self) -> None:
+    With `sandbox` it runs behind bubblewrap; raises `SandboxMissing` where that cannot be had. Make it in the main
+    thread: bubblewrap ends with the thread that started it.
+    """
+
+    def __init__(self, sandbox: bool = True) -> None:
+        self.sandbox = sandbox
+        if sandbox:
+            enclosure.require()
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "autograder.sandbox.template", str(theirs.fileno())]
+        number = str(theirs.fileno())
+        plain = [sys.executable, "-m", "autograder.sandbox.template", "--open", number]
+        line = enclosure.command([number]) if sandbox else plain
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the template)
+        streams = {"stdin": subprocess.DEVNULL, "stdout": self._said, "stderr": self._said}
+        self._process = subprocess.Popen(line, pass_fds=[theirs.fileno()], env=environment, **streams)  # type: ignore
         theirs.close()
         self._control, self._lock, self._warm = ours, threading.Lock(), False
 
@@ -55,34 +72,54 @@ class Template:
     def __exit__(self, *_: object) -> None:
         self._control.close()
         self._process.wait()
+        self._said.close()
 
-    def fork(self, connection: socket.socket, home: str) -> int:
-        """Fork a guest that serves `connection` with `home` as its folder; its pid. Raises `LinkBroken`."""
-        with self._lock:
-            if not self._warm and self._control.recv(4) != b"warm":
-                remedy = "run `python -m autograder.sandbox.template 0` to see why"
-                raise LinkBroken(f"the grading process did not start: {remedy}")
-            self._warm = True
-            socket.send_fds(self._control, [home.encode()], [connection.fileno()])
-            reply = self._control.recv(8)
-        if len(reply) != 8:
-            raise LinkBroken("the grading process ended")
-        return struct.unpack(">Q", reply)[0]
+    def fork(self, connection: socket.socket, home: str, limits: Rlimits) -> None:
+        """Fork a guest that serves `connection`; `home` is its folder where it has no sandbox. Raises `LinkBroken`."""
+        try:
+            with self._lock:
+                if not self._warm and self._control.recv(4) != b"warm":
+                    self._said.seek(0)
+                    said = self._said.read().decode(errors="replace").strip().splitlines() or ["no word"]
+                    raise LinkBroken(f"the grading process did not start: {said[-1]}")
+                self._warm = True
+                socket.send_fds(self._control, [f"{home};{limits.pack()}".encode()], [connection.fileno()])
+        except OSError:
+            raise LinkBroken("the grading process ended") from None
 
 
 class Submission:
-    """A process for one submission: a `Link` whose every request has a deadline. A context manager; leaving it ends
-    the process.
-    """
+    """A process for one submission; every request has a deadline. A context manager: leaving it ends the process."""
 
     def __init__(self, template: Template, limits: Limits, seed: int) -> None:
         self.limits = limits
-        self._home = tempfile.mkdtemp(prefix="submission-")
+        self._sandbox = template.sandbox
+        self._home = "" if template.sandbox else tempfile.mkdtemp(prefix="submission-")
         self._connection, theirs = socket.socketpair()
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         with theirs:
-            self._pid = template.fork(theirs, self._home)
-        self.alive = True
+            template.fork(theirs, self._home, limits.each)
+        self.pid, self._pidfd = self._meet()
+        self.alive, self._reason = True, ""
+        self._supervisor = Supervisor(self.pid, limits.all, self._kill) if template.sandbox else None
         self._request({"op": "seed", "seed": seed}, limits.call)
+
+    def _meet(self) -> tuple[int, int]:
+        """The guest's process id as seen from here, whatever namespace it lives in: the kernel sends it along."""
+        self._connection.settimeout(60.0)
+        try:
+            frame, ancillary, _, _ = self._connection.recvmsg(channel.HEAD.size, socket.CMSG_SPACE(CREDENTIALS.size))
+        except OSError:
+            frame, ancillary = b"", []
+        if len(frame) != channel.HEAD.size or not ancillary:
+            raise LinkBroken("the submission's process did not start")
+        pid = CREDENTIALS.unpack(ancillary[0][2])[0]
+        return pid, os.pidfd_open(pid)
+
+    def _kill(self, reason: str) -> None:
+        self._reason = reason
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def __enter__(self) -> Self:
         return self
@@ -90,11 +127,13 @@ class Submission:
     def __exit__(self, *_: object) -> None:
         self._end()
         self._connection.close()
-        shutil.rmtree(self._home, ignore_errors=True)
+        os.close(self._pidfd)
+        if self._home:
+            shutil.rmtree(self._home, ignore_errors=True)
 
     def run_cell(self, source: str, seconds: float) -> list[dict[str, Any]]:
-        """Run one cell; its outputs in nbformat's form. Raises `LinkBroken` when the process had to be ended, or
-        ended itself.
+        """Run one cell; its outputs in nbformat's form. Raises `LinkBroken` when the process ended or
+        had to be ended.
         """
         reply = self._request({"op": "cell", "source": source}, seconds)
         if "value" not in reply:
@@ -115,7 +154,7 @@ class Submission:
             return self._exchange(frame, serve, seconds)
         except (channel.Closed, ProcessLookupError):
             self._end()
-            raise LinkBroken("the process ended by itself (exit, crash or out of memory)") from None
+            raise LinkBroken(self._reason or "the process ended by itself (exit, crash or out of memory)") from None
         except LinkBroken:
             self._end()
             raise
@@ -137,7 +176,7 @@ class Submission:
                 if interrupted:
                     raise LinkBroken(f"it ran longer than {seconds:g} s and could not be interrupted") from None
                 interrupted, deadline = True, time.monotonic() + self.limits.grace
-                os.kill(self._pid, signal.SIGINT)
+                signal.pidfd_send_signal(self._pidfd, signal.SIGINT)
                 continue
             if kind == channel.CALLBACK and serve is not None:
                 channel.send(self._connection, channel.ANSWER, serve(payload))
@@ -149,8 +188,12 @@ class Submission:
     def _end(self) -> None:
         """Kill the process and all it started; safe to call again."""
         self.alive = False
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._pid, signal.SIGKILL)
+        if self._supervisor is not None:
+            self._supervisor.stop()
+        self._kill(self._reason)  # in a sandbox it is process 1 of its namespace, and takes all others along
+        if not self._sandbox:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
 
 
 class Calls:

@@ -8,6 +8,7 @@ the instructor.
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections import defaultdict
 from copy import deepcopy
@@ -82,7 +83,7 @@ def read(path: Path) -> NotebookNode:
     except Exception as error:  # nbformat raises as many kinds as there are malformed files
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise SubmissionError(f"{path.name} does not follow the notebook format: {reason[:160]}") from None
-    return nbformat.v4.new_notebook(cells=cells)
+    return NotebookNode(cells=cells)
 
 
 def _plain(cell: Any) -> NotebookNode:
@@ -113,12 +114,13 @@ def restore(submitted: NotebookNode, master: Master) -> Restored:
         cell, run = _restored(given, anchors.get(index), master, flags)
         cells += [cell, *followers[index]]
         runs += [run, *(extra.cell_type == "code" for extra in followers[index])]
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata=deepcopy(master.released.metadata))
-    taken: set[str] = set()
-    for number, cell in enumerate(cells):
-        if not cell["id"] or cell["id"] in taken:
+    taken = {cell["id"] for cell in master.released.cells}
+    for number, cell in enumerate(own for group in followers.values() for own in group):
+        if not re.fullmatch(r"[\w-]{1,64}", cell["id"]) or cell["id"] in taken:
             cell["id"] = f"own-{number}"
         taken.add(cell["id"])
+    version = {key: master.released[key] for key in ("nbformat", "nbformat_minor")}
+    notebook = NotebookNode(cells=cells, metadata=deepcopy(master.released.metadata), **version)
     return Restored(notebook, tuple(runs), tuple(flags))
 
 

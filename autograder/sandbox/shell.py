@@ -75,7 +75,9 @@ class _Stream(io.TextIOBase):
 
 
 class _Publisher(DisplayPublisher):
-    def publish(self, data: Any, metadata: Any = None, **_: Any) -> None:
+    shell: Shell
+
+    def publish(self, data: Any, metadata: Any = None, source: Any = None, **_: Any) -> None:
         self.shell.outputs.add(output_type="display_data", data=dict(data), metadata=dict(metadata or {}))
 
     def clear_output(self, wait: bool = False) -> None:
@@ -83,6 +85,8 @@ class _Publisher(DisplayPublisher):
 
 
 class _Hook(DisplayHook):
+    shell: Shell
+
     def write_output_prompt(self) -> None:
         pass
 
@@ -123,7 +127,7 @@ class Shell(InteractiveShell):
     def execute(self, source: str) -> list[dict[str, Any]]:
         """Run one cell and return its outputs; an exception is an output of type "error", never raised."""
         kept = sys.stdout, sys.stderr
-        sys.stdout, sys.stderr = (_Stream(self.outputs, name) for name in ("stdout", "stderr"))  # type: ignore
+        sys.stdout, sys.stderr = (_Stream(self.outputs, name) for name in ("stdout", "stderr"))
         try:
             self.run_cell(source, store_history=True)
         except BaseException as error:  # an interrupt between the cell's last line and here

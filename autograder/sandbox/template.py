@@ -1,14 +1,16 @@
 """The process every submission is forked from: imports done, one training step taken, then it only forks.
 
-    python -m autograder.sandbox.template FD
+    python -m sandbox.template FD            behind bubblewrap: each guest gets namespaces of its own
+    python -m sandbox.template --open FD     without a sandbox
+    python -m sandbox.template --probe       enclose one process, say nothing, exit 0 if that worked
 
-FD is a Unix socket. Each message on it is the path of an empty folder together with a socket; the template forks, the
-child makes that folder its home and serves that socket, and the child's pid goes back as eight bytes. When the control
-socket closes the template ends.
+FD is a Unix socket. Each message on it is `home;limits` together with a socket; the template forks a guest that serves
+that socket. A guest's first frame is empty and says that it is ready; the sender's process id comes with it. When the
+control socket closes the template ends.
 
 Importing alone is not enough to be warm: a child's first training step would cost it a second (torch.optim alone
-imports some 800 modules). Everything runs on one thread, since threads do not survive a fork and a big operation
-would hang in the child.
+imports some 800 modules). Everything runs on one thread, since threads do not survive a fork and a big operation would
+hang in the child.
 """
 
 from __future__ import annotations
@@ -18,7 +20,6 @@ import os
 import random
 import signal
 import socket
-import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ import torch
 
 from . import channel
 from .host import Host
+from .jail import HOME, Rlimits, enclose
 from .shell import Shell
 from .wire import decode, encode
 
@@ -52,7 +54,7 @@ class Guest:
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
-        self.shell = Shell()
+        self.shell = Shell.instance()
         self.host = Host(self.shell.user_ns)
         self.busy = False
         signal.signal(signal.SIGINT, self._interrupt)
@@ -98,19 +100,29 @@ class Guest:
         return answer
 
 
-def _become_guest(connection: socket.socket, home: str) -> None:
-    os.setsid()  # what the submission starts shares its group, and ends with it
+def _become_guest(connection: socket.socket, home: str, limits: Rlimits | None) -> None:
+    if limits is None:
+        os.setsid()  # without namespaces, what the submission starts can only be ended as a group
+    else:
+        home = HOME
+        enclose(limits)
     with Path(os.devnull).open("r+b") as null:
         for stream in (0, 1, 2):
             os.dup2(null.fileno(), stream)
     os.chdir(home)
     os.environ.update(HOME=home, TMPDIR=home)
-    Guest(connection).serve()
+    guest = Guest(connection)
+    channel.send(connection, channel.REPLY, b"")
+    guest.serve()
 
 
 def main() -> None:
     """Warm up, say so, then fork one guest per message until the control socket closes."""
-    control = socket.socket(fileno=int(sys.argv[1]))
+    mode, *rest = sys.argv[1:]
+    if mode == "--probe":
+        enclose(Rlimits())
+        return
+    control = socket.socket(fileno=int(rest[0] if mode == "--open" else mode))
     os.environ.update(NBGRADER_EXECUTION="autograde", COURSE_PROGRESS="off", COURSE_WIDGETS="static")
     warm()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps; nobody waits here
@@ -120,18 +132,18 @@ def main() -> None:
         message, descriptors, _, _ = socket.recv_fds(control, 4096, 1)
         if not message:
             return
-        pid = os.fork()
-        if pid == 0:
+        home, _, limits = message.decode().partition(";")
+        if os.fork() == 0:
             status = 1
             try:
                 control.close()
-                _become_guest(socket.socket(fileno=descriptors[0]), message.decode())
+                connection = socket.socket(fileno=descriptors[0])
+                _become_guest(connection, home, None if mode == "--open" else Rlimits.unpack(limits))
             except channel.Closed:
                 status = 0
             finally:
                 os._exit(status)
         os.close(descriptors[0])
-        control.sendall(struct.pack(">Q", pid))
 
 
 if __name__ == "__main__":

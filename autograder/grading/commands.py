@@ -1,0 +1,121 @@
+"""`course grade` and `course demo`: options in, exit status out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from .classroom import ClassError, course_root, find_submissions, grade_class
+from .demo import LESSON, write_class
+from .enclosure import SandboxMissing
+from .process import Limits
+from .report import print_table, write_json
+from .runner import Graded
+
+
+def add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `course grade`."""
+    parser = commands.add_parser(
+        "grade",
+        help="grade submissions, with grade book and feedback pages",
+        description="Grades DIR/<student>/<lesson>/<name>.ipynb and leaves nbgrader's gradebook.db, autograded/ and "
+        "feedback/ in the checkout, or below --out.",
+    )
+    parser.add_argument("lessons", nargs="*", metavar="LESSON", help="such as 02-vae; all that were handed in if none")
+    parser.add_argument("--submitted", type=Path, metavar="DIR", help="where the submissions are (default: submitted/)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: the checkout)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all marks there, as JSON")
+    _add_limits(parser)
+    parser.set_defaults(run=run_grade)
+
+
+def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `course demo`."""
+    parser = commands.add_parser(
+        "demo",
+        help="grade a small sample class and show what everybody gets",
+        description=f"Writes sample submissions of {LESSON} to DIR/submitted, grades them, and prints marks and messages.",
+    )
+    parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: demo/")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all marks there, as JSON")
+    _add_limits(parser, cell_seconds=5.0)
+    parser.set_defaults(run=run_demo)
+
+
+def _add_limits(parser: argparse.ArgumentParser, cell_seconds: float = Limits.cell) -> None:
+    limits = parser.add_argument_group("limits of a submission")
+    limits.add_argument("--cell-seconds", type=float, default=cell_seconds, metavar="S", help="per cell (%(default)g)")
+    limits.add_argument("--call-seconds", type=float, default=Limits.call, metavar="S", help="per call (%(default)g)")
+    limits.add_argument("--seconds", type=float, default=Limits.submission, metavar="S", help="in all (%(default)g)")
+    limits.add_argument("--memory-gib", type=float, default=3.0, metavar="G", help="all its processes (%(default)g)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="submissions at a time (default: one per core)")
+    parser.add_argument(
+        "--unsafe-no-sandbox",
+        action="store_true",
+        help="run submissions with your own rights on your own files; only for code you trust",
+    )
+
+
+def run_grade(options: argparse.Namespace) -> int:
+    """`course grade`; 0 when all were graded, 1 when some could not be or the class cannot be graded as asked."""
+    root = course_root()
+    return _grade(options, root, options.submitted or root / "submitted", options.out or root)
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """`course demo`; 0 when it ran, whatever the sample students earn."""
+    options.lessons = [LESSON]
+    try:
+        write_class(course_root(), options.out / "submitted")
+    except (FileNotFoundError, ClassError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    failed = _grade(options, course_root(), options.out / "submitted", options.out)
+    return failed if failed > 1 else 0
+
+
+def _grade(options: argparse.Namespace, root: Path, submitted: Path, out: Path) -> int:
+    console = Console()
+    try:
+        entries = find_submissions(submitted, options.lessons)
+        results = grade_class(
+            entries,
+            root,
+            out.resolve(),
+            _limits(options),
+            jobs=options.jobs,
+            sandbox=not options.unsafe_no_sandbox,
+        )
+    except (ClassError, FileNotFoundError, SandboxMissing) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; what had been graded is saved, run the same command again for the rest", file=sys.stderr)
+        return 130
+    if options.unsafe_no_sandbox:
+        results = [replace(graded, flags=(*graded.flags, "graded without a sandbox")) for graded in results]
+    print_table(results, console)
+    if options.json:
+        write_json(results, options.json)
+    _tell_where(results, out, console)
+    return int(any(graded.status == "failed" for graded in results))
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    default = Limits()
+    return replace(
+        default,
+        cell=options.cell_seconds,
+        call=options.call_seconds,
+        submission=options.seconds,
+        all=replace(default.all, memory=int(options.memory_gib * 2**30)),
+    )
+
+
+def _tell_where(results: list[Graded], out: Path, console: Console) -> None:
+    console.print(f"{len(results)} submissions. Grade book: {out / 'gradebook.db'}. Feedback pages:", highlight=False)
+    console.print(f"  {out / 'feedback'}/<student>/<lesson>/<name>.html", highlight=False, soft_wrap=True)

@@ -1,0 +1,107 @@
+"""Watching what one submission uses in all: what rlimits hold per process, this holds for all its processes together.
+
+The kernel's own totals (cgroups) are rarely delegated to a grader; a look every 50 ms at the submission's process tree
+does the same to within that time. Everything a submission starts stays a descendant of its first process, which is
+process 1 of its own namespace, so ending that one ends them all.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What all processes of one submission may use together."""
+
+    memory: int = 3 * 2**30  # bytes, on top of what the template already had
+    cpu: float = 600.0  # seconds
+    period: float = 0.05  # seconds between two looks
+
+
+class Supervisor:
+    """A thread that calls `end(reason)` once when the tree under process `pid` uses more than `totals` allow."""
+
+    def __init__(self, pid: int, totals: Totals, end: object) -> None:
+        self.pid, self.totals, self._end = pid, totals, end
+        self._base = _memory(pid)
+        self._cpu: dict[int, float] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True, name=f"supervisor-{pid}")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self.totals.period):
+            if reason := self.excess():
+                self._end(reason)  # type: ignore[operator]
+                return
+
+    def excess(self) -> str:
+        """What is used beyond the totals, in words; "" while all is well."""
+        pids = tree(self.pid)
+        memory = sum(max(0, _memory(pid) - self._base) + _unmapped(pid) for pid in pids)
+        if memory > self.totals.memory:
+            return f"it used more than {self.totals.memory / 2**30:.2g} GiB of memory in all"
+        for pid in pids:
+            self._cpu[pid] = max(self._cpu.get(pid, 0.0), _cpu(pid))
+        if sum(self._cpu.values()) > self.totals.cpu:
+            return f"it used more than {self.totals.cpu:g} s of processor time in all"
+        return ""
+
+
+def tree(pid: int) -> list[int]:
+    """`pid` and all its living descendants."""
+    found, todo = [], [pid]
+    while todo:
+        here = todo.pop()
+        found.append(here)
+        try:
+            tasks = list(Path(f"/proc/{here}/task").iterdir())
+        except OSError:
+            continue
+        for task in tasks:
+            todo += [int(child) for child in _text(task / "children").split()]
+    return found
+
+
+def _memory(pid: int) -> int:
+    """Bytes of anonymous and shared memory a process has touched."""
+    wanted = ("RssAnon:", "RssShmem:")
+    lines = _text(Path(f"/proc/{pid}/status")).splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(wanted))
+
+
+def _unmapped(pid: int) -> int:
+    """Bytes in memory files (memfd) that a process holds open, mapped or not."""
+    total = 0
+    try:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            if str(descriptor.readlink()).startswith("/memfd:"):
+                total += descriptor.stat().st_blocks * 512
+    except OSError:
+        pass
+    return total
+
+
+def _cpu(pid: int) -> float:
+    """Processor seconds of a process and of its children that it has waited for."""
+    fields = _text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11:15]) / TICK if len(fields) > 15 else 0.0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,112 @@
+"""Does a submission's process answer, stop when told, and end for certain?"""
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from autograder.grading.process import Submission, Template
+from autograder.grading.supervisor import tree
+from autograder.student import LinkBroken, Remote
+
+
+@pytest.fixture
+def process(template, limits):
+    with Submission(template, limits, seed=1) as made:
+        yield made
+
+
+def names(outputs):
+    return [output["output_type"] for output in outputs]
+
+
+def test_a_cell_gives_the_outputs_a_kernel_would(process):
+    source = "import sys\nprint('a'); print('b', file=sys.stderr)\ndisplay(1)\n%matplotlib inline\n1 + 1"
+    outputs = process.run_cell(source, 5)
+    assert names(outputs) == ["stream", "stream", "display_data", "execute_result"]
+    assert outputs[-1]["data"] == {"text/plain": "2"}
+
+
+@pytest.mark.parametrize("source", ["def f(:", "1 / 0", "exit()", "raise SystemExit", "import no_such_module"])
+def test_what_fails_in_one_cell_leaves_the_next_alone(process, source):
+    process.run_cell(source, 5)
+    assert process.run_cell("print(6)", 5)[0]["text"] == "6\n"
+
+
+def test_top_level_await_works(process):
+    assert process.run_cell("import asyncio\nawait asyncio.sleep(0)\n7", 5)[-1]["data"]["text/plain"] == "7"
+
+
+def test_a_cell_over_its_time_is_interrupted_and_the_process_lives(process):
+    start = time.monotonic()
+    outputs = process.run_cell("import time\nx = 1\ntime.sleep(60)", 0.3)
+    assert outputs[-1]["ename"] == "KeyboardInterrupt" and time.monotonic() - start < 5
+    assert process.run_cell("x", 5)[-1]["data"]["text/plain"] == "1"
+
+
+STUBBORN = "import time\nwhile True:\n    try:\n        time.sleep(0.01)\n    except BaseException:\n        n = 1"
+
+
+@pytest.mark.parametrize("source", [STUBBORN, "import os; os._exit(0)", "import ctypes; ctypes.string_at(0)"])
+def test_a_process_that_cannot_be_asked_any_more_is_ended(process, source):
+    with pytest.raises(LinkBroken):
+        process.run_cell(source, 0.3)
+    assert not process.alive
+    with pytest.raises(LinkBroken):
+        process.run_cell("1", 1)
+
+
+def test_nothing_is_left_of_a_submission(template, limits):
+    daemon = "import os, subprocess\nsubprocess.Popen(['setsid', 'sleep', '60'])\nprint('started')"
+    with Submission(template, limits, seed=1) as process:
+        assert process.run_cell(daemon, 5)[0]["text"] == "started\n"
+        family = tree(process.pid)
+        assert len(family) == 2 and all(map(_runs, family))
+    deadline = time.monotonic() + 5
+    while any(map(_runs, family)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(map(_runs, family))
+
+
+def test_without_a_sandbox_nothing_is_left_either(limits):
+    with Template(sandbox=False) as template, Submission(template, limits, seed=1) as process:
+        folder = Path(process.run_cell("import os; print(os.getcwd())", 5)[0]["text"].strip())
+        assert folder.is_dir()
+    assert not folder.exists() and not _runs(process.pid)
+
+
+def _runs(pid):
+    """Whether the process is there and no zombie that waits for its reaper."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def test_output_is_cut_not_kept_in_memory(process):
+    outputs = process.run_cell("for _ in range(40):\n    print('x' * 100_000)", 10)
+    assert sum(len(output["text"]) for output in outputs) < 1.1 * 2**20
+    assert "output cut" in outputs[-1]["text"]
+
+
+def test_callbacks_are_answered_while_a_call_is_open(process):
+    process.run_cell("def twice(f, x):\n    return f(f(x))", 5)
+    x = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    assert torch.equal(Remote(process.calls(), "twice")(lambda y: y * 3, x), 9 * x)
+
+
+def test_two_processes_with_one_seed_draw_the_same(template, limits):
+    draws = []
+    for _ in range(2):
+        with Submission(template, limits, seed=5) as process:
+            source = "import torch, numpy, random\nprint(torch.rand(2), numpy.random.rand(), random.random())"
+            draws.append(process.run_cell(source, 5)[0]["text"])
+    assert draws[0] == draws[1]
+
+
+def test_one_call_over_its_time_is_enough(process):
+    process.run_cell("import time\ndef slow(x):\n    time.sleep(60)", 5)
+    calls, start = Remote(process.calls(), "slow"), time.monotonic()
+    kinds = [calls(1).kind for _ in range(5)]
+    assert kinds == ["timeout"] * 5 and time.monotonic() - start < 4  # one limit of 2 s, not five

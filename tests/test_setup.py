@@ -1,0 +1,62 @@
+"""Is there one list of dependencies, and does everything else refer to it?"""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECTS = [ROOT / "pyproject.toml", ROOT / "course_lib" / "pyproject.toml"]
+
+
+def names(requirements):
+    return {re.split(r"[\s\[<>=!~;]", requirement)[0].lower().replace("-", "_") for requirement in requirements}
+
+
+def declared(path):
+    project = tomllib.loads(path.read_text())["project"]
+    extras = project.get("optional-dependencies", {}).values()
+    return names(project["dependencies"]) | {name for extra in extras for name in names(extra)}
+
+
+def test_no_package_stands_in_both_lists():
+    instructor, student = map(declared, PROJECTS)
+    assert instructor & student == set()
+    assert "course_lib" in instructor and "torch" in student
+
+
+def test_the_environment_names_no_package_of_its_own():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *plain, pip = environment["dependencies"]
+    assert names(plain) == {"python", "pip"}
+    assert pip["pip"] == ["-c constraints.txt", "-e ./course_lib[lab]"]
+
+
+@pytest.mark.parametrize("place", ["Makefile", ".ci/run", "README.md"])
+def test_no_other_place_names_a_package_to_install(place):
+    installs = re.findall(r"pip install (.*)", (ROOT / place).read_text())
+    allowed = {"-c", "constraints.txt", "-e", "./course_lib", "./course_lib[lab]", ".[test]"}
+    for line in installs:
+        words = [word.strip("'\"`") for word in re.split(r"[`]", line)[0].split()]
+        given = {word for word in words if not word.startswith("--")}
+        assert given <= allowed, (place, line)
+
+
+def test_constraints_pin_only_what_is_declared():
+    pinned = names(line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#")
+    assert pinned <= set().union(*map(declared, PROJECTS))
+
+
+def test_ci_calls_the_readmes_own_test_command():
+    first_commands = re.search(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
+    assert [line.split("#")[0].strip() for line in first_commands.strip().splitlines()] == ["make demo", "make test"]
+    assert re.search(r"^make test$", (ROOT / ".ci" / "run").read_text(), re.M)
+
+
+def test_imports_run_one_way():
+    imported = re.compile(r"^\s*(?:from|import) autograder", re.M)
+    assert [path for path in (ROOT / "course_lib").rglob("*.py") if imported.search(path.read_text())] == []
+    beyond = re.compile(r"^\s*from \.\.", re.M)
+    assert [path for path in (ROOT / "autograder/sandbox").rglob("*.py") if beyond.search(path.read_text())] == []
