@@ -69,10 +69,10 @@ def grade_class(
     Each submission is stored as soon as it is graded, so that an interrupted run loses none that was done.
     """
     config = load_config(root)
-    lessons = sorted({entry.lesson for entry in entries})
+    lessons = sorted({entry.lesson for entry in entries if (root / "solutions" / entry.lesson).is_dir()})
     masters = {lesson: Master.load(root, lesson) for lesson in lessons}
     exercises = {lesson: lesson_exercises(lesson) for lesson in lessons}
-    results: dict[Entry, Graded] = {}
+    results = {e: _of_no_lesson(e) for e in entries if e.lesson not in masters}
     out.mkdir(parents=True, exist_ok=True)
     jobs = jobs or os.cpu_count() or 1
     with (
@@ -88,7 +88,9 @@ def grade_class(
                 grade_submission, e.notebook, e.student, masters[e.lesson], exercises[e.lesson], template, limits
             ): e
             for e in entries
+            if e not in results
         }
+        progress.advance(task, len(results))
         try:
             for entry, graded in _as_graded(futures):
                 book.write(graded, masters[entry.lesson].name, entry.notebook.parent)
@@ -99,6 +101,10 @@ def grade_class(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [results[entry] for entry in entries]
+
+
+def _of_no_lesson(entry: Entry) -> Graded:
+    return Graded(entry.student, entry.lesson, "failed", 0.0, (f"there is no lesson {entry.lesson!r}",), (), None)
 
 
 def _as_graded(futures: dict[Future[Graded], Entry]) -> Iterator[tuple[Entry, Graded]]:

@@ -38,7 +38,7 @@ def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "demo",
         help="grade a small sample class and show what everybody gets",
-        description=f"Writes sample submissions of {LESSON} to DIR/submitted, grades them, and prints marks and messages.",
+        description=f"Writes sample submissions of {LESSON} to DIR/submitted, grades them, prints marks and messages.",
     )
     parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: demo/")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all marks there, as JSON")

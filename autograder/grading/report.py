@@ -26,7 +26,9 @@ def print_table(results: Sequence[Graded], console: Console) -> None:
     """One row per submission: marks by exercise, then what each student is told where points were lost."""
     lessons = dict.fromkeys(graded.lesson for graded in results)
     for lesson in lessons:
-        rows = [graded for graded in results if graded.lesson == lesson]
+        rows = [graded for graded in results if graded.lesson == lesson and graded.marks]
+        if not rows:
+            continue
         console.print(_marks(lesson, rows))
     messages = Table(title="What each student is told", title_justify="left", show_lines=True)
     for column in ("student", "exercise", "message"):
@@ -35,7 +37,9 @@ def print_table(results: Sequence[Graded], console: Console) -> None:
         _tell(messages, graded)
     if messages.row_count:
         console.print(messages)
-    flagged = [(graded.student, flag) for graded in results if graded.status == "graded" for flag in graded.flags]
+    flagged = [
+        (graded.student, flag) for graded in results if graded.notebook or not graded.marks for flag in graded.flags
+    ]
     if flagged:
         console.print("For the instructor:", style="bold")
         for student, flag in flagged:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +67,29 @@ def grade_submission(
     master: Master,
     exercises: Mapping[str, Exercise],
     template: Template,
-    limits: Limits = Limits(),  # noqa: B008  (frozen)
+    limits: Limits,
 ) -> Graded:
     """Grade the notebook at `path` as handed in by `student`."""
     start = time.monotonic()
     try:
-        restored = restore(read(path), master)
+        submitted = read(path)
     except SubmissionError as error:
         return _failed(student, master.lesson, exercises, str(error), time.monotonic() - start)
+    graded = grade_notebook(submitted, student, master, exercises, template, limits)
+    return replace(graded, seconds=time.monotonic() - start)
+
+
+def grade_notebook(
+    submitted: NotebookNode,
+    student: str,
+    master: Master,
+    exercises: Mapping[str, Exercise],
+    template: Template,
+    limits: Limits,
+) -> Graded:
+    """Grade a notebook that has been read (`submission.read`)."""
+    start = time.monotonic()
+    restored = restore(submitted, master)
     with _Run(restored, template, limits, seed_of(student, master.lesson)) as run:
         run.go_on()
         marks = tuple(_mark(run, exercise, student) for exercise in exercises.values())

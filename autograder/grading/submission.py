@@ -79,14 +79,14 @@ def read(path: Path) -> NotebookNode:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # missing or double ids: set right below
             notebook = nbformat.reads(text, as_version=4)
-        cells = [_plain(cell) for cell in notebook.cells]
+        cells = [plain(cell) for cell in notebook.cells]
     except Exception as error:  # nbformat raises as many kinds as there are malformed files
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise SubmissionError(f"{path.name} does not follow the notebook format: {reason[:160]}") from None
     return NotebookNode(cells=cells)
 
 
-def _plain(cell: Any) -> NotebookNode:
+def plain(cell: Any) -> NotebookNode:
     """A cell reduced to what a submission may say: type, text, id, nbgrader's metadata, tags, attached pictures."""
     kind, source = cell["cell_type"], cell["source"]
     if kind not in ("code", "markdown", "raw") or not isinstance(source, str):

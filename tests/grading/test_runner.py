@@ -29,9 +29,7 @@ def test_right_answers_get_full_marks(grade):
 
 
 def test_stubs_get_nothing_and_say_so(grade, master):
-    originals = {
-        cell["id"]: cell.source for cell in master.released.cells if cell["id"] in ("tiny_double", "tiny_apply")
-    }
+    stubs = [cell for cell in master.released.cells if cell["id"] in ("tiny_double", "tiny_apply")]
     graded = grade(**{cell["id"]: cell.source for cell in stubs})
     assert points(graded) == [0, 0]
     assert all("not written yet" in item.message.lower() for item in graded.marks)
@@ -49,7 +47,7 @@ COSTS_ONE = {
     "endless function": "import time\ndef tiny_double(x):\n    while True:\n        time.sleep(0.01)",
     "dead process": "import os\nos._exit(0)",
     "function that ends the process": "import os\ndef tiny_double(x):\n    os._exit(0)",
-    "stubborn": "import time\nwhile True:\n    try:\n        time.sleep(0.01)\n    except BaseException:\n        n = 1",
+    "stubborn": "import time\nwhile True:\n  try:\n    time.sleep(0.01)\n  except BaseException:\n    n = 1",
     "wrong kind": "tiny_double = 3",
     "returns a string": "def tiny_double(x):\n    return 'all correct'",
     "returns itself": "def tiny_double(x):\n    return [tiny_double]",
