@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from traitlets.config import Config, PyFileConfigLoader
 
+from ..build.release import release
+from ..checkout import course_config, database_url
 from ..exercise import lesson_exercises
 from .feedback import FeedbackWriter
 from .gradebook import GradebookWriter
@@ -50,11 +50,6 @@ def find_submissions(submitted: Path, lessons: Sequence[str]) -> list[Entry]:
     return entries
 
 
-def load_config(root: Path) -> Config:
-    """The settings of the course's nbgrader_config.py."""
-    return PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
-
-
 def grade_class(
     entries: Sequence[Entry],
     root: Path,
@@ -68,12 +63,14 @@ def grade_class(
 
     Each submission is stored as soon as it is graded, so that an interrupted run loses none that was done.
     """
-    config = load_config(root)
+    config = course_config(root)
+    out.mkdir(parents=True, exist_ok=True)
     lessons = sorted({entry.lesson for entry in entries if (root / "solutions" / entry.lesson).is_dir()})
     masters = {lesson: Master.load(root, lesson) for lesson in lessons}
     exercises = {lesson: lesson_exercises(lesson) for lesson in lessons}
+    for lesson in lessons:
+        release(lesson, root, root / "solutions", database_url(out, config))
     results = {e: _of_no_lesson(e) for e in entries if e.lesson not in masters}
-    out.mkdir(parents=True, exist_ok=True)
     jobs = jobs or os.cpu_count() or 1
     with (
         Template(sandbox) as template,
@@ -121,16 +118,3 @@ def _progress(console: Console) -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=console, transient=True)
-
-
-def course_root(start: Path | None = None) -> Path:
-    """The checkout: the nearest folder upwards that holds nbgrader_config.py, else the one this package lies in."""
-    start = (start or Path.cwd()).resolve()
-    for folder in (start, *start.parents):
-        if (folder / "nbgrader_config.py").exists():
-            return folder
-    with suppress(IndexError):
-        own = Path(__file__).resolve().parents[2]
-        if (own / "nbgrader_config.py").exists():
-            return own
-    raise ClassError("no nbgrader_config.py here or above: run this inside the course's checkout")

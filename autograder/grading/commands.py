@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from .classroom import ClassError, course_root, find_submissions, grade_class
+from ..checkout import course_root
+from .classroom import ClassError, find_submissions, grade_class
 from .demo import LESSON, write_class
 from .enclosure import SandboxMissing
 from .process import Limits

@@ -19,6 +19,7 @@ from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades
 from nbgrader.utils import parse_utc
 from traitlets.config import Config
 
+from ..checkout import course_id, database_url
 from .runner import Graded
 
 
@@ -27,9 +28,9 @@ class GradebookWriter:
 
     def __init__(self, out: Path, config: Config) -> None:
         self.out = out
-        self.db_url = database(out, config)
+        self.db_url = database_url(out, config)
         self._config = config
-        self._gradebook = Gradebook(self.db_url, config.CourseDirectory.get("course_id", "default_course"))
+        self._gradebook = Gradebook(self.db_url, course_id(config))
 
     def __enter__(self) -> Self:
         return self
@@ -70,11 +71,6 @@ class GradebookWriter:
         for grade in self._gradebook.find_submission_notebook(name, graded.lesson, graded.student).grades:
             grade.auto_score, grade.needs_manual_grade = 0.0, False
         self._gradebook.db.commit()
-
-
-def database(out: Path, config: Config) -> str:
-    """The grade book's URL: nbgrader's own setting where the course has one, else an SQLite file in `out`."""
-    return str(config.CourseDirectory.get("db_url", "")) or f"sqlite:///{out / 'gradebook.db'}"
 
 
 def resources_for(student: str, lesson: str, name: str, db_url: str) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Float
 
+from ..checkout import course_root
 from ..exercise import lesson_exercises
-from .classroom import course_root
 from .enclosure import SandboxMissing
 from .process import Limits, Template
 from .runner import grade_notebook

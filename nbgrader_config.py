@@ -1,0 +1,67 @@
+"""nbgrader on the course's folders: release, autograde, feedback, formgrader and export read this file.
+
+The preprocessor lists are nbgrader's own with the course's additions (`autograder/plugins.py`) put in. In a clean clone
+the grade book is empty: run `nbgrader generate_assignment LESSON --force` once; `course` commands do so by themselves.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+c = get_config()
+
+# nbgrader calls `alembic` when it makes a grade book: find it even where the environment is not activated.
+tools = str(Path(sys.executable).parent)
+if tools not in os.environ.get("PATH", "").split(os.pathsep):
+    os.environ["PATH"] = os.pathsep.join([tools, os.environ.get("PATH", "")])
+
+c.CourseDirectory.course_id = "deep-generative-models"
+c.CourseDirectory.source_directory = "solutions"
+c.CourseDirectory.release_directory = "notebooks"
+# A lesson's source holds the solutions, and nbgrader copies every file it does not ignore to the students.
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "__pycache__", "*.py", "*.pyc", "*.pt", "*.tmp"]
+
+stock = "nbgrader.preprocessors."
+c.GenerateAssignment.preprocessors = [
+    stock + "LockCells",
+    "autograder.plugins.NamedStubs",
+    stock + "ClearOutput",
+    stock + "CheckCellMetadata",
+    stock + "ComputeChecksums",
+    stock + "SaveCells",
+    stock + "ClearHiddenTests",
+    stock + "ClearMarkScheme",
+    stock + "ComputeChecksums",
+    stock + "CheckCellMetadata",
+    "autograder.plugins.Seal",
+]
+
+c.Autograde.sanitize_preprocessors = [
+    stock + "ClearOutput",
+    "autograder.plugins.RestoreMetadata",
+    stock + "OverwriteKernelspec",
+    stock + "OverwriteCells",
+    stock + "CheckCellMetadata",
+]
+c.Autograde.autograde_preprocessors = [
+    stock + "Execute",
+    stock + "IgnorePattern",
+    "autograder.plugins.PositiveCredit",
+    stock + "LimitOutput",
+    stock + "SaveAutoGrades",
+    stock + "AssignLatePenalties",
+    stock + "CheckCellMetadata",
+]
+# Graded and checked cells that a student deleted come back (RestoreMetadata does so; this is for what it may miss).
+c.OverwriteCells.add_missing_cells = True
+# A line on stderr, such as a library's warning, would cost a cell all its points.
+c.IgnorePattern.enabled = True
+c.IgnorePattern.pattern = r"[\s\S]*"
+c.Execute.timeout = 30
+c.Execute.interrupt_on_timeout = True
+
+c.GenerateFeedback.preprocessors = [
+    stock + "GetGrades",
+    "autograder.plugins.HideChecks",
+    "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+]
