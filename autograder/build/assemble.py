@@ -1,0 +1,141 @@
+"""A lesson's notebook, before it runs: one cell after another with nbgrader's v3 metadata and ids that stay.
+
+A solution cell is followed by its checks (a locked grade cell worth 0 points: nbgrader's Validate reports it when it
+fails, and it costs nothing) and by the graded cell, whose hidden region runs the hidden checks. A written question
+becomes a task cell with points and mark scheme, and an answer cell worth 0 points. Other cells carry none of this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from .source import Cell, Lesson, find_regions
+from .taint import TAG, uncertain_cells
+
+FORMAT = 1  # part of the source's hash: raise it when the builder makes something else of the same source
+SIZE_LIMIT = 2_000_000  # bytes of a built notebook
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+LANGUAGE_INFO = {
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+}
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A notebook, and for each of its cells the line in the lesson's file where its first line stands."""
+
+    notebook: NotebookNode
+    lines: tuple[int, ...]
+
+
+def assemble(lesson: Lesson, points: Mapping[str, float]) -> Assembled:
+    """The notebook of a valid lesson. An exercise that `points` does not hold gets 0 and no hidden checks (a draft)."""
+    uncertain = uncertain_cells(lesson.cells)
+    taken: set[str] = set()
+    cells, lines = [], []
+    for position, cell in enumerate(lesson.cells):
+        tags = sorted({*cell.tags, *([TAG] if position in uncertain else [])})
+        for node, line in _nodes(cell, points):
+            node.id = _unique(node.id, taken)
+            if node.cell_type == "code" and tags:
+                node.metadata.tags = tags
+            cells.append(node)
+            lines.append(line)
+    course = {"lesson": lesson.lesson, "source_hash": source_hash(lesson.text, points)}
+    metadata = {"course": course, "kernelspec": KERNELSPEC, "language_info": LANGUAGE_INFO}
+    return Assembled(new_notebook(cells=cells, metadata=metadata), tuple(lines))
+
+
+def _nodes(cell: Cell, points: Mapping[str, float]) -> Iterator[tuple[NotebookNode, int]]:
+    start, name = cell.line_of(0), cell.name
+    if cell.kind == "markdown":
+        yield new_markdown_cell(cell.source, id=content_id("text", cell.source)), start
+    elif cell.kind == "code":
+        yield new_code_cell(cell.source, id=content_id("code", cell.source)), start
+    elif cell.kind == "solution":
+        yield new_code_cell(cell.source, id=name, metadata=nbgrader(name, solution=True)), start
+    elif cell.kind == "checks":
+        checks = nbgrader(f"{name}-checks", grade=True, locked=True, points=0)
+        yield new_code_cell(cell.source, id=f"{name}-checks", metadata=checks), start
+        graded = nbgrader(f"{name}-graded", grade=True, locked=True, points=points.get(name, 0))
+        yield new_code_cell(graded_source(name, points.get(name)), id=f"{name}-graded", metadata=graded), start
+    else:
+        question, answer, offset = _split_written(cell)
+        task = nbgrader(name, task=True, locked=True, points=cell.points or 0)
+        yield new_markdown_cell(question, id=name, metadata=task), start
+        metadata = nbgrader(f"{name}-answer", grade=True, solution=True, points=0)
+        yield new_markdown_cell(answer, id=f"{name}-answer", metadata=metadata), cell.line_of(offset)
+
+
+def nbgrader(grade_id: str, points: float | None = None, **flags: bool) -> dict[str, Any]:
+    """Cell metadata in nbgrader's schema, version 3."""
+    known = {"grade": False, "locked": False, "solution": False, "task": False, **flags}
+    worth = {} if points is None else {"points": points}
+    return {"nbgrader": {"grade_id": grade_id, "schema_version": 3, **worth, **known}}
+
+
+def graded_source(name: str, points: float | None) -> str:
+    """The graded cell: a sentence for the student, and the hidden line. With `None` points there are no checks yet."""
+    worth = f"{points or 0:g} {'point' if points == 1 else 'points'}"
+    hidden = (
+        "0.0  # no hidden checks yet" if points is None else f'from autograder import grade; grade("{name}", globals())'
+    )
+    sentence = f"# {name}, {worth}: hidden checks run here when your notebook is graded. There is nothing to write."
+    return "\n".join([sentence, "### BEGIN HIDDEN TESTS", hidden, "### END HIDDEN TESTS"])
+
+
+def _split_written(cell: Cell) -> tuple[str, str, int]:
+    """The question with its mark scheme, the model answer with its markers, and the answer's first line."""
+    (begin, end), lines = find_regions(cell.source, "SOLUTION")[0], cell.source.split("\n")
+    question = "\n".join(lines[:begin] + lines[end + 1 :]).strip()
+    return question, "\n".join(lines[begin : end + 1]), begin
+
+
+def content_id(role: str, source: str) -> str:
+    """An id from what the cell says: a cell put in elsewhere changes no other cell's id."""
+    return f"{role}-{hashlib.sha256(source.encode()).hexdigest()[:10]}"
+
+
+def _unique(wanted: str, taken: set[str]) -> str:
+    """`wanted`, or `wanted-2`, `wanted-3`, … for cells that say the same."""
+    found = next(name for n in range(1, len(taken) + 2) if (name := wanted if n == 1 else f"{wanted}-{n}") not in taken)
+    taken.add(found)
+    return found
+
+
+def source_hash(text: str, points: Mapping[str, float]) -> str:
+    """sha256 of all that the builder makes a notebook of: the source, the points, and the builder's own format."""
+    table = json.dumps({name: float(worth) for name, worth in points.items()}, sort_keys=True)
+    return hashlib.sha256("\0".join([str(FORMAT), table, text]).encode()).hexdigest()
+
+
+def digest(notebook: NotebookNode) -> str:
+    """sha256 of a notebook's whole content but this digest, to tell a built notebook from one edited by hand."""
+    course = {key: value for key, value in notebook.metadata.get("course", {}).items() if key != "digest"}
+    content = {**notebook, "metadata": {**notebook.metadata, "course": course}}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def sealed(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with its digest recorded."""
+    notebook.metadata.course.digest = digest(notebook)
+    return notebook
+
+
+def as_text(notebook: NotebookNode) -> str:
+    """The notebook as it lies on disk: sorted keys, one space of indentation, a newline at the end."""
+    nbformat.validate(notebook)
+    return nbformat.writes(notebook, version=4).rstrip("\n") + "\n"

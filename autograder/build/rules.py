@@ -1,0 +1,204 @@
+"""What makes a lesson well formed. All that breaks a rule is reported together, each in one line with its place.
+
+The rules are those of an author's daily mistakes: an exercise that is not graded or graded but not asked, a solution
+that would reach the student, a numbered equation that nothing checks, an experiment that an exercise leans on.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from .names import bound_names, cell_names
+from .source import Cell, Lesson, LessonError, Problem, find_regions, parse, region_text, stubbed
+
+_TAG = re.compile(r"\\tag\{([^}]*)\}")
+_MARKS = ("SOLUTION", "MARK SCHEME", "HIDDEN TESTS")
+
+
+class HasPoints(Protocol):
+    """What the builder asks of an exercise's hidden checks."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def points(self) -> float: ...
+
+
+def validate(lesson: Lesson, exercises: Mapping[str, HasPoints], draft: bool = False) -> list[Problem]:
+    """Raise LessonError for all that is wrong; a draft's pending problems are returned instead."""
+    problems = [*_syntax(lesson), *_regions(lesson), *_exercises(lesson, exercises), *_written(lesson)]
+    if not any("syntax" in problem.text for problem in problems):
+        problems += [*_experiments(lesson), *_equations(lesson)]
+    fatal = [problem for problem in problems if not (draft and problem.pending)]
+    if fatal:
+        raise LessonError(fatal)
+    return sorted(problems)
+
+
+def _syntax(lesson: Lesson) -> Iterator[Problem]:
+    for cell in lesson.cells:
+        if cell.is_code:
+            try:
+                _ = cell.tree
+            except SyntaxError as error:
+                yield lesson.problem(cell.line_of((error.lineno or 1) - 1), f"syntax error: {error.msg}")
+
+
+def _regions(lesson: Lesson) -> Iterator[Problem]:
+    """Marked regions are whole, and stand where they belong."""
+    allowed = {"solution": ("SOLUTION",), "written": ("SOLUTION", "MARK SCHEME")}
+    for cell in lesson.cells:
+        for mark in _MARKS:
+            try:
+                regions = find_regions(cell.source, mark)
+            except ValueError as error:
+                yield lesson.problem(cell.line_of(error.args[1]), error.args[0])
+                continue
+            if regions and mark not in allowed.get(cell.kind, ()):
+                hint = ": the builder adds it" if mark == "HIDDEN TESTS" else ""
+                yield lesson.problem(cell.line_of(regions[0][0]), f"### BEGIN {mark} in a {cell.kind} cell{hint}")
+            if not regions and cell.kind == "solution" and mark == "SOLUTION":
+                yield lesson.problem(cell.line, f"{cell.name} has no ### BEGIN SOLUTION / ### END SOLUTION region")
+
+
+def _exercises(lesson: Lesson, exercises: Mapping[str, HasPoints]) -> Iterator[Problem]:
+    """Each exercise has one solution cell that defines it, visible checks after it, and hidden checks."""
+    solutions: dict[str, Cell] = {}
+    checked: dict[str, Cell] = {}
+    current = ""
+    seen: dict[str, int] = {}
+    for cell in lesson.cells:
+        if cell.kind in ("solution", "written"):
+            if cell.name in seen:
+                yield lesson.problem(
+                    cell.line, f"duplicate exercise {cell.name}: the first is at line {seen[cell.name]}"
+                )
+            seen.setdefault(cell.name, cell.line)
+        if cell.kind == "solution":
+            solutions.setdefault(cell.name, cell)
+            current = cell.name
+            yield from _solution(lesson, cell)
+            if cell.name not in exercises:
+                yield lesson.problem(
+                    cell.line, f"exercise {cell.name} has no hidden checks in autograder/lessons/{lesson.name}.py", True
+                )
+        if cell.kind == "checks":
+            if cell.name in checked:
+                yield lesson.problem(cell.line, f"second checks cell of {cell.name}: join it with the first")
+            elif cell.name not in solutions:
+                yield lesson.problem(cell.line, f"checks of {cell.name}, which has no exercise cell above")
+            elif cell.name != current:
+                yield lesson.problem(cell.line, f"checks of {cell.name} stand after exercise {current}")
+            checked.setdefault(cell.name, cell)
+    for name, cell in solutions.items():
+        if name not in checked:
+            yield lesson.problem(cell.line, f'exercise {name} has no visible checks: add a cell checks="{name}"')
+    for name in exercises:
+        if name not in solutions:
+            yield lesson.problem(1, f"hidden checks of {name} without an exercise cell", True)
+
+
+def _solution(lesson: Lesson, cell: Cell) -> Iterator[Problem]:
+    """The cell defines its name, and so does its stub, with the docstring that is the exercise's specification."""
+    if _breaks(cell.source):
+        return  # reported already
+    try:
+        stub = parse(stubbed(cell.name, cell.source))
+    except SyntaxError as error:
+        yield lesson.problem(cell.line, f"{cell.name}: without its solution region the cell is no Python ({error.msg})")
+        return
+    except ValueError:
+        return  # reported with the regions
+    if cell.name not in bound_names(cell.tree.body):
+        yield lesson.problem(cell.line, f"exercise {cell.name}: the cell does not define {cell.name}")
+        return
+    made = [node for node in stub.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == cell.name]
+    if not made:
+        yield lesson.problem(
+            cell.line, f"exercise {cell.name}: the solution region hides its signature, start it below the docstring"
+        )
+    elif not ast.get_docstring(made[0]):
+        yield lesson.problem(cell.line, f"exercise {cell.name} keeps no docstring, which is its specification")
+
+
+def _breaks(source: str) -> bool:
+    try:
+        parse(source)
+    except SyntaxError:
+        return True
+    return False
+
+
+def _written(lesson: Lesson) -> Iterator[Problem]:
+    """A question graded by hand has points, a question, a mark scheme and a model answer."""
+    for cell in lesson.cells:
+        if cell.kind != "written":
+            continue
+        if cell.points is None:
+            yield lesson.problem(
+                cell.line, f'written question {cell.name} has no points: written="{cell.name}" points=3'
+            )
+        for mark, what in (("MARK SCHEME", "mark scheme"), ("SOLUTION", "model answer")):
+            try:
+                regions = find_regions(cell.source, mark)
+            except ValueError:
+                continue  # reported with the regions
+            if len(regions) != 1 or not region_text(cell.source, regions[0]).strip():
+                yield lesson.problem(
+                    cell.line, f"written question {cell.name} wants one {what}: ### BEGIN {mark} … ### END {mark}"
+                )
+
+
+def _experiments(lesson: Lesson) -> Iterator[Problem]:
+    """Grading need not run an experiment, so nothing that is always run may need what one defines."""
+    last: dict[str, Cell] = {}
+    for cell in lesson.cells:
+        if not cell.is_code:
+            continue
+        names = cell_names(cell.tree)
+        if not cell.is_experiment:
+            for name in sorted(names.needed):
+                if name in last and last[name].is_experiment:
+                    yield lesson.problem(
+                        last[name].line,
+                        f"experiment defines {name}, which the {cell.kind} cell at line {cell.line} needs: "
+                        "drop the tag there, or tag both",
+                    )
+        last.update(dict.fromkeys(names.bound, cell))
+
+
+def _equations(lesson: Lesson) -> Iterator[Problem]:
+    r"""Every displayed `\tag{n}` is unique and checked by a call `verify_equation(n, …)` with a literal number."""
+    tagged: dict[str, int] = {}
+    for cell in lesson.cells:
+        if cell.is_code:
+            continue
+        for offset, text in enumerate(cell.source.split("\n")):
+            for number in _TAG.findall(text):
+                line = cell.line_of(offset)
+                if number in tagged:
+                    yield lesson.problem(line, f"duplicate \\tag{{{number}}}: the first is at line {tagged[number]}")
+                tagged.setdefault(number, line)
+    verified: dict[str, int] = {}
+    for cell in lesson.cells:
+        for node in ast.walk(cell.tree) if cell.is_code else ():
+            if isinstance(node, ast.Call) and _called(node) == "verify_equation":
+                line = cell.line_of(node.lineno - 1)
+                if node.args and isinstance(node.args[0], ast.Constant):
+                    verified.setdefault(str(node.args[0].value), line)
+                else:
+                    yield lesson.problem(line, "verify_equation wants the equation's number first, as a literal")
+    for number, line in tagged.items():
+        if number not in verified:
+            yield lesson.problem(line, f"\\tag{{{number}}} is never checked: call verify_equation({number}, …)", True)
+    for number, line in verified.items():
+        if number not in tagged:
+            yield lesson.problem(line, f"verify_equation({number}, …), but no equation carries \\tag{{{number}}}", True)
+
+
+def _called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

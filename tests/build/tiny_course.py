@@ -1,0 +1,119 @@
+"""A made-up course of one lesson, small enough to be built and graded in a few seconds, for the tests beside this file.
+
+Its hidden checks stand in the lesson itself: the first cell puts a stand-in for `autograder.grade` in place, which
+gives `double` its points by two outcomes (a positive and a negative number) and `Counter` all or nothing.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Points:
+    """What the builder asks of hidden checks."""
+
+    name: str
+    points: float
+
+
+EXERCISES = {"double": Points("double", 2), "Counter": Points("Counter", 1.5)}
+
+LESSON = r'''# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A tiny lesson
+#
+# $$a + a = 2a \tag{1}$$
+
+# %%
+import sys
+import types
+
+
+def grade(name, namespace):
+    """The stand-in for hidden checks."""
+    if name == "double":
+        passed = [namespace["double"](3) == 6, namespace["double"](-1) == -2]
+        print("secret remark" if not all(passed) else "all is well")
+        return 1.0 * sum(passed)
+    counter = namespace["Counter"]()
+    return 1.5 * (counter.step() == 1 and counter.step() == 2)
+
+
+sys.modules["autograder"] = types.ModuleType("autograder")
+sys.modules["autograder"].grade = grade
+
+
+def verify_equation(number, left, right):
+    print(f"({number}) {left} = {right}")
+
+
+# %%
+verify_equation(1, 2 + 2, 2 * 2)
+
+# %% exercise="double"
+def double(a):
+    """Twice `a`."""
+    ### BEGIN SOLUTION
+    return 2 * a
+    ### END SOLUTION
+
+
+# %% checks="double"
+print(double(2))
+
+# %% [markdown]
+# Now a class.
+
+# %% exercise="Counter"
+class Counter:
+    """Counts its steps: `step()` returns 1, 2, …"""
+
+    def __init__(self):
+        ### BEGIN SOLUTION
+        self.steps = 0
+        ### END SOLUTION
+
+    def step(self):
+        """One more."""
+        ### BEGIN SOLUTION
+        self.steps += 1
+        return self.steps
+        ### END SOLUTION
+
+
+# %% checks="Counter"
+print(Counter().step())
+
+# %% [markdown] written="why" points=3
+# Why is $2a$ the sum of $a$ and $a$?
+#
+# ### BEGIN MARK SCHEME
+# 3 points for the rubric's word: distributivity.
+# ### END MARK SCHEME
+#
+# ### BEGIN SOLUTION
+# The model answer: $a + a = (1 + 1) a$.
+# ### END SOLUTION
+
+# %% tags=["experiment"]
+print([double(a) for a in range(3)])
+'''
+
+
+def tiny_course(root: Path, text: str = LESSON) -> Path:
+    """Lay the course out under `root`; returns the lesson's source."""
+    source = root / "solutions" / "01-tiny" / "tiny.py"
+    source.parent.mkdir(parents=True, exist_ok=True)
+    source.write_text(text, encoding="utf-8")
+    shutil.copy(CHECKOUT / "nbgrader_config.py", root)
+    return source
