@@ -1,0 +1,48 @@
+"""Everything a notebook of the course imports; never an exercise's answer.
+
+One notation holds everywhere:
+
+| symbol          | name in code        | meaning                                                          |
+|-----------------|---------------------|------------------------------------------------------------------|
+| x, x_0          | `x`, `x0`           | a clean data point; a batch is (B, D) or (B, C, H, W)            |
+| z               | `z`                 | a latent variable, (B, J), with prior N(0, I)                    |
+| p_theta, q_phi  | `decode`, `encode`  | the model (decoder) and the approximate posterior (encoder)      |
+| mu, log sigma^2 | `mu`, `logvar`      | mean and log-variance of a diagonal Gaussian, natural logarithm  |
+| sigma, sigma^2  | `sigma`, `sigma2`   | a standard deviation, a variance; a name never stands for both   |
+| eps             | `eps`               | noise from N(0, I), an argument, so that checks can repeat it    |
+| t = 1..T        | `t`                 | diffusion time; t = 0 is clean data; a LongTensor (B,)           |
+| beta_t, alpha_t | `beta`, `alpha`     | added variance, 1 - beta_t; tables have T + 1 entries, beta_0 = 0 |
+| alpha-bar_t     | `alpha_bar`         | product of alpha_1..alpha_t, alpha_bar[0] = 1                    |
+| x_t             | `xt`                | sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps                |
+| estimates       | `x0_hat`, `eps_hat` | what a network predicts                                          |
+| B, D, J, K, T   | same                | batch, data and latent dimension, samples or components, steps   |
+
+Likelihoods are in nats per example (summed over the event, averaged over the batch); bits per dimension only
+where named so.
+"""
+
+from course_lib import checking, checkpoint, data, device, exact, metrics, networks, plots, training, widgets
+from course_lib.checking import CheckFailed, expect, verify_equation
+from course_lib.device import get_device, seed_everything
+from course_lib.training import History, budget, fit
+
+__all__ = [
+    "CheckFailed",
+    "History",
+    "budget",
+    "checking",
+    "checkpoint",
+    "data",
+    "device",
+    "exact",
+    "expect",
+    "fit",
+    "get_device",
+    "metrics",
+    "networks",
+    "plots",
+    "seed_everything",
+    "training",
+    "verify_equation",
+    "widgets",
+]

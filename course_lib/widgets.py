@@ -1,0 +1,143 @@
+"""Figures that answer a slider."""
+
+import html
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+from course_lib import picture
+
+
+def explore(draw: Callable[..., Any], *, alt: str = "", **sliders: Any) -> None:
+    """Show `draw(**values)` with one control per value; a drag redraws the figure.
+
+    Where nobody can drag (while grading, with COURSE_WIDGETS=static, without ipywidgets, outside a notebook)
+    the picture of the default values stands there instead. Nothing is returned and nothing kept: no later
+    cell can depend on a slider.
+
+    Args:
+        draw: called by name with the values of the controls. Returns a fresh figure, its axes, or the (fig,
+            ax) of `course_lib.plots`. Keep it small: up to 100 ms from drag to picture feels immediate.
+        alt: what the figure shows, for those who cannot see it; by default its title and the names of the
+        controls.
+        sliders: name = (lowest, highest, default), all integers or else floats; or a list of options, the
+            first one the default; or True or False; or a ready ipywidgets control.
+
+    Example:
+        `explore(draw_density, alt="a normal density", sigma=(0.1, 3.0, 1.0))`
+    """
+    for name, spec in sliders.items():
+        _check(name, spec)
+    first, size, title = _draw(draw, {name: _default(spec) for name, spec in sliders.items()})
+    alt = alt or f"{title or 'a figure'}; controls: {', '.join(sliders).replace('_', ' ') or 'none'}"
+    if _live():
+        _display_live(draw, {name: _control(name, spec) for name, spec in sliders.items()}, first, size, alt)
+    else:
+        picture.display_png(first, size, alt)
+
+
+def _live() -> bool:
+    """Is there a kernel with ipywidgets, and may the output change from run to run?"""
+    if os.environ.get("COURSE_WIDGETS") == "static" or os.environ.get("NBGRADER_EXECUTION"):
+        return False
+    try:
+        import ipywidgets  # noqa: F401
+    except ImportError:
+        return False
+    from IPython.core.getipython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+def _is_range(spec: Any) -> bool:
+    return isinstance(spec, tuple) and len(spec) == 3 and all(isinstance(v, int | float) for v in spec)
+
+
+def _check(name: str, spec: Any) -> None:
+    if _is_range(spec):
+        low, high, default = spec
+        if not low <= default <= high or low == high:
+            expected = "(lowest, highest, default), the default in between"
+            raise ValueError(f"explore: {name}={spec!r}; expected {expected}")
+    elif not (isinstance(spec, bool) or (isinstance(spec, list) and spec) or hasattr(spec, "observe")):
+        expected = "(lowest, highest, default), a list of options, True, False or an ipywidgets control"
+        raise ValueError(f"explore: {name}={spec!r}; expected {expected}")
+
+
+def _default(spec: Any) -> Any:
+    if _is_range(spec):
+        return spec[2]
+    return spec[0] if isinstance(spec, list) else spec if isinstance(spec, bool) else spec.value
+
+
+def _control(name: str, spec: Any) -> Any:
+    import ipywidgets
+
+    if hasattr(spec, "observe"):
+        return spec
+    layout = ipywidgets.Layout(width="32em")
+    look: dict[str, Any] = {
+        "description": name.replace("_", " "),
+        "style": {"description_width": "8em"},
+        "layout": layout,
+    }
+    if isinstance(spec, bool):
+        return ipywidgets.Checkbox(value=spec, **look)
+    if isinstance(spec, list):
+        numbers = all(isinstance(v, int | float) for v in spec)
+        kind = ipywidgets.SelectionSlider if numbers else ipywidgets.Dropdown
+        return kind(options=spec, value=spec[0], **look)
+    low, high, default = spec
+    if all(isinstance(v, int) for v in spec):
+        return ipywidgets.IntSlider(min=low, max=high, value=default, **look)
+    step = _step(low, high, default)
+    return ipywidgets.FloatSlider(min=low, max=high, value=default, step=step, readout_format=".3g", **look)
+
+
+def _step(low: float, high: float, default: float) -> float:
+    """A power of ten that makes 50 to 500 steps, or a tenth of it where the default would lie between two."""
+    step = 10.0 ** math.floor(math.log10((high - low) / 50))
+    steps = (default - low) / step
+    return step if abs(steps - round(steps)) < 1e-6 else step / 10
+
+
+def _draw(draw: Callable[..., Any], values: dict[str, Any]) -> tuple[bytes, tuple[int, int], str]:
+    """The drawn figure as a PNG, its size on the page, and the titles in it."""
+    drawn = draw(**values)
+    drawn = drawn[0] if isinstance(drawn, tuple) else drawn
+    fig = drawn if hasattr(drawn, "savefig") else getattr(drawn, "figure", None)
+    if fig is None:
+        raise TypeError(f"explore: draw must return a figure, axes or (fig, ax), got {type(drawn).__name__}")
+    titles = [ax.get_title(loc=where) for ax in fig.axes for where in ("left", "center")]
+    return *picture.render(fig), "; ".join(filter(None, titles))
+
+
+def _display_live(
+    draw: Callable[..., Any], controls: dict[str, Any], first: bytes, size: tuple[int, int], alt: str
+) -> None:
+    import ipywidgets
+    from IPython.display import display
+
+    width = ipywidgets.Layout(width=f"{size[0]}px")
+    image = ipywidgets.Image(value=first, format="png", layout=width)
+    # The image widget has no alternative text, and breaks in the browser when given a tooltip.
+    hidden = "position:absolute; width:1px; height:1px; overflow:hidden; clip-path:inset(50%)"
+    spoken = ipywidgets.HTML(f'<span style="{hidden}">{html.escape(alt)}</span>', layout={"height": "0"})
+    complaint = ipywidgets.Label(layout={"display": "none"})
+
+    def redraw(_: Any) -> None:
+        # An exception in here would vanish in the kernel's log, and the student would see a dead slider.
+        try:
+            image.value = _draw(draw, {name: control.value for name, control in controls.items()})[0]
+            complaint.layout.display = "none"
+        except Exception as error:
+            complaint.value, complaint.layout.display = f"{type(error).__name__}: {error}", None
+
+    for control in controls.values():
+        control.observe(redraw, names="value")
+    box = ipywidgets.VBox([*controls.values(), image, spoken, complaint])
+    # Beside the live view stands the first picture, for viewers that know no widgets.
+    data, metadata = picture.bundle(first, size, alt)
+    view = "application/vnd.jupyter.widget-view+json"
+    display({view: box._repr_mimebundle_()[view], **data}, metadata=metadata, raw=True)

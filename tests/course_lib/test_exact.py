@@ -1,0 +1,269 @@
+"""The exactly solvable models against integration, Monte Carlo, autograd and other closed forms."""
+
+import math
+
+import pytest
+import torch
+from torch.distributions import MultivariateNormal, kl_divergence
+
+from course_lib import exact
+from course_lib.exact import CORRELATED_GAUSSIAN, MIXTURE_1D, GaussianData, GaussianMixture, LinearVAE
+
+LEVELS = [0.95, 0.5, 0.1]
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def random_gaussian(dim=4, seed=0):
+    g = generator(seed)
+    root = torch.randn(dim, dim, generator=g, dtype=torch.float64)
+    return GaussianData(torch.randn(dim, generator=g, dtype=torch.float64), root @ root.T / dim)
+
+
+def random_mixture():
+    parts = [random_gaussian(2, seed) for seed in (1, 2, 3)]
+    means, covs = torch.stack([p.mean for p in parts]), torch.stack([p.cov for p in parts])
+    return GaussianMixture(torch.tensor([0.5, 0.2, 0.3]), 2 * means, covs)
+
+
+MODELS = [random_gaussian(), random_mixture(), MIXTURE_1D]
+
+
+def within(estimates, truth, errors=4.5):
+    """Does the mean of independent estimates agree with the truth to within that many standard errors?"""
+    mean, error = estimates.mean(0), estimates.std(0) / math.sqrt(len(estimates))
+    return ((mean - truth).abs() <= errors * error + 1e-12).all()
+
+
+def grid_2d(low, high, n=700):
+    axis = torch.linspace(low, high, n, dtype=torch.float64)
+    points = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+    return points, (axis[1] - axis[0]).item() ** 2
+
+
+@pytest.mark.parametrize("model", [CORRELATED_GAUSSIAN, random_mixture()], ids=["gaussian", "mixture"])
+def test_density_integrates_to_one(model):
+    points, cell = grid_2d(-14, 14)
+    assert model.log_prob(points).exp().sum().item() * cell == pytest.approx(1, abs=1e-6)
+
+
+def test_entropy_is_minus_the_mean_log_density():
+    points, cell = grid_2d(-8, 8)
+    log_p = CORRELATED_GAUSSIAN.log_prob(points)
+    assert -(log_p.exp() * log_p).sum().item() * cell == pytest.approx(CORRELATED_GAUSSIAN.entropy, abs=1e-6)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=["gaussian", "mixture", "1-D"])
+def test_samples_have_the_moments(model):
+    x = model.sample(20000, generator())
+    if isinstance(model, GaussianData):
+        mean, cov = model.mean, model.cov
+    else:
+        mean = (model.weights[:, None] * model.means).sum(0)
+        spread = model.means - mean
+        cov = torch.einsum("k,kij->ij", model.weights, model.covs + spread[:, :, None] * spread[:, None])
+    assert within(x, mean)
+    centred = x - mean
+    assert within(centred[:, :, None] * centred[:, None], cov)
+
+
+@pytest.mark.parametrize("a", LEVELS)
+@pytest.mark.parametrize("model", [random_gaussian(2), random_mixture()], ids=["gaussian", "mixture"])
+def test_noised_is_the_law_of_the_noised_sample(model, a):
+    """Compared as characteristic functions of random directions, E exp(i w x_t)."""
+    x0 = model.sample(20000, generator())
+    eps = torch.randn(x0.shape, dtype=torch.float64, generator=generator(1))
+    xt = math.sqrt(a) * x0 + math.sqrt(1 - a) * eps
+    other = model.noised(a).sample(20000, generator(2))
+    w = torch.randn(5, 2, dtype=torch.float64, generator=generator(3))
+    assert within(torch.cos(xt @ w.T) - torch.cos(other @ w.T), torch.zeros(5))
+    assert within(torch.sin(xt @ w.T) - torch.sin(other @ w.T), torch.zeros(5))
+
+
+@pytest.mark.parametrize("a", LEVELS)
+@pytest.mark.parametrize("model", MODELS, ids=["gaussian", "mixture", "1-D"])
+def test_score_is_the_gradient_of_the_noised_log_density(model, a):
+    xt = model.noised(a).sample(50, generator()).requires_grad_()
+    (gradient,) = torch.autograd.grad(model.noised(a).log_prob(xt).sum(), xt)
+    assert torch.allclose(model.score(xt, a), gradient, atol=1e-9)
+
+
+@pytest.mark.parametrize("a", LEVELS)
+def test_best_x0_and_eps_are_bayes_on_a_grid(a):
+    x0 = torch.linspace(-8, 8, 20001, dtype=torch.float64)
+    prior = MIXTURE_1D.log_prob(x0[:, None]).exp()
+    xt = torch.tensor([-2.5, -0.4, 0.0, 1.3, 3.0], dtype=torch.float64)
+    likelihood = torch.exp(-((xt[:, None] - math.sqrt(a) * x0) ** 2) / (2 * (1 - a)))
+    posterior = prior * likelihood
+    posterior /= posterior.sum(1, keepdim=True)
+    eps = (xt[:, None] - math.sqrt(a) * x0) / math.sqrt(1 - a)
+    assert torch.allclose(MIXTURE_1D.best_x0(xt[:, None], a)[:, 0], posterior @ x0, atol=1e-6)
+    assert torch.allclose(MIXTURE_1D.best_eps(xt[:, None], a)[:, 0], (posterior * eps).sum(1), atol=1e-6)
+
+
+def test_fit_divides_by_n():
+    x = torch.tensor([[0.0, 0.0], [2.0, 4.0]])
+    g = GaussianData.fit(x)
+    assert g.mean.tolist() == [1, 2] and g.cov.tolist() == [[1, 2], [2, 4]]
+    assert exact.data_eigenvalues(x).tolist() == pytest.approx([5, 0])
+    assert GaussianData.fit(torch.tensor([[1.0], [3.0]])).cov.tolist() == [[1]]
+
+
+def test_a_mixture_of_one_is_the_gaussian():
+    g = random_gaussian()
+    one = GaussianMixture(torch.ones(1), g.mean[None], g.cov[None])
+    x = g.sample(20, generator())
+    assert torch.allclose(one.log_prob(x), g.log_prob(x))
+    for name in ("score", "best_x0", "best_eps"):
+        assert torch.allclose(getattr(one, name)(x, 0.3), getattr(g, name)(x, 0.3))
+
+
+@pytest.mark.parametrize("model", [random_gaussian(2), random_mixture()], ids=["gaussian", "mixture"])
+def test_a_level_per_row_and_the_network_form(model):
+    table = torch.tensor([1.0, 0.9, 0.5, 0.2])
+    t = torch.tensor([3, 1, 2, 2, 1])
+    xt = torch.randn(5, 2, generator=generator())
+    rows = torch.cat([model.best_eps(xt[i : i + 1], float(table[t[i]])) for i in range(5)])
+    assert torch.allclose(model.best_eps(xt, table[t]), rows, atol=1e-6)
+    assert torch.allclose(model.eps_model(table)(xt, t), rows, atol=1e-6)
+    assert torch.allclose(model.best_x0(xt, 1.0), xt)  # nothing to denoise
+
+
+@pytest.mark.parametrize("a", LEVELS)
+def test_floors_are_the_errors_of_the_best_predictions(a):
+    g = random_gaussian()
+    x0 = g.sample(20000, generator())
+    eps = torch.randn(x0.shape, dtype=torch.float64, generator=generator(1))
+    xt = math.sqrt(a) * x0 + math.sqrt(1 - a) * eps
+    assert within((eps - g.best_eps(xt, a)).square().mean(1), g.eps_floor(a))
+    assert within((x0 - g.best_x0(xt, a)).square().mean(1), g.x0_floor(a))
+    assert torch.allclose(g.eps_floor(torch.tensor(LEVELS))[LEVELS.index(a)], g.eps_floor(a))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_answers_have_the_dtype_of_the_question(dtype):
+    x = torch.randn(3, 1, dtype=dtype)
+    assert {
+        MIXTURE_1D.log_prob(x).dtype,
+        MIXTURE_1D.score(x, 0.5).dtype,
+        MIXTURE_1D.best_x0(x, 0.5).dtype,
+    } == {dtype}
+
+
+def test_evidence_is_the_integral_over_the_latent():
+    g = generator()
+    W, b = (
+        torch.randn(3, 1, generator=g, dtype=torch.float64),
+        torch.randn(3, generator=g, dtype=torch.float64),
+    )
+    model, x = LinearVAE(W, b, 0.3), torch.randn(4, 3, generator=g, dtype=torch.float64)
+    z = torch.linspace(-9, 9, 20001, dtype=torch.float64)
+    squares = (x[:, None] - z[:, None] * W[:, 0] - b).square().sum(-1)  # (4, Z)
+    log_joint = -(z**2) / 2 - math.log(2 * math.pi) / 2 - squares / 0.6 - 1.5 * math.log(2 * math.pi * 0.3)
+    integral = log_joint.logsumexp(1) + math.log(z[1] - z[0])
+    assert torch.allclose(model.log_evidence(x), integral, atol=1e-9)
+
+
+def test_fit_reaches_the_maximum_likelihood():
+    x = random_gaussian(6).sample(500, generator())
+    model = LinearVAE.fit(x, 2)
+    best = model.log_evidence(x).mean()
+    lam = torch.linalg.eigvalsh(torch.cov(x.T, correction=0)).flip(0)
+    s2 = lam[2:].mean()  # the closed form of the maximum, Tipping and Bishop
+    closed = -0.5 * (6 * math.log(2 * math.pi) + lam[:2].log().sum() + 4 * s2.log() + 6)
+    assert torch.allclose(best, closed, atol=1e-10)
+    for seed in range(20):
+        nudge = 0.05 * torch.randn(6, 2, generator=generator(seed), dtype=torch.float64)
+        for other in (
+            LinearVAE(model.W + nudge, model.b, model.sigma2),
+            LinearVAE(model.W, model.b + nudge[:, 0], model.sigma2),
+        ):
+            assert other.log_evidence(x).mean() < best
+    for factor in (0.95, 1.05):
+        assert LinearVAE(model.W, model.b, factor * model.sigma2).log_evidence(x).mean() < best
+
+
+@pytest.mark.parametrize("beta", [1.0, 2.0, 4.0])
+def test_with_fixed_variance_the_fit_maximises_the_beta_elbo(beta):
+    """One direction at a time: the best gain of the decoder on a grid, with the encoder at its optimum."""
+    x = random_gaussian(5).sample(400, generator())
+    sigma2 = 0.15
+    model = LinearVAE.fit(x, 5, sigma2, beta)
+    gains = torch.linspace(0, 4, 40001, dtype=torch.float64)
+    for lam, column in zip(exact.data_eigenvalues(x), model.W.T, strict=True):
+        q = 1 / (1 + gains**2 / (beta * sigma2))  # variance of the best encoder
+        e = q * gains / (beta * sigma2)  # its slope
+        rec = ((1 - gains * e) ** 2 * lam + gains**2 * q) / (2 * sigma2)
+        kl = (e**2 * lam + q - 1 - q.log()) / 2
+        found = gains[(rec + beta * kl).argmin()]
+        assert column.norm().item() == pytest.approx(found.item(), abs=2e-3)
+    used = int((model.W.norm(dim=0) > 0).sum())
+    assert used == exact.active_latents(x, 5, sigma2, beta)
+
+
+def test_beta_leaves_fewer_latents():
+    x = random_gaussian(5).sample(400, generator())
+    counts = [exact.active_latents(x, 5, 0.15, beta) for beta in (0.1, 1, 4, 100)]
+    assert counts == sorted(counts, reverse=True) and counts[0] == 5 and counts[-1] == 0
+
+
+def test_the_gap_of_a_diagonal_encoder():
+    x = random_gaussian(6).sample(500, generator())
+    model = LinearVAE.fit(x, 2)
+    assert model.diagonal_gap == pytest.approx(0, abs=1e-10)  # the fit has orthogonal columns
+    angle = torch.tensor(0.7, dtype=torch.float64)
+    R = torch.stack([torch.stack([angle.cos(), -angle.sin()]), torch.stack([angle.sin(), angle.cos()])])
+    turned = model.rotated(R)
+    assert torch.allclose(turned.log_evidence(x), model.log_evidence(x))  # the same model of x
+    precision = turned.W.T @ turned.W / turned.sigma2 + torch.eye(2, dtype=torch.float64)
+    posterior = MultivariateNormal(torch.zeros(2, dtype=torch.float64), precision_matrix=precision)
+    diagonal = MultivariateNormal(posterior.mean, (1 / precision.diagonal()).diag())
+    assert turned.diagonal_gap == pytest.approx(kl_divergence(diagonal, posterior).item(), rel=1e-9)
+    assert turned.diagonal_gap > 0.01
+
+
+def test_frechet_distance():
+    p, q = random_gaussian(3, 1), random_gaussian(3, 2)
+    assert exact.frechet_distance(p, p) == pytest.approx(0, abs=1e-9)
+    assert exact.frechet_distance(p, q) == pytest.approx(exact.frechet_distance(q, p))
+    one = GaussianData(torch.tensor([1.0]), torch.tensor([[4.0]]))
+    two = GaussianData(torch.tensor([-2.0]), torch.tensor([[0.25]]))
+    assert exact.frechet_distance(one, two) == pytest.approx(3**2 + 1.5**2)
+    # The optimal transport map x -> A x of Gaussians has cost E|x - A x|^2.
+    root = torch.linalg.cholesky(p.cov)
+    values, vectors = torch.linalg.eigh(root.T @ q.cov @ root)
+    A = torch.linalg.inv(root.T) @ (vectors * values.sqrt()) @ vectors.T @ torch.linalg.inv(root)
+    assert torch.allclose(A @ p.cov @ A.T, q.cov) and torch.allclose(A, A.T)
+    residual = torch.eye(3, dtype=torch.float64) - A
+    cost = (residual @ p.cov @ residual.T).trace() + (p.mean - q.mean).square().sum()
+    assert exact.frechet_distance(p, q) == pytest.approx(cost.item())
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (
+            lambda: GaussianData(torch.zeros(2), torch.eye(3)),
+            r"expected mean \(D,\) and cov \(D, D\), got \(2,\)",
+        ),
+        (lambda: GaussianData(torch.zeros(2), torch.tensor([[1.0, 1], [0, 1]])), "not symmetric"),
+        (lambda: GaussianMixture(torch.ones(2), torch.zeros(2, 1), torch.ones(2, 1, 1)), "sum to 1"),
+        (
+            lambda: GaussianMixture(torch.ones(1), torch.zeros(2, 1), torch.ones(2, 1, 1)),
+            r"expected weights \(K,\)",
+        ),
+        (lambda: LinearVAE(torch.ones(3, 1), torch.zeros(3), 0.0), "sigma2 > 0"),
+        (lambda: LinearVAE.fit(torch.randn(9, 3), 3), "expected 1 to 2 for points in 3-D"),
+        (lambda: LinearVAE.fit(torch.randn(9, 3), 1, beta=2.0), "beta needs a fixed sigma2"),
+        (lambda: MIXTURE_1D.score(torch.zeros(1, 1), 1.5), r"expected alpha_bar in \(0, 1\]"),
+        (
+            lambda: LinearVAE(torch.ones(3, 1), torch.zeros(3), 1.0).rotated(torch.tensor([[2.0]])),
+            "not orthogonal",
+        ),
+    ],
+)
+def test_errors(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,63 @@
+"""What `import course_lib` brings, and what it must not bring."""
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import course_lib
+
+MODULES = [importlib.import_module(f"course_lib.{m.name}") for m in pkgutil.iter_modules(course_lib.__path__)]
+
+EXERCISES = """
+kl_discrete log_normal log_mean_exp evidence_monte_carlo ppca_posterior elbo_monte_carlo gaussian_kl_full
+elbo_discrete elbo_gap_discrete e_step m_step reparameterize score_function_gradient pathwise_gradient
+gaussian_kl bernoulli_log_likelihood gaussian_log_likelihood negative_elbo VAE train_step iwae_bound
+latent_grid traverse linear_beta alpha_bar_from_beta q_step q_sample cosine_alpha_bar beta_from_alpha_bar
+log_snr prior_kl to_course_convention variance_after posterior_exponent posterior_precision
+posterior_linear_term posterior_variance posterior_coefficients q_posterior predict_x0 predict_eps
+posterior_mean_from_eps normal_kl loss_weight_x0 loss_weight_eps timestep_embedding AdaptiveNorm
+ddpm_loss p_step ddpm_sample ddim_step ddim_times denoising_kl discretized_log_likelihood ema_update
+bits_per_dim
+"""
+
+
+def public_members():
+    for module in MODULES:
+        for name, member in vars(module).items():
+            if not name.startswith("_") and getattr(member, "__module__", None) == module.__name__:
+                yield f"{module.__name__}.{name}", member
+                if inspect.isclass(member):
+                    for inner, method in vars(member).items():
+                        if not inner.startswith("_"):
+                            yield f"{module.__name__}.{name}.{inner}", method
+
+
+def test_no_member_carries_the_name_of_an_exercise():
+    names = {path.rsplit(".", 1)[-1].lower() for path, _ in public_members()}
+    assert not names & set(EXERCISES.lower().split())
+
+
+def test_import_is_light_and_knows_no_grader():
+    script = """
+import sys, course_lib
+from course_lib import data, exact, metrics, networks, plots, widgets
+heavy = ["sklearn", "scipy", "matplotlib", "ipywidgets", "IPython", "pandas", "autograder"]
+print([name for name in heavy if name in sys.modules])
+"""
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path, member", list(public_members()), ids=lambda v: v if type(v) is str else "")
+def test_public_functions_say_what_they_do(path, member):
+    if inspect.isfunction(member) or inspect.isclass(member) or isinstance(member, property):
+        assert member.__doc__ and len(member.__doc__) > 20, path
+
+
+def test_the_glossary_is_a_table_of_three_columns():
+    rows = [line for line in course_lib.__doc__.splitlines() if line.startswith("|")]
+    assert len(rows) > 10 and {row.count("|") for row in rows} == {4}

@@ -1,0 +1,340 @@
+"""The loop against least squares in closed form, against itself interrupted, and against its promises."""
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from course_lib import budget, data, fit, networks
+
+
+def squared_error(model, x, y):
+    return ((model(x) - y) ** 2).mean()
+
+
+def noisy_error(model, x):
+    """A loss that draws noise, as most of the course's do."""
+    return ((model(x + 0.3 * torch.randn_like(x)) - x) ** 2).mean()
+
+
+def small_net(seed=0, size=2):
+    torch.manual_seed(seed)
+    return networks.mlp([size, 8, size])
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def fitted(loss=noisy_error, points=None, seed=0, **options):
+    model = small_net()
+    points = data.two_moons(200) if points is None else points
+    options = {"steps": 60, "batch_size": 32, "progress": False, **options}
+    run = fit(model, loss, points, seed=seed, **options)
+    return model, run
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine", "constant"])
+@pytest.mark.parametrize("kind", [None, torch.optim.AdamW, torch.optim.SGD])
+def test_reaches_the_least_squares_solution(schedule, kind):
+    torch.manual_seed(0)
+    x = torch.randn(256, 3)
+    y = x @ torch.tensor([[1.0], [-2.0], [0.5]]) + 0.7 + 0.1 * torch.randn(256, 1)
+    design = torch.cat([x, torch.ones(256, 1)], 1)
+    truth = torch.linalg.lstsq(design, y).solution.flatten()
+    decay = (
+        {"optimizer": kind}
+        if kind is not torch.optim.AdamW
+        else {"optimizer": lambda p, lr: kind(p, lr=lr, weight_decay=0)}
+    )
+    model = nn.Linear(3, 1)
+    fit(
+        model,
+        squared_error,
+        (x, y),
+        steps=600,
+        batch_size=256,
+        lr=0.05,
+        schedule=schedule,
+        progress=False,
+        **decay,
+    )
+    assert torch.allclose(weights(model), truth, atol=2e-3)
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine", "constant"])
+def test_the_learning_rate_follows_pytorchs_own_schedule(schedule):
+    steps, model, used = 200, small_net(), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+
+    def loss(model, x):
+        used.append(optimizer.param_groups[0]["lr"])
+        return noisy_error(model, x)
+
+    fit(model, loss, data.two_moons(64), steps=steps, optimizer=optimizer, schedule=schedule, progress=False)
+    other = torch.optim.SGD(small_net().parameters(), lr=0.01)
+    reference = {
+        "onecycle": lambda: torch.optim.lr_scheduler.OneCycleLR(other, 0.01, steps),
+        "cosine": lambda: torch.optim.lr_scheduler.CosineAnnealingLR(other, steps),
+        "constant": lambda: torch.optim.lr_scheduler.ConstantLR(other, factor=1.0),
+    }[schedule]()
+    expected = []
+    for _ in range(steps):
+        expected.append(other.param_groups[0]["lr"])
+        other.step()
+        reference.step()
+    # PyTorch's cycle has its top one step earlier than ours, which ends at 0 after the last step.
+    room = 0.02 * 0.01 if schedule == "onecycle" else 1e-9
+    assert used == pytest.approx(expected, abs=room)
+
+
+def test_every_example_once_an_epoch_in_a_new_order_in_equal_batches():
+    seen = []
+
+    def loss(model, x):
+        seen.append(x[:, 0].tolist())
+        return model(x).square().mean()
+
+    points = torch.arange(70.0)[:, None]
+    # 3 full batches an epoch, and 10 examples wait
+    fit(nn.Linear(1, 1), loss, points, steps=9, batch_size=20, progress=False)
+    assert {len(batch) for batch in seen} == {20}
+    epochs = [[*seen[i], *seen[i + 1], *seen[i + 2]] for i in (0, 3, 6)]
+    assert all(len(set(epoch)) == 60 for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert set(epochs[0]) | set(epochs[1]) | set(epochs[2]) == set(range(70))
+
+
+def test_data_smaller_than_a_batch_is_one_batch():
+    sizes = []
+
+    def loss(model, x):
+        sizes.append(len(x))
+        return model(x).square().mean()
+
+    run = fit(nn.Linear(1, 1), loss, torch.randn(5, 1), steps=3, progress=False)
+    assert sizes == [5, 5, 5] and run.losses.shape == (3,)
+
+
+def test_the_result_depends_on_the_seed_and_on_nothing_outside():
+    torch.manual_seed(123)
+    first, _ = fitted()
+    torch.manual_seed(321)
+    again, _ = fitted()
+    other, _ = fitted(seed=1)
+    assert torch.equal(weights(first), weights(again))
+    assert not torch.equal(weights(first), weights(other))
+
+
+def test_chance_outside_goes_on_as_if_fit_had_not_been():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    model = small_net()
+    torch.manual_seed(5)
+    fit(model, noisy_error, data.two_moons(50), steps=3, progress=False)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"ema": 0.9}, {"optimizer": torch.optim.AdamW, "lr": 0.01}])
+@pytest.mark.parametrize("break_at", [7, 23, 41])  # in an epoch, and at the start of one
+def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, options, break_at):
+    options = {"batch_size": 32, "checkpoint_every": 5, "checkpoint": tmp_path / "run.pt", **options}
+    straight, run = fitted(**{**options, "checkpoint": None})
+    calls = 0
+
+    def breaking(model, x):
+        nonlocal calls
+        calls += 1
+        if calls == break_at:
+            raise KeyboardInterrupt
+        return noisy_error(model, x)
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(loss=breaking, **options)
+    resumed, rerun = fitted(**options)
+    assert rerun.resumed_at == (break_at - 1) // 5 * 5
+    assert torch.equal(weights(resumed), weights(straight))
+    assert torch.equal(rerun.losses, run.losses)
+
+
+def test_a_finished_run_is_taken_from_disk(tmp_path):
+    path = tmp_path / "deep" / "run.pt"
+    model, run = fitted(checkpoint=path, ema=0.9)
+
+    def never(model, x):
+        raise AssertionError("no step should be taken")
+
+    again, rerun = fitted(loss=never, checkpoint=path, ema=0.9)
+    assert torch.equal(weights(again), weights(model)) and torch.equal(rerun.losses, run.losses)
+
+
+def test_a_checkpoint_of_another_run_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "run.pt"
+    fitted(checkpoint=path)
+    with pytest.raises(ValueError, match=r"made with steps=60, this run has steps=61.*delete") as caught:
+        fitted(checkpoint=path, steps=61)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="made with examples=200, this run has examples=150"):
+        fitted(checkpoint=path, points=data.two_moons(150))
+    with pytest.raises(ValueError, match="another model"):
+        fit(
+            small_net(size=3),
+            noisy_error,
+            torch.randn(200, 3),
+            steps=60,
+            batch_size=32,
+            checkpoint=path,
+            progress=False,
+        )
+
+
+def test_a_short_run_neither_finds_nor_leaves_a_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "run.pt"
+    monkeypatch.setenv("NBGRADER_EXECUTION", "validate")
+    fitted(checkpoint=path, steps=budget(60))
+    assert not path.exists()
+    path.write_bytes(b"left by somebody else")
+    fitted(checkpoint=path, steps=budget(60))
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
+    path = tmp_path / "run.pt"
+    calls = 0
+
+    def diverging(model, x):
+        nonlocal calls
+        calls += 1
+        return noisy_error(model, x) * (math.nan if calls == 38 else 1.0)
+
+    with pytest.raises(FloatingPointError, match="nan at step 38 of 60; lower lr") as caught:
+        fitted(loss=diverging, checkpoint=path, checkpoint_every=10)
+    assert "\n" not in str(caught.value)
+    stored = torch.load(path, weights_only=True)
+    assert stored["done"] == 30 and all(w.isfinite().all() for w in stored["model"].values())
+
+
+def test_weights_spoilt_by_a_gradient_are_not_saved(tmp_path):
+    """The loss sqrt(0) is finite, its gradient is not: the next loss would be the first to show it."""
+    path = tmp_path / "run.pt"
+
+    def loss(model, x):
+        return model(x).square().mean() + (model[0].weight * 0).sum().abs().sqrt()
+
+    with pytest.raises(FloatingPointError, match="weight became nan or inf"):
+        fitted(loss=loss, checkpoint=path, steps=1)
+    assert not path.exists()
+
+
+def test_the_average_of_weights_is_the_recursion_of_its_docstring():
+    trail = []
+
+    def loss(model, x):
+        trail.append(weights(model))
+        return noisy_error(model, x)
+
+    model, _ = fitted(loss=loss, ema=0.8, steps=30)
+    plain, _ = fitted(steps=30)
+    trail.append(weights(plain))  # the raw weights after the last step
+    average = trail[0]
+    for step, now in enumerate(trail[1:]):
+        decay = min(0.8, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * now
+    assert torch.allclose(weights(model), average, atol=1e-6)
+    assert not torch.allclose(weights(plain), average, atol=1e-6)
+
+
+def test_bfloat16_only_where_asked_on_the_cpu():
+    seen = []
+
+    def loss(model, x):
+        seen.append(model(x).dtype)
+        return noisy_error(model, x).float()
+
+    fitted(loss=loss, steps=1)
+    fitted(loss=loss, steps=1, amp=True)
+    assert seen == [torch.float32, torch.bfloat16]
+
+
+def test_budget(monkeypatch):
+    assert budget(2000) == 2000
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    assert budget(2000) == 20 and budget(7) == 7
+    monkeypatch.setenv("COURSE_BUDGET", "full")
+    assert budget(2000) == 2000
+    monkeypatch.delenv("NBGRADER_EXECUTION")
+    monkeypatch.setenv("COURSE_BUDGET", "short")
+    assert budget(2000) == 20
+    monkeypatch.setenv("COURSE_BUDGET", "tiny")
+    with pytest.raises(ValueError, match='expected "short", "full"'):
+        budget(2000)
+
+
+@pytest.mark.parametrize("name, value", [("COURSE_PROGRESS", "off"), ("NBGRADER_EXECUTION", "autograde")])
+def test_no_bar_where_nobody_watches(monkeypatch, capfd, name, value):
+    monkeypatch.setenv(name, value)
+    fitted(progress=True, steps=5)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_bar_where_somebody_does(capfd):
+    fitted(progress=True, steps=40, label="error")
+    assert "minimising error" in capfd.readouterr().err
+
+
+def test_history():
+    _, run = fitted(steps=50, label="squared error")
+    assert run.steps.tolist() == list(range(1, 51))
+    assert run.final == pytest.approx(run.losses[-5:].mean().item())
+    expected = torch.stack([run.losses[max(0, i - 9) : i + 1].mean() for i in range(50)])
+    assert torch.allclose(run.smoothed(10), expected, atol=1e-6)
+    assert repr(run).startswith("History(50 steps, squared error ")
+
+
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        ({"steps": 0}, ValueError, "steps=0; expected at least 1"),
+        ({"schedule": "linear"}, ValueError, "expected one of 'onecycle', 'cosine', 'constant'"),
+        ({"ema": 1.0}, ValueError, r"expected a decay in \[0, 1\)"),
+        ({"amp": "maybe"}, ValueError, 'expected True, False or "auto"'),
+        (
+            {"loss": lambda model, x: None},
+            TypeError,
+            "expected a scalar tensor, got NoneType; is a return missing",
+        ),
+        ({"loss": lambda model, x: model(x).sum(1)}, ValueError, r"got shape \(32,\); end it with .mean\(\)"),
+        ({"loss": lambda model, x: x.mean()}, ValueError, "does not depend on the model's parameters"),
+        ({"points": (torch.randn(3, 2), torch.randn(4, 2))}, ValueError, r"lengths \[3, 4\]"),
+        ({"points": [[1.0, 2.0]]}, TypeError, "expected data as one tensor"),
+    ],
+)
+def test_errors_say_what_to_change_in_one_line(options, error, message):
+    with pytest.raises(error, match=message) as caught:
+        fitted(**options)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_model_is_left_ready_for_use():
+    model, _ = fitted(steps=2)
+    assert not model.training
+    assert torch.equal(weights(copy.deepcopy(model)), weights(model))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_no_synchronisation_between_two_looks():
+    """Of 2000 steps 20 look at the device; the debug mode counts every wait."""
+    device = torch.device("cuda")
+    model, points = small_net().to(device), data.two_moons(4000, device=device)
+    fit(model, noisy_error, points, steps=5, progress=False)  # warm up
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        import warnings
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fit(model, noisy_error, points, steps=2000, progress=False)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert len([w for w in caught if "synchroniz" in str(w.message).lower()]) < 100
