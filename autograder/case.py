@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from .student import Failure
+from .sandbox.wire import Source
+from .student import Failure, Remote
 
 # Relative to the largest entry of the truth. Wide enough for every correct formula, far below any mistake worth a name.
 TOLERANCE = {torch.float64: 1e-7, torch.float32: 2e-4, torch.complex128: 1e-7, torch.complex64: 2e-4}
@@ -36,24 +37,31 @@ class Case:
     """Draws inputs from its own seeded generator and collects outcomes. Every draw is float64 unless asked otherwise.
 
     `upstream(name)` is an earlier exercise's function: the oracle, or in follow-through the student's own.
+    `watch(index, outcome)` is told of every outcome and may end the run by raising.
     """
 
-    def __init__(self, seed: int, upstream: Mapping[str, Callable[..., Any]] | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        upstream: Mapping[str, Callable[..., Any]] | None = None,
+        watch: Callable[[int, Outcome], None] | None = None,
+    ) -> None:
         self.generator = torch.Generator().manual_seed(seed)
         self.outcomes: list[Outcome] = []
         self._upstream = dict(upstream or {})
+        self._watch = watch
 
     # ---- inputs
 
     def normal(self, *shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
         """Standard normal draws."""
-        return torch.randn(*shape, generator=self.generator, dtype=torch.float64).to(dtype)
+        return torch.randn(shape, generator=self.generator, dtype=torch.float64).to(dtype)
 
     def uniform(
         self, *shape: int, low: float = 0.0, high: float = 1.0, dtype: torch.dtype = torch.float64
     ) -> torch.Tensor:
         """Uniform draws on [low, high)."""
-        unit = torch.rand(*shape, generator=self.generator, dtype=torch.float64)
+        unit = torch.rand(shape, generator=self.generator, dtype=torch.float64)
         return (low + (high - low) * unit).to(dtype)
 
     def integer(self, low: int, high: int) -> int:
@@ -106,18 +114,39 @@ class Case:
         |got - truth| <= atol + rtol max|truth|, with rtol from the dtype when not given. Numbers, tensors and lists,
         tuples and dicts of them are compared part by part; infinities must agree, and NaN is never right unless the
         truth is NaN there. `suspects` names what a known mistake would give here, for checks whose truth depends on
-        the student's own weights.
+        the student's own weights; a function there is called only when the check fails.
         """
-        for failed in (got, truth):
-            if isinstance(failed, Failure):
-                return self._report(False, what, points, failed.message, got=failed, truth=None)
+        failed = failure_in(got) or failure_in(truth)
+        if failed:
+            return self._report(False, what, points, failed.message, got=failed, truth=None)
         problem = difference(got, truth, rtol, atol, dtype)
         suspect = None
         if problem:
-            known = (suspects or {}).items()
+            known = ((name, value() if callable(value) else value) for name, value in (suspects or {}).items())
             suspect = next((name for name, value in known if not _differs(got, value, rtol, atol)), None)
         message = f"{problem}. {hint}".strip() if problem and hint else problem
         return self._report(not problem, what, points, message, got=got, truth=truth, suspect=suspect)
+
+    def conventions(self, function: Any, args: Sequence[Any], oracle: Callable[..., Any], points: float = 0.0) -> bool:
+        """Report whether float32 goes in and comes out, right to float32's precision, and every input stays as it was.
+
+        One outcome, so that a function which does nothing earns nothing here. `args` as for the student, a `Source`
+        where a function is handed over; the oracle sees the same numbers in float64.
+        """
+        what = "float32 in and out, inputs untouched"
+        given = [_cast(argument, torch.float32) for argument in args]
+        wide = [a.run() if isinstance(a, Source) else _cast(a, torch.float64) for a in given]
+        truth, got = _cast(oracle(*wide), torch.float32), function(*given)
+        tensors = [i for i, argument in enumerate(given) if isinstance(argument, torch.Tensor)]
+        before, after = [given[i] for i in tensors], function.inputs_after(*given)
+        left = [after[i] for i in tensors]
+        failed = failure_in([got, left]) or failure_in(truth)
+        if failed:
+            return self._report(False, what, points, failed.message, got=failed)
+        problem = difference(got, truth, dtype=True)
+        if not problem and difference(left, before):
+            problem = "an input was modified: work on a new tensor instead of writing into the one you were given"
+        return self._report(not problem, what, points, problem, got=[got, *left], truth=[truth, *before])
 
     def check(self, passed: Any, what: str, points: float = 0.0, hint: str = "", evidence: Any = None) -> bool:
         """Report a property. `passed` is a bool, a 0-dim bool tensor or a Failure; `evidence` is what tells one
@@ -130,11 +159,29 @@ class Case:
     def _report(self, passed: bool, what: str, points: float, message: str, **kept: Any) -> bool:
         message = "" if passed else message or "not so"
         self.outcomes.append(Outcome(what, points if passed else 0.0, points, passed, message, **kept))
+        if self._watch is not None:
+            self._watch(len(self.outcomes) - 1, self.outcomes[-1])
         return passed
 
 
+def failure_in(value: Any) -> Failure | None:
+    """The first `Failure` in a value or in the lists, tuples and dicts it is made of."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return next((found for item in value if (found := failure_in(item))), None)
+    return value if isinstance(value, Failure) else None
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    """`value` with its floating tensors in `dtype`."""
+    if isinstance(value, list | tuple):
+        return type(value)(_cast(item, dtype) for item in value)
+    return value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+
+
 def _differs(got: Any, value: Any, rtol: float | None, atol: float) -> bool:
-    return isinstance(value, Failure) or bool(difference(got, value, rtol, atol))
+    return failure_in(value) is not None or bool(difference(got, value, rtol, atol))
 
 
 def form(value: Any) -> str:
@@ -145,7 +192,9 @@ def form(value: Any) -> str:
         return f"a {type(value).__name__} of {len(value)}"
     if value is None:
         return "None (is the return statement missing?)"
-    return f"a {type(value).__name__}"
+    if isinstance(value, Remote):
+        return "a function or an object"
+    return f"{'an' if type(value) is int else 'a'} {type(value).__name__}"
 
 
 def difference(got: Any, truth: Any, rtol: float | None = None, atol: float = 0.0, dtype: bool = False) -> str:
@@ -170,9 +219,9 @@ def _leaf_difference(got: Any, truth: Any, rtol: float | None, atol: float, dtyp
         return "" if type(got) is type(truth) and got == truth else f"expected {truth!r}, got {form(got)}"
     if isinstance(truth, torch.Tensor) != isinstance(got, torch.Tensor) or isinstance(got, str):
         return f"expected {form(truth)}, got {form(got)}"
-    if not isinstance(got, torch.Tensor | int | float):
+    if not isinstance(got, torch.Tensor | int | float) or isinstance(got, bool) != isinstance(truth, bool):
         return f"expected {form(truth)}, got {form(got)}"
-    a, b = torch.as_tensor(got), torch.as_tensor(truth)
+    a, b = _number(got), _number(truth)
     if a.shape != b.shape:
         return f"expected shape {tuple(b.shape)}, got {tuple(a.shape)}"
     if dtype and isinstance(truth, torch.Tensor) and a.dtype != b.dtype:
@@ -193,6 +242,15 @@ def _leaf_difference(got: Any, truth: Any, rtol: float | None, atol: float, dtyp
         return "some values are infinite"
     wrong = int((~same).sum())
     return "the value is wrong" if a.numel() == 1 else f"{wrong} of {a.numel()} values are wrong"
+
+
+def _number(value: Any) -> torch.Tensor:
+    if isinstance(value, torch.Tensor):
+        return value
+    try:
+        return torch.tensor(float(value), dtype=torch.float64)
+    except OverflowError:  # an integer beyond every float
+        return torch.tensor(math.inf if value > 0 else -math.inf, dtype=torch.float64)
 
 
 def total(outcomes: Sequence[Outcome]) -> float:

@@ -7,15 +7,20 @@ drawn from a seed made of student, lesson and exercise, so a second marking give
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+import torch
 
 from .case import Case, Outcome, difference, total
 from .exercise import Exercise, Misconception, find_exercise
 from .sandbox.host import Host
-from .student import Failure, Link, LocalLink, Remote
+from .student import Failure, Link, LocalLink, Remote, Sitting, local
 
+FULLY = 2.0
 PUBLIC = ("what", "points", "max_points", "passed", "message")
 
 
@@ -53,37 +58,113 @@ def mark(exercise: Exercise, link: Link, student: str) -> Mark:
     """Mark one exercise of `student`, whose functions answer over `link`.
 
     The plain comparison comes first, with oracles for what the exercise builds on. Where it loses points, the checks
-    run once more with the student's own earlier functions in their place, and the better result counts: one mistake
-    costs one exercise.
+    run again with the student's own earlier functions in their place, and the best result counts: one mistake costs
+    one exercise.
     """
     seed = seed_of(student, exercise.lesson, exercise.name)
-    oracles = {name: find_exercise(name).oracle for name in exercise.after}
-    remote = Remote(link, exercise.name)
-    upstream, outcomes = oracles, run_checks(exercise, remote, seed, oracles)
-    if exercise.after and total(outcomes) < exercise.points:
-        own: dict[str, Any] = {name: Remote(link, name) for name in exercise.after}
-        followed = run_checks(exercise, remote, seed, own)
-        if total(followed) > total(outcomes):
-            upstream, outcomes = own, followed
+    link = Sitting(link)
+    remote = Remote(link, exercise.name, seed=seed)
+    upstream: dict[str, Any] = {}
+    outcomes: list[Outcome] = []
+    followed = False
+    for own in _lineups(exercise.after):
+        lineup = {name: _own(link, name, seed) if name in own else _oracle(name, seed) for name in exercise.after}
+        tried = run_checks(exercise, remote, seed, lineup)
+        if not own or (total(tried) > total(outcomes) and all(lineup[name].responds() for name in own)):
+            upstream, outcomes, followed = lineup, tried, bool(own)
+        if total(outcomes) >= exercise.points or _silent(outcomes):
+            break
     points = min(total(outcomes), exercise.points)
     passed = points >= exercise.points
-    found = None if passed else recognise(exercise, outcomes, seed, upstream)
+    found = None if passed or _silent(outcomes) else recognise(exercise, outcomes, seed, upstream)
     return Mark(
         name=exercise.name,
         points=points,
         max_points=exercise.points,
         passed=passed,
         diagnosis=found.name if found else None,
-        message=_message(outcomes, passed, found, followed=upstream is not oracles),
+        message=_message(outcomes, passed, found, followed, exercise.name),
         outcomes=tuple(outcomes),
     )
 
 
-def run_checks(exercise: Exercise, remote: Any, seed: int, upstream: Mapping[str, Any]) -> list[Outcome]:
+def _silent(outcomes: Sequence[Outcome]) -> bool:
+    """Whether every outcome failed because nothing answered: no earlier function and no known mistake explains that."""
+    return all(isinstance(o.got, Failure) and o.got.kind in ("missing", "stub", "timeout", "died") for o in outcomes)
+
+
+def _lineups(after: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The sets of earlier exercises to judge with the student's own function: none, all, then every other set."""
+    for size in (0, *range(len(after), 0, -1)):
+        yield from itertools.combinations(after, size)
+
+
+class _Own(Remote):
+    """The student's own earlier function in an oracle's place, watched: what answers every call with the same number,
+    or with none, is no function to build on, and would make a later constant right.
+    """
+
+    _seen: set[float]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        value = super().__call__(*args, **kwargs)
+        self._seen.update(_numbers(value))
+        return value
+
+    def responds(self) -> bool:
+        return len(self._seen) > 1
+
+
+def _numbers(value: Any) -> set[float]:
+    """The finite numbers in an answer; an object that stays with the student counts as more than one."""
+    if isinstance(value, list | tuple):
+        return set().union(*(_numbers(item) for item in value))
+    if isinstance(value, Remote):
+        return {0.0, 1.0}
+    if not isinstance(value, torch.Tensor | float):
+        return set()
+    entries = torch.as_tensor(value).detach().flatten()
+    return set(entries[torch.isfinite(entries)].tolist())
+
+
+def _own(link: Link, name: str, seed: int) -> _Own:
+    own = _Own(link, name, seed=seed)
+    own._seen = set()
+    return own
+
+
+class _Remembering(LocalLink):
+    """Answers a question it was asked before from memory: recognising a mistake repeats the checks many times."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self.replies: dict[bytes, bytes] = {}
+
+    def ask(self, frame: bytes, serve: Callable[[bytes], bytes]) -> bytes:
+        if frame not in self.replies:
+            self.replies[frame] = super().ask(frame, serve)
+        return self.replies[frame]
+
+
+def _oracle(name: str, seed: int) -> Remote:
+    """The oracle, called as the student's function is: by value, with `gradient` and `inputs_after`."""
+    oracle = find_exercise(name).oracle
+    host = Host({name: oracle})
+    # A class makes objects, which change; a function of values may be remembered.
+    return Remote(LocalLink(host) if isinstance(oracle, type) else _Remembering(host), name, seed=seed)
+
+
+def run_checks(
+    exercise: Exercise,
+    remote: Any,
+    seed: int,
+    upstream: Mapping[str, Any],
+    watch: Callable[[int, Outcome], None] | None = None,
+) -> list[Outcome]:
     """All outcomes of one run. A check that the answer's form brings down counts as one failed outcome for the points
     left.
     """
-    case = Case(seed, upstream)
+    case = Case(seed, upstream, watch)
     try:
         exercise.check(remote, case)
     except Exception as error:  # whatever shape an answer has, the other exercises go on
@@ -93,66 +174,94 @@ def run_checks(exercise: Exercise, remote: Any, seed: int, upstream: Mapping[str
     return case.outcomes
 
 
+class _RuledOut(BaseException):
+    """Ends the checks of a known mistake that the student did not make."""
+
+
 def recognise(
     exercise: Exercise, outcomes: Sequence[Outcome], seed: int, upstream: Mapping[str, Any]
 ) -> Misconception | None:
     """The misconception that gives what the student gave, on the very inputs the student was given.
 
     Each known mistake is put through the same checks. It is recognised when every outcome agrees, or else when all
-    that it fails was failed in the same way; the one that explains most wins.
+    that it fails was failed in the same way, and at least one of them provably so: by value, suspect or evidence. The
+    one that explains most wins.
     """
+
+    def compare(index: int, known: Outcome) -> None:
+        student = outcomes[index] if index < len(outcomes) else None
+        if student is None or student.what != known.what:
+            raise _RuledOut
+        if not known.passed and (student.passed or not _same_fault(student, known)):
+            raise _RuledOut
+
     best: tuple[float, Misconception | None] = (0.0, None)
     for known in exercise.misconceptions:
-        host = LocalLink(Host({exercise.name: known.function}))
-        score = _agreement(outcomes, run_checks(exercise, Remote(host, exercise.name), seed, upstream))
+        remote = local(exercise.name, {exercise.name: known.function}, seed)
+        try:
+            score = _agreement(outcomes, run_checks(exercise, remote, seed, upstream, compare))
+        except _RuledOut:
+            continue
         if score > best[0]:
             best = (score, known)
+        if score >= FULLY:
+            break
     return best[1]
 
 
 def _agreement(student: Sequence[Outcome], known: Sequence[Outcome]) -> float:
-    """How well a known mistake explains a student's outcomes: 0 not at all, at most 2 (all agree, and by value)."""
+    """How well a known mistake explains a student's outcomes: 0 not at all, `FULLY` when all agree, and by value."""
     if [o.what for o in student] != [o.what for o in known]:
         return 0.0
     pairs = [(s, k) for s, k in zip(student, known, strict=True) if not s.passed or not k.passed]
     failed = [(s, k) for s, k in pairs if not k.passed]
-    if not failed or any(s.passed for s, _ in failed):
+    if any(s.passed for s, _ in failed):
         return 0.0
     strengths = [_same_fault(s, k) for s, k in failed]
-    if not all(strengths):
+    if not all(strengths) or 1.0 not in strengths:
         return 0.0
     if len(failed) == len(pairs):  # it explains everything that went wrong
-        return 1.0 + sum(strengths) / len(strengths)
-    # Only part of the faults: trust values, not verdicts.
-    return sum(s == 1.0 for s in strengths) / (len(pairs) + 1.0) if 1.0 in strengths else 0.0
+        return FULLY / 2 + sum(strengths) / len(strengths)
+    return sum(s == 1.0 for s in strengths) / (len(pairs) + 1.0)
 
 
 def _same_fault(student: Outcome, known: Outcome) -> float:
-    """1 where the two went wrong in the same way by value, suspect or evidence; 0.5 where only the verdict agrees;
-    else 0.
+    """1 where the two went wrong in the same way by value, suspect, evidence or exception; 0.5 where only the verdict
+    agrees; else 0.
     """
     if isinstance(student.got, Failure) or isinstance(known.got, Failure):
-        kinds = [getattr(got, "kind", None) for got in (student.got, known.got)]
-        return 0.25 if kinds[0] == kinds[1] else 0.0  # that both raised says little of why
+        if not (isinstance(student.got, Failure) and isinstance(known.got, Failure)):
+            return 0.0
+        if student.got.kind != known.got.kind:
+            return 0.0
+        return 1.0 if student.got.cause and student.got.cause == known.got.cause else 0.25
     if student.evidence is not None or known.evidence is not None:
         return 1.0 if student.evidence == known.evidence else 0.0
     if student.suspect or known.suspect:
         return 1.0 if student.suspect == known.suspect else 0.0
     if known.truth is None or difference(student.truth, known.truth):
         return 0.5  # the truth depends on the student's own weights: values cannot be compared
-    return 0.0 if difference(student.got, known.got, rtol=1e-5) else 1.0
+    return 0.0 if difference(student.got, known.got) else 1.0
 
 
-def _message(outcomes: Sequence[Outcome], passed: bool, found: Misconception | None, followed: bool) -> str:
+def _message(
+    outcomes: Sequence[Outcome], passed: bool, found: Misconception | None, followed: bool, exercise: str
+) -> str:
     note = " (judged with your own earlier functions)" if followed else ""
     if passed:
-        return f"All {len(outcomes)} checks passed{note}."
+        return f"{'The check' if len(outcomes) == 1 else f'All {len(outcomes)} checks'} passed{note}."
     failed = [outcome for outcome in outcomes if not outcome.passed]
     if found:
-        return f"{found.name[0].upper()}{found.name[1:]}. {found.hint}"
+        return f"{_sentence(found.name, exercise)}. {found.hint}"
     same = {outcome.message for outcome in failed}
     if len(same) == 1 and isinstance(failed[0].got, Failure):
-        return f"{failed[0].message[0].upper()}{failed[0].message[1:]}."
+        return f"{_sentence(failed[0].message.rstrip('.'), exercise)}."
     shown = "; ".join(f"{outcome.what}: {outcome.message}" for outcome in failed[:3])
     more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
     return f"{shown}{more}{note}."
+
+
+def _sentence(text: str, exercise: str) -> str:
+    """`text` with a capital, unless it begins with a name of the code: `gaussian_kl is not defined` stays as it is."""
+    first = re.split(r"[\s.:(]", text, maxsplit=1)[0]
+    return text if "_" in first or first == exercise else text[:1].upper() + text[1:]

@@ -33,6 +33,19 @@ class LocalLink:
         return self.host.answer(frame, serve)
 
 
+class Sitting:
+    """A link for as long as one exercise is marked: after a call that had to be stopped for time, none is tried again,
+    so that an endless loop costs one call's limit and not that of every check.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.stopped: Failure | None = None
+
+    def ask(self, frame: bytes, serve: Callable[[bytes], bytes]) -> bytes:
+        return self.link.ask(frame, serve)
+
+
 class LinkBroken(Exception):
     """The student's side no longer answers: it ended, or had to be ended."""
 
@@ -149,6 +162,8 @@ class Remote:
             except Exception as error:  # the student called back with something the check did not expect
                 return encode({"error": f"{type(error).__name__}: {error}"})
 
+        if isinstance(self._link, Sitting) and self._link.stopped:
+            return self._link.stopped
         request["seed"] = self._seed
         if not bare:
             request["target"] = self._target
@@ -161,7 +176,14 @@ class Remote:
             return Failure("died", str(error))
         except WireError as error:
             return Failure("form", f"{self._name} cannot be called: {error}")
-        return reply["value"] if "value" in reply else self._failure(reply.get("error"))
+        if not isinstance(reply, dict):
+            return Failure("form", f"{self._name} gave no answer that can be read")
+        if "value" in reply:
+            return reply["value"]
+        failure = self._failure(reply.get("error"))
+        if failure.kind == "timeout" and isinstance(self._link, Sitting):
+            self._link.stopped = failure
+        return failure
 
     def _resolve(self, reference: Any) -> Any:
         return Remote(self._link, reference, seed=self._seed) if isinstance(reference, Handle) else reference
@@ -198,4 +220,4 @@ def local(name: str, namespace: dict[str, Any], seed: int = 0) -> Remote:
     return Remote(LocalLink(Host(namespace)), name, seed=seed)
 
 
-__all__ = ["Failure", "Link", "LinkBroken", "LocalLink", "Remote", "describe", "is_module", "local"]
+__all__ = ["Failure", "Link", "LinkBroken", "LocalLink", "Remote", "Sitting", "describe", "is_module", "local"]

@@ -127,8 +127,8 @@ def _pack(value: Any, blobs: list[bytes], refer: Callable[[Any], Any] | None, de
 
 def _pack_tensor(value: torch.Tensor, blobs: list[bytes]) -> Any:
     name = str(value.dtype).removeprefix("torch.")
-    if name not in DTYPES or value.layout != torch.strided or value.is_quantized:
-        raise WireError(f"a tensor with dtype {value.dtype} and layout {value.layout}")
+    if name not in DTYPES or value.layout != torch.strided or value.is_quantized or value.is_meta:
+        raise WireError(f"a tensor with dtype {value.dtype} and layout {value.layout} on {value.device}")
     if value.numel() * value.element_size() > MAX_TENSOR:
         raise WireError(f"a tensor of shape {tuple(value.shape)}, more than {MAX_TENSOR >> 20} MiB")
     flat = value.detach().to("cpu").resolve_conj().resolve_neg().contiguous().reshape(-1)

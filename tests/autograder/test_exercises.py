@@ -1,0 +1,256 @@
+"""Every exercise of every lesson: right answers get full marks, wrong ones lose points and are named."""
+
+import importlib
+import json
+
+import pytest
+import torch
+from lesson_answers import all_exercises, builders_on, mark_here, replaced, solution, stub
+
+from autograder.exercise import lesson_modules
+from autograder.marking import run_checks, seed_of
+from autograder.notebook import render
+from autograder.student import Failure, local
+
+# The catalogue's points; what is graded by hand is not here.
+CATALOGUE = {
+    "01-elbo": {
+        "kl_discrete": 1,
+        "log_normal": 2,
+        "log_mean_exp": 1,
+        "evidence_monte_carlo": 1,
+        "ppca_posterior": 3,
+        "elbo_monte_carlo": 2,
+        "gaussian_kl_full": 2,
+        "elbo_discrete": 1,
+        "elbo_gap_discrete": 2,
+        "e_step": 2,
+        "m_step": 2,
+    },
+    "02-vae": {
+        "reparameterize": 2,
+        "score_function_gradient": 2,
+        "pathwise_gradient": 2,
+        "gaussian_kl": 2,
+        "bernoulli_log_likelihood": 2,
+        "gaussian_log_likelihood": 1,
+        "negative_elbo": 2,
+        "VAE": 4,
+        "train_step": 2,
+        "iwae_bound": 2,
+        "latent_grid": 1,
+        "traverse": 1,
+    },
+    "04-forward": {
+        "linear_beta": 1,
+        "alpha_bar_from_beta": 1,
+        "q_step": 2,
+        "q_sample": 2,
+        "cosine_alpha_bar": 2,
+        "beta_from_alpha_bar": 1,
+        "log_snr": 1,
+        "prior_kl": 2,
+        "to_course_convention": 1,
+        "variance_after": 2,
+    },
+    "05-posterior": {
+        "posterior_exponent": 2,
+        "posterior_precision": 2,
+        "posterior_linear_term": 2,
+        "posterior_variance": 2,
+        "posterior_coefficients": 3,
+        "q_posterior": 2,
+        "predict_x0": 1,
+        "predict_eps": 1,
+        "posterior_mean_from_eps": 2,
+        "normal_kl": 2,
+        "loss_weight_x0": 2,
+        "loss_weight_eps": 2,
+    },
+    "06-sampling": {
+        "timestep_embedding": 2,
+        "AdaptiveNorm": 3,
+        "ddpm_loss": 3,
+        "p_step": 3,
+        "ddpm_sample": 3,
+        "ddim_step": 3,
+        "ddim_times": 1,
+        "denoising_kl": 2,
+        "discretized_log_likelihood": 3,
+        "ema_update": 1,
+        "bits_per_dim": 1,
+    },
+}
+EXERCISES = all_exercises()
+LESSONS = sorted({exercise.lesson for exercise in EXERCISES})
+exercises = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: f"{exercise.lesson}-{exercise.name}")
+misconceptions = pytest.mark.parametrize(
+    ("exercise", "known"),
+    [
+        pytest.param(exercise, known, id=f"{exercise.lesson}-{exercise.name}: {known.name}")
+        for exercise in EXERCISES
+        for known in exercise.misconceptions
+    ],
+)
+
+
+@pytest.mark.parametrize("module", lesson_modules())
+def test_a_lessons_checks_can_be_imported(module):
+    assert importlib.import_module(f"autograder.lessons.{module}").LESSON in CATALOGUE
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_the_lesson_has_the_catalogues_exercises_in_its_order(lesson):
+    found = {exercise.name: exercise.points for exercise in EXERCISES if exercise.lesson == lesson}
+    assert list(found.items()) == list(CATALOGUE[lesson].items())
+
+
+@exercises
+def test_the_solution_gets_full_marks_whatever_is_drawn(exercise):
+    names = solution(exercise.lesson)
+    for number in range(20):
+        result = mark_here(exercise, names, f"student-{number}")
+        assert result.passed, render(result)
+        assert sum(outcome.max_points for outcome in result.outcomes) == pytest.approx(exercise.points)
+
+
+@exercises
+def test_every_outcome_is_worth_something_and_is_named_once(exercise):
+    outcomes = mark_here(exercise, solution(exercise.lesson)).outcomes
+    assert all(outcome.max_points > 0 for outcome in outcomes)
+    assert len({outcome.what for outcome in outcomes}) == len(outcomes)
+
+
+@exercises
+def test_the_stub_gets_nothing_and_is_told_so(exercise):
+    result = mark_here(exercise, stub(exercise))
+    assert result.points == 0
+    assert result.message.startswith("Not written yet") and exercise.name in result.message
+    assert result.diagnosis is None
+
+
+@exercises
+def test_a_missing_definition_gets_nothing_and_is_told_so(exercise):
+    result = mark_here(exercise, {})
+    assert result.points == 0 and result.message.startswith(f"{exercise.name} is not defined")
+
+
+@misconceptions
+def test_a_misconception_loses_points_and_is_recognised(exercise, known):
+    names = replaced(exercise, known.function)
+    for student in ("ada", "emmy", "sofia"):
+        result = mark_here(exercise, names, student)
+        assert result.points < exercise.points and not result.passed
+        assert result.diagnosis == known.name, render(result)
+        assert known.hint in result.message
+
+
+@misconceptions
+def test_one_mistake_costs_one_exercise(exercise, known):
+    names = replaced(exercise, known.function)
+    for other in builders_on(exercise):
+        result = mark_here(other, names)
+        assert result.passed, render(result)
+
+
+@exercises
+def test_a_right_answer_in_another_style_gets_full_marks(exercise):
+    for name, function in exercise.alternatives.items():
+        for student in ("ada", "emmy", "sofia", "mary", "maryam"):
+            result = mark_here(exercise, replaced(exercise, function), student)
+            assert result.passed, f"{name}: {render(result)}"
+
+
+@exercises
+def test_there_are_enough_alternatives_and_misconceptions(exercise):
+    assert len(exercise.alternatives) >= 3
+    assert len(exercise.misconceptions) >= (5 if exercise.points > 1 else 3)
+    for known in exercise.misconceptions:
+        assert known.hint.endswith((".", "?", ")")) and len(known.hint) > 30
+        assert not known.name.endswith(".")
+
+
+ODD = {
+    "a string": lambda *args, **kwargs: "0.5",
+    "None": lambda *args, **kwargs: None,
+    "an empty list": lambda *args, **kwargs: [],
+    "a dict": lambda *args, **kwargs: {"loss": 1.0},
+    "True": lambda *args, **kwargs: True,
+    "an integer beyond every float": lambda *args, **kwargs: 10**400,
+    "a lambda": lambda *args, **kwargs: lambda x: x,
+    "an object": lambda *args, **kwargs: object(),
+    "a module": lambda *args, **kwargs: torch.nn.Linear(2, 3),
+    "an empty tensor": lambda *args, **kwargs: torch.empty(0),
+    "NaN": lambda *args, **kwargs: torch.tensor(torch.nan),
+    "zero": lambda *args, **kwargs: torch.zeros(()),
+    "the number 0": lambda *args, **kwargs: 0.0,
+    "a tensor of words' size": lambda *args, **kwargs: torch.zeros(2, 3, 4, 5, requires_grad=True),
+    "a tensor too large to write out": lambda *args, **kwargs: torch.zeros(1).expand(10**12),
+    "a sparse tensor": lambda *args, **kwargs: torch.eye(3).to_sparse(),
+    "its first argument": lambda *args, **kwargs: args[0],
+    "an error": lambda *args, **kwargs: 1 / 0,
+    "an exit": lambda *args, **kwargs: exit(),
+}
+
+
+@exercises
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
+def test_an_odd_answer_costs_its_points_and_nothing_breaks(exercise, odd):
+    result = mark_here(exercise, replaced(exercise, odd))
+    assert result.points == 0, render(result)
+    assert result.message and "Traceback" not in result.message
+    json.dumps(result.public())
+
+
+@exercises
+def test_a_constant_is_not_made_right_by_a_constant_before_it(exercise):
+    """Follow-through never turns two functions that do nothing into points."""
+    for constant in (0.0, torch.nan):
+        names = dict.fromkeys((exercise.name, *exercise.after), lambda *args, c=constant, **kwargs: torch.tensor(c))
+        assert mark_here(exercise, names).points == 0
+
+
+@exercises
+def test_what_leaves_the_grader_is_json_without_a_hidden_value(exercise):
+    for names in (solution(exercise.lesson), {}, stub(exercise)):
+        result = mark_here(exercise, names)
+        assert "tensor(" not in json.dumps(result.public(), allow_nan=False)
+        for outcome in result.bare().outcomes:
+            assert (outcome.got, outcome.truth, outcome.suspect, outcome.evidence) == (None, None, None, None)
+
+
+@exercises
+def test_marking_twice_gives_the_same_and_disturbs_no_random_numbers(exercise):
+    names = solution(exercise.lesson)
+    torch.manual_seed(3)
+    first = [outcome.points for outcome in mark_here(exercise, names, "ada").outcomes]
+    drawn = torch.rand(2)
+    second = [outcome.points for outcome in mark_here(exercise, names, "ada").outcomes]
+    torch.manual_seed(3)
+    assert first == second and torch.equal(drawn, torch.rand(2))
+
+
+@exercises
+def test_inputs_differ_between_students(exercise):
+    """Somebody who hands in a friend's recorded answers does not get full marks."""
+    recorded: list = []
+
+    def record(*args, **kwargs):
+        recorded.append(solution(exercise.lesson)[exercise.name](*args, **kwargs))
+        return recorded[-1]
+
+    mark_here(exercise, {**solution(exercise.lesson), exercise.name: record}, "ada")
+    replies = iter([*recorded, *recorded])
+    copied = mark_here(exercise, {exercise.name: lambda *args, **kwargs: next(replies)}, "emmy")
+    if not isinstance(recorded[0], torch.nn.Module):  # which answers by itself
+        assert not copied.passed, render(copied)
+
+
+@exercises
+def test_an_oracle_or_alternative_survives_a_failing_upstream(exercise):
+    """With nothing to build on, a check ends in failures that say why, never in an exception."""
+    missing = dict.fromkeys(exercise.after, Failure("missing", "not there"))
+    function = next(iter(exercise.alternatives.values()))
+    remote = local(exercise.name, {exercise.name: function})
+    outcomes = run_checks(exercise, remote, seed_of("ada"), missing)
+    assert not any(outcome.what == "the remaining checks" for outcome in outcomes)
