@@ -1,0 +1,2338 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The variational autoencoder
+#
+# Somebody wrote 1,437 digits on paper. You want a machine that writes the 1,438th: a new digit, in a new hand.
+#
+# In this lesson you build such a machine and take it apart. You derive every formula before you use it, watch it hold against a
+# number that is known exactly, and find out where it breaks.
+#
+# **What you can do afterwards**
+#
+# 1. Derive the evidence lower bound (ELBO) line by line, and say what the gap is.
+# 2. Explain why sampling blocks a gradient, derive the two ways around it, and predict which one has less noise.
+# 3. Compute the KL divergence and the two likelihoods that a VAE needs, with every constant in place.
+# 4. Write, train and use a VAE: reconstruct, generate, edit.
+# 5. Measure how tight the bound is, and tell beforehand how many latents will be used.
+# 6. Say why the samples blur.
+#
+# **What you need.** Python and PyTorch (tensors, `nn.Module`, `backward`); Gaussian densities, expectations, Bayes' rule, and
+# Jensen's inequality. Lesson 01 meets the ELBO first, on tables and on probabilistic PCA; all that is used from it is repeated here.
+#
+# **How to work.** Cells with a bold *Exercise* heading are yours: replace the line that raises `NotImplementedError`, run the cell, then
+# run the check below it. A green tick means that your function agrees with something that was computed in another way. Three hints are
+# folded under each exercise; take them one at a time. Before an experiment you commit to a guess in a variable. A wrong guess costs
+# nothing and teaches most.
+
+# %% [markdown]
+# ### Contents, about two hours
+#
+# | | section | minutes |
+# |--:|---|--:|
+# | 1 | An autoencoder compresses, but cannot invent | 8 |
+# | 2 | The evidence, and a bound you can compute | 14 |
+# | 3 | A gradient through a sample | 22 |
+# | 4 | The KL divergence in closed form | 9 |
+# | 5 | How likely is an image? | 10 |
+# | 6 | The whole model, and one step of training | 16 |
+# | 7 | What it learned: reconstruct, generate, edit | 14 |
+# | 8 | How tight is the bound? | 13 |
+# | 9 | The weight of the KL, and latents that fall asleep | 10 |
+# | 10 | What is still wrong | 8 |
+# | 11 | Looking back | 4 |
+#
+# ### Notation
+#
+# | symbol | in code | meaning |
+# |---|---|---|
+# | $x$, $D$ | `x` | an image as a row of $D = 64$ grey values in $[0, 1]$ |
+# | $z$, $J$ | `z` | the latent code (the hidden cause of an image), $J$ numbers |
+# | $B$, $K$ | | images in a batch, samples of $z$ for each image |
+# | $p(z)$ | | the prior, $\mathcal N(0, I)$ |
+# | $p_\theta(x \mid z)$ | `decode` | the decoder: how likely image $x$ is when the code is $z$; $\theta$ are its weights |
+# | $p_\theta(x)$, $p_\theta(z \mid x)$ | | the evidence (probability of the image under the model), and the true posterior of its code |
+# | $q_\phi(z \mid x)$ | `encode` | the encoder, a stand-in for the posterior: $\mathcal N(\mu, \operatorname{diag} \sigma^2)$; $\phi$ are its weights |
+# | $\mu_j$, $\sigma_j$, $\log \sigma_j^2$ | `mu`, `sigma`, `logvar` | the encoder's mean, standard deviation and log-variance for latent $j$ |
+# | $\varepsilon$ | `eps` | noise from $\mathcal N(0, I)$ |
+# | $\ell_d$, $\pi_d$ | `logits` | the decoder's output for pixel $d$, and its brightness $\pi_d = 1 / (1 + e^{-\ell_d})$ |
+# | $\sigma_x^2$ | `sigma2` | the variance of a Gaussian decoder |
+# | $\mathcal L$ | | the ELBO |
+# | $\beta$ | `beta` | the weight of the KL term |
+# | $\lambda_i$ | `eigenvalues` | eigenvalue $i$ of the data's covariance, largest first |
+#
+# $\mathbb E$ is an expectation, $\operatorname{KL}(q \,\|\, p) = \mathbb E_q[\log q - \log p]$. All logarithms are natural, so everything is
+# in nats (1 nat = 1.44 bits), per image: summed over pixels and latents, averaged over images.
+
+# %%
+import math
+from functools import cache, partial
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
+
+from course_lib import (
+    budget,
+    data,
+    exact,
+    expect,
+    fit,
+    get_device,
+    metrics,
+    networks,
+    plots,
+    seed_everything,
+    verify_equation,
+    widgets,
+)
+
+device = get_device()
+plots.use_style()
+
+train_x, train_y = data.digits("train", labels=True)  # (1437, 64) and (1437,)
+test_x, test_y = data.digits("test", labels=True)  # (360, 64) and (360,): never trained on
+digit = data.companion_digit()  # (1, 64): the one handwritten digit that goes through the whole course
+findings = {}  # what your experiments find; the last section reads it back to you
+
+# %% [markdown]
+# ## 1 · An autoencoder compresses, but cannot invent
+#
+# Begin with a machine that has no probability in it. An **encoder** squeezes an image $x$ into $J$ numbers $z$, a **decoder**
+# unfolds them again, and both are trained until what comes out resembles what went in. Nobody needs to label anything: the image is its
+# own target, hence *auto*encoder.
+#
+# Only $J = 8$ numbers pass the bottleneck where 64 went in, so the encoder has to find what matters. And it does. Now comes the tempting
+# idea: *forget the encoder, feed the decoder eight random numbers, and it will draw a new digit.*
+#
+# A classifier (a support vector machine, fitted on the training digits) shall judge. It "recognises" an image when it is more than 80% sure of
+# its class. **Predict:** of the images decoded from random codes, which share will it recognise?
+
+# %% tags=["experiment"]
+my_guess = 0.6  # <- your prediction, between 0 and 1
+
+
+class Autoencoder(nn.Module):
+    def __init__(self, data_dim, hidden_dim, latent_dim):
+        super().__init__()
+        self.encoder = networks.mlp([data_dim, hidden_dim, hidden_dim, latent_dim])
+        self.decoder = networks.mlp([latent_dim, hidden_dim, hidden_dim, data_dim])
+
+
+@cache
+def train_autoencoder(latent_dim):
+    """An autoencoder, trained by the cross-entropy between an image and its reconstruction."""
+    seed_everything(0)
+    model = Autoencoder(64, 256, latent_dim).to(device)
+
+    def loss(model, x):
+        logits = model.decoder(model.encoder(x))
+        return F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1).mean()
+
+    fit(model, loss, train_x, steps=budget(2000), label="nats per image")
+    return model
+
+
+def draw_shares(ax, images, roles, guess):
+    """Bars: which share of each set of images is recognised, with two standard errors. Returns the shares."""
+    shares = {name: metrics.recognised(x) for name, x in images.items()}
+    values, errors = [s.value for s in shares.values()], [2 * s.standard_error for s in shares.values()]
+    ax.barh(list(shares), values, xerr=errors, color=[plots.COLOR[role] for role in roles])
+    plots.guess(ax, x=guess)
+    ax.set(xlim=(0, 1.02), ylim=(len(shares) - 0.1, -0.6), xlabel="share of images recognised")
+    ax.legend(loc="lower right")
+    return shares
+
+
+print("Training takes about 5 seconds.")
+model = train_autoencoder(8)
+seed_everything(1)
+with torch.no_grad():
+    codes = model.encoder(train_x)
+    rebuilt = model.decoder(model.encoder(test_x)).sigmoid()
+    from_prior = model.decoder(torch.randn(2000, 8, device=device)).sigmoid()
+    # The best guess at where codes live, without a model of them: a Gaussian with their mean and covariance.
+    gaussian = MultivariateNormal(codes.mean(0), codes.T.cov())
+    from_fit = model.decoder(gaussian.sample((2000,))).sigmoid()
+
+fig, (left, right) = plots.figure(1, 2, width=9, height=2.8, width_ratios=[1.2, 1])
+rows = torch.cat([test_x[:12], rebuilt[:12], from_prior[:12], from_fit[:12]])
+names = ["test digits", "rebuilt", "codes from N(0, I)", "codes from a fit"]
+plots.image_grid(rows, 12, ax=left, labels=names, title="Rebuilt digits, and invented ones")
+sets = dict(zip(names, [test_x, rebuilt, from_prior, from_fit], strict=True))
+shares = draw_shares(right, sets, ["data", "model", "noise", "noise"], my_guess)
+right.set_title(f"Rebuilt: {shares[names[1]].value:.0%}. Invented: {shares[names[2]].value:.0%}")
+plots.show(fig, alt="Digits, their reconstructions, and images decoded from random codes, most of them smudges.")
+findings["autoencoder, J = 8, codes from N(0, I)"] = f"{shares[names[2]].value:.0%} recognised"
+findings["autoencoder, J = 8, codes from a fitted Gaussian"] = f"{shares[names[3]].value:.0%} recognised"
+
+# %% [markdown]
+# The reconstructions are nearly perfect and the inventions are mostly smudges. The decoder has only ever been asked about codes that an
+# encoder produced, and those fill eight-dimensional space as islands do an ocean. A random code lands in the water, where nothing was
+# ever trained. Codes from a Gaussian fitted to the islands fare better, but still miss many. (Try $J = 2$ later: in a plane there is hardly any
+# water. Two dimensions flatter an autoencoder.)
+#
+# Two things are missing: a **distribution of codes** from which you may draw, and a reason for the decoder to make sense
+# *everywhere* under that distribution. Both come from one idea: treat $z$ as a random cause, and ask for the probability of an image.
+
+# %% [markdown]
+# ## 2 · The evidence, and a bound you can compute
+#
+# Here is the story you tell about how an image came to be. First a code was drawn from the prior, $z \sim p(z)$.
+# Then the image was drawn from the decoder's distribution, $x \sim p_\theta(x \mid z)$. You see $x$ only. How probable is it?
+#
+# $$p_\theta(x) = \int p(z)\, p_\theta(x \mid z)\, dz \tag{1}$$
+#
+# This is the **evidence**. Maximum likelihood wants $\log p_\theta(x)$ large for every training image. But the integral runs over all
+# codes, and the decoder is a neural network: there is no formula. Averaging $p_\theta(x \mid z)$ over codes from the prior fails as well:
+# nearly every code is a bad explanation of *this* image, and you would wait for ages for a good one (lesson 01 measures how long).
+#
+# So draw codes from somewhere better. Let $q(z \mid x)$ be **any** distribution over codes that may look at the image. Each line below
+# says what was done to the line above.
+#
+# $$\log p_\theta(x) = \mathbb E_{q(z \mid x)}\big[\log p_\theta(x)\big] \tag{2}$$
+#
+# *The evidence does not contain $z$, and $q$ sums to one: averaging a constant changes nothing.*
+#
+# $$= \mathbb E_q\left[\log \frac{p_\theta(x \mid z)\, p(z)}{p_\theta(z \mid x)}\right] \tag{3}$$
+#
+# *Bayes' rule, $p_\theta(z \mid x) = p_\theta(x \mid z)\, p(z) / p_\theta(x)$, solved for $p_\theta(x)$. It holds for every $z$.*
+#
+# $$= \mathbb E_q\left[\log \left(\frac{p_\theta(x \mid z)\, p(z)}{p_\theta(z \mid x)} \cdot \frac{q(z \mid x)}{q(z \mid x)}\right)\right] \tag{4}$$
+#
+# *Multiplied by one.*
+#
+# $$= \mathbb E_q\big[\log p_\theta(x \mid z)\big] - \mathbb E_q\left[\log \frac{q(z \mid x)}{p(z)}\right] + \mathbb E_q\left[\log \frac{q(z \mid x)}{p_\theta(z \mid x)}\right] \tag{5}$$
+#
+# *The logarithm of a product is a sum; the factors are sorted into three groups.*
+#
+# $$= \underbrace{\mathbb E_q\big[\log p_\theta(x \mid z)\big] - \operatorname{KL}\big(q(z \mid x) \,\|\, p(z)\big)}_{\textstyle \mathcal L(x), \text{ the ELBO}} + \underbrace{\operatorname{KL}\big(q(z \mid x) \,\|\, p_\theta(z \mid x)\big)}_{\textstyle \text{the gap}} \tag{6}$$
+#
+# *The last two expectations are KL divergences, by definition.*
+#
+# The gap contains the true posterior, which you do not know. But you know its sign:
+#
+# $$-\operatorname{KL}(q \,\|\, p) = \mathbb E_q\left[\log \frac pq\right] \le \mathbb E_q\left[\frac pq - 1\right] = 0 \tag{7}$$
+#
+# *$\log u \le u - 1$, with equality at $u = 1$ alone; then $\mathbb E_q[p / q] = \int p = 1$.* Leaving out something that is never negative
+# leaves a lower bound:
+#
+# $$\log p_\theta(x) \;\ge\; \mathcal L(x) = \mathbb E_q\big[\log p_\theta(x \mid z)\big] - \operatorname{KL}\big(q(z \mid x) \,\|\, p(z)\big) \tag{8}$$
+#
+# This is the **evidence lower bound**. Read it aloud. First term: a code drawn for this image must explain the image (*reconstruct*). Second term:
+# those codes must not stray from the prior (*stay where you will draw from later*). The second is what the autoencoder lacked.
+#
+# A cell that checks the lines on a small case: one number $x$ from the mixture of two Gaussians, where $z$ says which of the two it came
+# from. Then every expectation is a sum of two terms, and the posterior is known.
+
+# %%
+mixture = exact.MIXTURE_1D
+x0 = torch.tensor(-0.8, dtype=torch.float64)  # one observed number, between the two bumps
+prior = mixture.weights.double()  # p(z), two entries
+likelihood = (
+    Normal(mixture.means.double().flatten(), mixture.covs.double().flatten().sqrt()).log_prob(x0).exp()
+)  # p(x | z)
+q = torch.tensor([0.6, 0.4], dtype=torch.float64)  # any distribution over z: change it
+
+evidence = (prior * likelihood).sum()
+posterior = prior * likelihood / evidence
+log_px = evidence.log()
+
+
+def kl(a, b):
+    return (a * (a / b).log()).sum()
+
+
+verify_equation(1, evidence, mixture.log_prob(x0.reshape(1, 1)).exp().squeeze())
+verify_equation(2, log_px, (q * log_px).sum())
+verify_equation(3, log_px, (q * (likelihood * prior / posterior).log()).sum())
+verify_equation(4, log_px, (q * (likelihood * prior / posterior * q / q).log()).sum())
+verify_equation(
+    5, log_px, (q * likelihood.log()).sum() - (q * (q / prior).log()).sum() + (q * (q / posterior).log()).sum()
+)
+verify_equation(6, log_px, (q * likelihood.log()).sum() - kl(q, prior) + kl(q, posterior))
+verify_equation(7, -kl(q, posterior), (q * (posterior / q - 1)).sum(), relation="<=")
+verify_equation(8, (q * likelihood.log()).sum() - kl(q, prior), log_px, relation="<=")
+
+# %% [markdown]
+# One free number describes $q$ here: the probability it gives to the right-hand Gaussian. Slide it from 0 to 1 and the ELBO rises, touches
+# $\log p(x)$, and falls. **Predict** where it touches. (No formula needed: which $q$ makes the gap in (6) vanish?)
+
+# %% tags=["experiment"]
+my_touching_point = 0.5  # <- your prediction, between 0 and 1
+
+right_hand = torch.linspace(0.001, 0.999, 999, dtype=torch.float64)
+qs = torch.stack([1 - right_hand, right_hand], 1)
+elbo = (qs * (likelihood * prior / qs).log()).sum(1)
+fig, ax = plots.curve(right_hand, elbo, "bound", label="ELBO")
+ax.axhline(log_px, color=plots.COLOR["exact"], linestyle="--", label="log p(x), exact")
+ax.fill_between(right_hand, elbo, log_px, color=plots.COLOR["posterior"], alpha=0.15, label="gap")
+ax.axvline(posterior[1], color=plots.COLOR["posterior"], label="posterior")
+plots.guess(ax, x=my_touching_point)
+ax.set(xlabel="probability that q gives to the right-hand Gaussian", ylabel="nats", ylim=(log_px - 1.8, log_px + 0.2))
+ax.set_title(f"The bound touches log p(x) at {right_hand[elbo.argmax()]:.2f}; the posterior is {posterior[1]:.2f}")
+ax.legend(loc="lower right", ncols=2)
+plots.show(fig, alt="The ELBO against q is a hump below log p(x) that touches it where q is the posterior.")
+
+# %% [markdown]
+# So the gap closes when $q$ is the posterior, and only then. Two facts follow that carry the whole lesson:
+#
+# - Raising the ELBO in $q$ pulls $q$ towards the true posterior. No posterior is needed to do it.
+# - Raising the ELBO in $\theta$ pushes up a floor under $\log p_\theta(x)$.
+#
+# With one image you could search for its $q$ by hand, as above. With 1,437 images you let a network do it: the encoder reads $x$ and
+# answers with the $\mu$ and $\sigma$ of $q_\phi(z \mid x)$. What is missing is a gradient, and there is an obstacle in its way.
+
+# %% [markdown]
+# ## 3 · A gradient through a sample
+#
+# The first term of the ELBO is an expectation under a distribution that you want to *change*. In its simplest form: $z$ is one
+# number, $z \sim \mathcal N(\mu, \sigma^2)$, and you want to know how $\mathbb E[f(z)]$ moves when you move $\mu$. Try the direct way:
+
+# %%
+mu = torch.tensor(0.7, requires_grad=True)
+z = Normal(mu, 0.5).sample()
+print("can a gradient flow from z to mu?", z.requires_grad)
+
+# %% [markdown]
+# It cannot. A random generator produced $z$, and PyTorch has no derivative of "draw a number". There are two ways out. Write $q_\mu$ for
+# the density of $z$.
+#
+# **Way 1: differentiate the density.** Think of the expectation as an integral. Only $q_\mu$ depends on $\mu$, and $q_\mu$ is smooth:
+#
+# $$\frac{\partial}{\partial \mu} \int f(z)\, q_\mu(z)\, dz = \int f(z)\, \frac{\partial q_\mu(z)}{\partial \mu}\, dz \tag{9}$$
+#
+# *Derivative and integral exchanged; $f(z)$ does not depend on $\mu$.*
+#
+# $$= \int f(z)\, q_\mu(z)\, \frac{\partial \log q_\mu(z)}{\partial \mu}\, dz \tag{10}$$
+#
+# *The derivative of a logarithm, $\partial \log q = \partial q / q$, solved for $\partial q$. Now it is an expectation again.*
+#
+# $$= \mathbb E_{q_\mu}\left[f(z)\, \frac{z - \mu}{\sigma^2}\right] \tag{11}$$
+#
+# *$\log q_\mu(z) = -(z - \mu)^2 / (2 \sigma^2) + \text{const}$, differentiated in $\mu$.*
+#
+# So draw $z$, weigh $f(z)$ by $(z - \mu) / \sigma^2$, and average. The weight is called the *score* of $q_\mu$, hence **score-function
+# estimator** (REINFORCE, in reinforcement learning). It asks for values of $f$ only: $f$ may be a step, a simulator, a
+# game.
+#
+# **Way 2: move the randomness out of the way.** Draw noise that does *not* depend on $\mu$, and shift it:
+#
+# $$\mathbb E_{z \sim q_\mu}\big[f(z)\big] = \mathbb E_{\varepsilon \sim \mathcal N(0, 1)}\big[f(\mu + \sigma \varepsilon)\big] \tag{12}$$
+#
+# *$\mu + \sigma \varepsilon$ has the distribution $q_\mu$. The expectation is the same, the distribution under it no longer moves.*
+#
+# $$\frac{\partial}{\partial \mu}\, \mathbb E_{z \sim q_\mu}\big[f(z)\big] = \mathbb E_\varepsilon\big[f'(\mu + \sigma \varepsilon)\big] \tag{13}$$
+#
+# *Derivative and expectation exchanged, then the chain rule with $\partial z / \partial \mu = 1$.*
+#
+# This is the **pathwise estimator**: it follows how each sample travels when $\mu$ moves. It asks for the derivative of $f$. The exchange
+# needs care: $f$ must be continuous, or what happens at the jump is lost. You will see that happen.
+#
+# Every line on a fine grid of $z$, for $f(z) = z^2$, where $\mathbb E[z^2] = \mu^2 + \sigma^2$ and so the gradient is exactly $2 \mu$:
+
+# %%
+mu, sigma, h = torch.tensor(0.7, dtype=torch.float64, requires_grad=True), 0.5, 1e-4
+z = torch.linspace(-7, 8, 3001, dtype=torch.float64)  # the grid carries all but 1e-40 of the mass
+f, f_prime = z**2, 2 * z
+
+
+def density(m):
+    return Normal(m, sigma).log_prob(z).exp()
+
+
+def integral(values):
+    return torch.trapezoid(values, z).detach()
+
+
+(d_density,) = torch.autograd.functional.jacobian(lambda m: (density(m),), mu)  # d q / d mu, at every z
+(d_log_density,) = torch.autograd.functional.jacobian(lambda m: (density(m).log(),), mu)
+
+exact_gradient = 2 * mu
+verify_equation(
+    9,
+    exact_gradient,
+    (integral(f * density(mu + h)) - integral(f * density(mu - h))) / (2 * h),
+    integral(f * d_density),
+)
+verify_equation(10, exact_gradient, integral(f * density(mu) * d_log_density))
+verify_equation(11, exact_gradient, integral(f * density(mu) * (z - mu)) / sigma**2)
+
+eps = torch.linspace(-12, 12, 3001, dtype=torch.float64)
+standard = Normal(0.0, 1.0).log_prob(eps).exp()
+verify_equation(12, integral(f * density(mu)), torch.trapezoid((mu + sigma * eps) ** 2 * standard, eps))
+verify_equation(13, exact_gradient, torch.trapezoid(2 * (mu + sigma * eps) * standard, eps))
+
+# %% [markdown]
+# ### Exercise: the score-function estimator  ●○○ · 4 min · 2 points
+
+
+# %% exercise="score_function_gradient"
+def score_function_gradient(f, mu, sigma, eps):
+    """Score-function estimates of d/dmu E[f(z)], z ~ N(mu, sigma^2), one for each draw: equation (11).
+
+        z = mu + sigma eps,   estimate = f(z) (z - mu) / sigma^2
+
+    No baseline is subtracted, and f is never differentiated: it may have no derivative at all.
+
+    Args:
+        f: elementwise function, (N,) -> (N,).
+        mu: float.
+        sigma: float > 0, a standard deviation.
+        eps: (N,), draws from N(0, 1).
+
+    Returns:
+        (N,), the N estimates; their mean estimates the gradient.
+    """
+    ### BEGIN SOLUTION
+    z = mu + sigma * eps
+    return f(z) * (z - mu) / sigma**2
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Build the draws $z$ from `eps` first. Then it is one product, entry by entry.
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Nothing is differentiated here. The derivative has already been taken, on paper, and left the weight $(z - \mu) / \sigma^2$ behind.
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `z = mu + sigma * eps`, then return `f(z)` times its weight. Mind the square: `sigma` is a standard deviation. Do not average.
+# </details>
+
+# %% checks="score_function_gradient"
+draws = torch.randn(400_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+estimates = score_function_gradient(lambda z: z**2, 0.7, 0.5, draws)
+expect(estimates.shape, draws.shape, "one estimate for each draw", hint="return all N estimates, not their mean")
+expect(
+    estimates.mean(),
+    1.4,
+    "their mean is the exact gradient 2 mu, within 4 standard errors",
+    atol=4 * float(estimates.std()) / 400_000**0.5,
+)
+expect(
+    score_function_gradient(lambda z: z, 0.0, 2.0, torch.ones(3)),
+    torch.ones(3),
+    "f(z) = z at mu = 0, eps = 1: the estimate is 1",
+)
+expect(
+    score_function_gradient(lambda z: (z > 0).to(z.dtype), 0.0, 1.0, torch.tensor([-2.0, 2.0])),
+    torch.tensor([0.0, 2.0]),
+    "a step, which has no useful derivative, is welcome",
+)
+
+# %% [markdown]
+# ### Exercise: the pathwise estimator  ●●○ · 6 min · 2 points
+
+
+# %% exercise="pathwise_gradient"
+def pathwise_gradient(f, mu, sigma, eps):
+    """Pathwise estimates of d/dmu E[f(z)], z ~ N(mu, sigma^2), one for each draw: equation (13).
+
+        z = mu + sigma eps,   estimate = f'(z)
+
+    f' is found by automatic differentiation of f at z.
+
+    Args:
+        f: elementwise function, (N,) -> (N,), made of differentiable operations.
+        mu: float.
+        sigma: float > 0, a standard deviation.
+        eps: (N,), draws from N(0, 1).
+
+    Returns:
+        (N,), the N estimates, without a graph behind them.
+    """
+    ### BEGIN SOLUTION
+    z = (mu + sigma * eps).requires_grad_()
+    (gradient,) = torch.autograd.grad(f(z).sum(), z)
+    return gradient
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Let autograd find $f'$. It differentiates scalars; you have $N$ of them to differentiate at once.
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# $f$ works entry by entry, so $\partial \sum_m f(z_m) / \partial z_n = f'(z_n)$. The gradient of the *sum* holds all $N$ derivatives.
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# Make `z = mu + sigma * eps` a tensor that requires a gradient, then `torch.autograd.grad(f(z).sum(), z)` returns a tuple with one entry.
+# </details>
+
+# %% checks="pathwise_gradient"
+estimates = pathwise_gradient(lambda z: z**2, 0.7, 0.5, draws)
+expect(estimates.shape, draws.shape, "one estimate for each draw", hint="return all N estimates, not their mean")
+expect(
+    estimates.mean(),
+    1.4,
+    "their mean is the exact gradient 2 mu, within 4 standard errors",
+    atol=4 * float(estimates.std()) / 400_000**0.5,
+)
+expect(
+    pathwise_gradient(torch.exp, 0.7, 0.5, torch.zeros(2)),
+    torch.full((2,), math.exp(0.7)),
+    "without noise it is f'(mu): exp at 0.7",
+)
+expect(
+    pathwise_gradient(lambda z: 3 * z, 0.7, 0.5, draws),
+    torch.full_like(draws, 3.0),
+    "f(z) = 3z has gradient 3 at every draw, without any noise",
+)
+
+# %% [markdown]
+# ### Which estimator is better?
+#
+# Both have the right mean. Their noise differs, and noise is what you pay for: halving the error takes four times the samples.
+# For $f(z) = z^2$ both variances can be worked out:
+#
+# $$\operatorname{Var}\left[z^2\, \frac{z - \mu}{\sigma^2}\right] = \frac{\mu^4}{\sigma^2} + 14 \mu^2 + 15 \sigma^2 \tag{14}$$
+#
+# $$\operatorname{Var}\big[2 z\big] = 4 \sigma^2 \tag{15}$$
+#
+# <details><summary>The algebra of (14), which is short</summary>
+#
+# With $z = \mu + \sigma \varepsilon$ the estimate is $(\mu + \sigma \varepsilon)^2\, \varepsilon / \sigma$. Its square is
+# $(\mu + \sigma \varepsilon)^4\, \varepsilon^2 / \sigma^2$. Expand the fourth power; odd powers of $\varepsilon$ have mean zero, and
+# $\mathbb E[\varepsilon^2] = 1$, $\mathbb E[\varepsilon^4] = 3$, $\mathbb E[\varepsilon^6] = 15$:
+#
+# second moment $= (\mu^4 \cdot 1 + 6 \mu^2 \sigma^2 \cdot 3 + \sigma^4 \cdot 15) / \sigma^2 = \mu^4 / \sigma^2 + 18 \mu^2 + 15 \sigma^2$.
+#
+# Subtract the square of the mean, $(2 \mu)^2 = 4 \mu^2$.
+#
+# For (15): $2 z = 2 \mu + 2 \sigma \varepsilon$.
+# </details>
+#
+# As $\sigma \to 0$ the score function's variance explodes, since it learns about a slope from values that hardly differ. The pathwise one
+# falls to zero. A VAE's encoder likes small $\sigma$, so you know already which one it will use.
+
+# %%
+m, s = 0.7, 0.5
+weights = standard / standard.sum()  # of the grid points, as a table of probabilities
+
+
+def variance(values):
+    return (values**2 * weights).sum() - (values * weights).sum() ** 2
+
+
+verify_equation(14, variance((m + s * eps) ** 2 * eps / s), m**4 / s**2 + 14 * m**2 + 15 * s**2)
+verify_equation(15, variance(2 * (m + s * eps)), 4 * s**2)
+
+# %% [markdown]
+# Is the pathwise estimator always the better one, then? Put it to the test with three functions at $\mu = 1$: the smooth $z^2$; the wiggly
+# $\sin 10 z$; and a step at zero, 1 where $z > 0$. **Predict** two numbers: how many times larger is the score function's variance for
+# $z^2$ at $\sigma = 0.5$? And for $\sin 10 z$: from which $\sigma$ on does the pathwise one lose, if ever?
+
+# %% tags=["experiment"]
+my_ratio = 5.0  # <- your prediction for z², σ = 0.5: variance of the score function over that of the pathwise one
+my_crossing = 1.0  # <- your prediction for sin 10z: the σ above which the score function wins
+
+
+def exact_moments(function, mu, sigma):
+    """The exact gradient and both exact variances (score function, pathwise). sigma is a tensor."""
+    if function == "z²":
+        return 2 * mu + 0 * sigma, mu**4 / sigma**2 + 14 * mu**2 + 15 * sigma**2, 4 * sigma**2
+    if function == "sin 10z":
+        slope = 10 * math.cos(10 * mu) * torch.exp(-50 * sigma**2)
+        wave = math.cos(20 * mu) * torch.exp(-200 * sigma**2)
+        score = (1 - wave * (1 - 400 * sigma**2)) / (2 * sigma**2)
+        return slope, score - slope**2, 50 * (1 + wave) - slope**2
+    normal = Normal(torch.zeros_like(sigma), 1.0)
+    slope = normal.log_prob(mu / sigma).exp() / sigma
+    return slope, (normal.cdf(mu / sigma) - mu * slope) / sigma**2 - slope**2, 0 * sigma
+
+
+functions = {
+    "z²": lambda z: z**2,
+    "sin 10z": lambda z: torch.sin(10 * z),
+    "step": lambda z: (z > 0).to(z.dtype) + 0 * z,  # + 0z: so that it has a derivative, which is 0
+}
+methods = {"score function": score_function_gradient, "pathwise": pathwise_gradient}
+roles = {"score function": "noise", "pathwise": "model"}
+mu, sigmas = 1.0, torch.logspace(-1.5, 0.3, 400, dtype=torch.float64)
+measured_at = torch.logspace(-1.5, 0.3, 10, dtype=torch.float64)
+draws = torch.randn(100_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+fig, axes = plots.figure(1, 3, width=10, height=3.2)
+for ax, name in zip(axes, functions, strict=True):
+    slope, *variances = exact_moments(name, mu, sigmas)
+    for (method, estimate), exact_variance in zip(methods.items(), variances, strict=True):
+        samples = torch.stack([estimate(functions[name], mu, float(s), draws) for s in measured_at])
+        if name == "step":  # here the mean is what matters
+            error = 2 * samples.std(1) / len(draws) ** 0.5
+            ax.errorbar(measured_at, samples.mean(1), error, fmt="o", color=plots.COLOR[roles[method]])
+            largest = float(samples.abs().max())  # of the pathwise one, which comes last
+        else:
+            ax.plot(measured_at, samples.var(1), "o", color=plots.COLOR[roles[method]], label=method)
+            plots.curve(sigmas, exact_variance, "exact", ax=ax)
+    ax.set(xscale="log", yscale="linear" if name == "step" else "log", xlabel="σ", ylabel="variance of one estimate")
+_, score, path = exact_moments("z²", mu, torch.tensor([0.5]))
+axes[0].plot(0.5, my_ratio * path, "x", ms=9, mew=2.5, color=plots.COLOR["guess"], label="your prediction")
+axes[0].set(ylim=(2e-3, 2e6), title=f"z²: a ratio of {float(score / path):.2f} at σ = 0.5")
+axes[0].legend(loc="upper right")
+_, score_sin, path_sin = exact_moments("sin 10z", mu, sigmas)
+crossing = float(sigmas[(path_sin > score_sin).int().argmax()])
+plots.guess(axes[1], x=my_crossing)
+axes[1].set_title(f"sin 10z: they cross at σ = {crossing:.2f}")
+axes[1].get_legend().remove()
+plots.curve(sigmas, slope, "exact", ax=axes[2], label="exact gradient")
+axes[2].set(ylabel="mean of the estimates", title=f"step: the pathwise answer is {largest:.0f}")
+plots.show(
+    fig,
+    alt="Variances against sigma: pathwise is quieter for z squared, and noisier for sin 10z from a small sigma on. "
+    "For a step the pathwise estimates are all 0, which is not the gradient.",
+)
+findings["z² at σ = 0.5: ratio of the two variances"] = f"{float(score / path):.2f}, exactly"
+findings["sin 10z: the pathwise estimator loses from"] = f"σ = {crossing:.2f} on"
+
+
+# %% [markdown]
+# Three lessons. For smooth functions and small $\sigma$, pathwise wins by far. For $\sin 10 z$ the derivative swings between $-10$ and $10$ while the function itself
+# stays within $\pm 1$: once $\sigma$ spans a wave, values tell more than slopes, and the score function wins. And for a step the pathwise estimator
+# answers 0 with variance 0, perfectly sure and perfectly wrong: the exchange in (13) is not allowed, since all of the change happens *at* the jump, where no
+# sample ever lands. A decoder is smooth and $\sigma$ is small, so a VAE may take the pathwise one.
+#
+# Play with it. For $\sin 10z$: where is the exact gradient practically 0, and what do both estimators look like there? How many samples must be averaged
+# before the grey cloud at $\sigma = 0.1$ is as narrow as the other?
+
+
+# %% tags=["experiment"]
+def draw_estimators(function, mu, sigma, samples):
+    """Histograms of both estimators, each value an average over `samples` draws."""
+    eps = torch.randn(1000 * samples, generator=torch.Generator().manual_seed(0))
+    truth = float(exact_moments(function, mu, torch.tensor([sigma]))[0])
+    averages = {
+        name: estimate(functions[function], mu, sigma, eps).reshape(1000, -1).mean(1)
+        for name, estimate in methods.items()
+    }
+    spread = 3 * max(float(v.std()) for v in averages.values()) + 0.5
+    bins = torch.linspace(truth - spread, truth + spread, 60).tolist()
+    fig, ax = plots.figure(width=6, height=2.8)
+    for name, values in averages.items():
+        label = f"{name}: {values.mean():.2f} ± {values.std():.2f}"
+        ax.hist(values.tolist(), bins, color=plots.COLOR[roles[name]], alpha=0.6, label=label)
+    ax.axvline(truth, color=plots.COLOR["exact"], linestyle="--", label=f"exact: {truth:.2f}")
+    ax.set(xlabel="estimated gradient", ylabel="how often, of 1000", title=f"{function}, averages of {samples}")
+    ax.legend()
+    return fig
+
+
+widgets.explore(
+    draw_estimators,
+    alt="Histograms of both gradient estimators around the exact gradient; sliders for mu, sigma and the number averaged.",
+    function=["z²", "sin 10z", "step"],
+    mu=(-2.0, 2.0, 1.0),
+    sigma=(0.02, 2.0, 0.3),
+    samples=[1, 10, 100],
+)
+
+# %% [markdown]
+# ### Exercise: reparameterize  ●○○ · 4 min · 2 points
+#
+# The pathwise way is the one a VAE takes. All that it needs from you is a $z$ through which gradients flow into *both* numbers that describe
+# $q$. The encoder gives the spread as a log-variance, because a network's output may be negative and a variance may not.
+
+
+# %% exercise="reparameterize"
+def reparameterize(mu, logvar, eps):
+    """A draw from N(mu, diag sigma^2) as a differentiable function of its parameters: equation (12), entry by entry.
+
+        z = mu + sigma eps,   logvar = log sigma^2
+
+    Args:
+        mu: (B, J) or any shape, the mean.
+        logvar: same shape, the natural logarithm of the variance sigma^2 (not of sigma).
+        eps: same shape, draws from N(0, 1). They come from outside: nothing is drawn here.
+
+    Returns:
+        z, same shape; gradients flow to mu and to logvar.
+    """
+    ### BEGIN SOLUTION
+    return mu + torch.exp(logvar / 2) * eps
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Equation (12) wants a standard deviation. What you hold is the logarithm of its square.
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# $\log \sigma^2 = 2 \log \sigma$, so $\sigma = e^{(\log \sigma^2) / 2}$. With `logvar` = 0 a forgotten half goes unseen, since $e^0 = e^{0/2}$.
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `torch.exp` of half the log-variance, times `eps`, plus the mean. No `.item()`, no `.detach()`, no `torch.randn`.
+# </details>
+
+# %% checks="reparameterize"
+generator = torch.Generator().manual_seed(0)
+mu = torch.full((200_000,), 1.5, dtype=torch.float64, requires_grad=True)
+logvar = torch.full_like(mu, math.log(9.0)).detach().requires_grad_()  # a variance of 9: a standard deviation of 3
+z = reparameterize(mu, logvar, torch.randn(mu.shape, generator=generator, dtype=torch.float64))
+expect(z.mean(), 1.5, "draws have mean mu", atol=4 * 3 / 200_000**0.5)
+expect(
+    z.std(),
+    3.0,
+    "draws have standard deviation 3 when the variance is 9",
+    atol=4 * 3 / 400_000**0.5,
+    hint="logvar is log sigma^2: which power of e is sigma?",
+)
+z.square().mean().backward()  # E[z^2] = mu^2 + exp(logvar)
+expect(
+    mu.grad is not None and logvar.grad is not None,
+    True,
+    "gradients reach mu and logvar",
+    hint="no detach, no torch.no_grad, no new tensor made from numbers",
+)
+expect(mu.grad.sum(), 2 * 1.5, "d/dmu E[z^2] = 2 mu", atol=4 * 6 / 200_000**0.5)
+expect(logvar.grad.sum(), 9.0, "d/dlogvar E[z^2] = sigma^2", atol=4 * 9 * 3 / 200_000**0.5)
+
+# %% [markdown]
+# ## 4 · The KL divergence in closed form
+#
+# The second term of the ELBO asks how far $q_\phi(z \mid x) = \mathcal N(\mu, \operatorname{diag} \sigma^2)$ is from
+# $p(z) = \mathcal N(0, I)$. You could estimate it from samples. You need not: it has a formula, and a formula has no noise.
+#
+# $$\operatorname{KL}(q \,\|\, p) = \sum_{j=1}^{J} \operatorname{KL}(q_j \,\|\, p_j) \tag{16}$$
+#
+# *Both densities are products over the latents, so $\log q - \log p$ is a sum over them. For one latent:*
+#
+# $$\log q_j(z) - \log p_j(z) = -\tfrac12 \log \sigma^2 - \frac{(z - \mu)^2}{2 \sigma^2} + \frac{z^2}{2} \tag{17}$$
+#
+# *Two log-densities subtracted. Both contain $-\frac12 \log 2\pi$, which cancels.*
+#
+# $$\mathbb E_q\big[(z - \mu)^2\big] = \sigma^2, \qquad \mathbb E_q\big[z^2\big] = \mu^2 + \sigma^2 \tag{18}$$
+#
+# *The definition of a variance, twice. Put them into the expectation of (17): the middle term becomes $-\frac12$.*
+#
+# $$\operatorname{KL}(q_j \,\|\, p_j) = \tfrac12 \left(\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2\right) \tag{19}$$
+#
+# Each part has a meaning: $\mu^2$ keeps the code near the origin, $\sigma^2 - 1 - \log \sigma^2$ is smallest at $\sigma = 1$ and
+# forbids the encoder to be certain ($\sigma \to 0$ costs infinitely much).
+
+# %%
+m, s = torch.tensor([0.3, -1.2], dtype=torch.float64), torch.tensor([0.5, 1.7], dtype=torch.float64)
+joint = kl_divergence(
+    MultivariateNormal(m, torch.diag(s**2)), MultivariateNormal(torch.zeros(2).double(), torch.eye(2).double())
+)
+verify_equation(16, joint, kl_divergence(Normal(m, s), Normal(0.0, 1.0)).sum())
+
+z = torch.linspace(-7, 8, 3001, dtype=torch.float64)  # one latent, mu = 0.3 and sigma = 0.5, on a grid
+mu, sigma = torch.tensor([0.3, 0.5], dtype=torch.float64)
+log_q, log_p = Normal(mu, sigma).log_prob(z), Normal(0 * mu, 1.0).log_prob(z)
+q, log_ratio = log_q.exp(), log_q - log_p
+verify_equation(17, log_ratio, -torch.log(sigma**2) / 2 - (z - mu) ** 2 / (2 * sigma**2) + z**2 / 2)
+verify_equation(
+    18, torch.stack([torch.trapezoid((z - mu) ** 2 * q, z), torch.trapezoid(z**2 * q, z)]), torch.tensor([0.25, 0.34])
+)
+verify_equation(19, torch.trapezoid(q * log_ratio, z), 0.5 * (0.09 + 0.25 - 1 - math.log(0.25)))
+
+# %% [markdown]
+# ### Exercise: the KL of a diagonal Gaussian  ●○○ · 5 min · 2 points
+
+
+# %% exercise="gaussian_kl"
+def gaussian_kl(mu, logvar):
+    """KL(N(mu, diag exp(logvar)) || N(0, I)) in nats, in closed form: equations (16) and (19).
+
+        KL = 1/2 sum_j (mu_j^2 + sigma_j^2 - 1 - log sigma_j^2)
+
+    Args:
+        mu: (B, J).
+        logvar: (B, J), log sigma^2.
+
+    Returns:
+        (B,), one number for each example: summed over the J latents, not averaged, and not over the batch.
+    """
+    ### BEGIN SOLUTION
+    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(-1)
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Two of the four terms of (19) are already in your hands as they are: which ones?
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# $\log \sigma_j^2$ *is* `logvar`, and $\sigma_j^2$ is its exponential. Work on the whole (B, J) tensor, then sum one axis away.
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# Half of (`mu` squared, plus the exponential, minus one, minus `logvar`), then `.sum(-1)`.
+# </details>
+
+# %% checks="gaussian_kl"
+mu, logvar = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+truth = kl_divergence(Normal(mu, torch.exp(logvar / 2)), Normal(0.0, 1.0)).sum(-1)
+expect(
+    gaussian_kl(mu, logvar),
+    truth,
+    "agrees with torch.distributions, (5, 3) -> (5,)",
+    hint="sum over the latents only; logvar is log sigma^2",
+)
+expect(gaussian_kl(torch.zeros(2, 4), torch.zeros(2, 4)), torch.zeros(2), "zero when q is the prior")
+expect(
+    gaussian_kl(torch.tensor([[0.3]]), torch.tensor([[math.log(0.25)]])),
+    torch.tensor([0.36315]),
+    "mu = 0.3, sigma = 0.5: 0.36315 nats",
+    atol=1e-5,
+)
+expect(bool((gaussian_kl(mu, logvar) >= 0).all()), True, "never negative: equation (7)")
+
+# %% [markdown]
+# ### Trust the numbers, not the slide
+#
+# On a slide that many courses pass on, the same term reads $\sum_j (\sigma_j^2 + \mu_j^2 - \log \sigma_j - 1)$. Is that the same? You have a
+# formula, and you can also sample $\log q(z) - \log p(z)$ and let the average decide.
+#
+# **Predict** first: the mean is fixed at $\mu = 0.3$. Which $\sigma$ makes the KL smallest?
+
+# %% tags=["experiment"]
+my_sigma = 0.5  # <- your prediction
+
+sigmas = torch.linspace(0.2, 2.0, 181, dtype=torch.float64)  # entry 30 is 0.5
+mine = gaussian_kl(torch.full((181, 1), 0.3, dtype=torch.float64), 2 * sigmas.log()[:, None])
+slide = sigmas**2 + 0.3**2 - sigmas.log() - 1
+sampled_at = torch.tensor([0.3, 0.5, 0.7, 1.0, 1.4, 1.8], dtype=torch.float64)
+noise = torch.randn(200_000, 6, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+z = 0.3 + sampled_at * noise
+log_ratios = Normal(0.3, sampled_at).log_prob(z) - Normal(0.0, 1.0).log_prob(z)
+sampled, errors = log_ratios.mean(0), log_ratios.std(0) / 200_000**0.5
+print(
+    f"at sigma = 0.5    yours: {mine[30]:.5f}    slide: {slide[30]:.5f}    sampled: {sampled[1]:.4f} +- {errors[1]:.4f}"
+)
+
+fig, ax = plots.curve(sigmas, mine, "model", label="your gaussian_kl")
+plots.curve(sigmas, slide, "noise", ax=ax, label="the slide")
+ax.errorbar(sampled_at, sampled, 2 * errors, fmt="o", color=plots.COLOR["exact"], label="sampled")
+plots.guess(ax, x=my_sigma)
+ax.set(xlabel="σ", ylabel="KL (nats) at μ = 0.3")
+ax.set_title(
+    f"Samples follow (19): least at σ = {sigmas[mine.argmin()]:.2f}, the slide at {sigmas[slide.argmin()]:.2f}"
+)
+plots.show(
+    fig, alt="KL against sigma: your closed form passes through the sampled points, the slide's formula does not."
+)
+findings["KL at μ = 0.3, σ = 0.5"] = f"{mine[30]:.5f} nats, sampled {sampled[1]:.4f} ± {errors[1]:.4f}"
+findings["the same by the slide"] = f"{slide[30]:.5f} nats"
+
+# %% [markdown]
+# The samples side with your formula. The slide has lost the factor $\frac12$ and written $\sigma$ where $\sigma^2$ belongs, and it can
+# be found out without any sampling: it goes *below zero* for some $\mu$ and $\sigma$ (try $\mu = 0$, $\sigma = 0.7$), and a KL divergence cannot.
+# Trained with it, a latent that carries nothing would settle at $\sigma = \sqrt{1/2}$ instead of 1, and codes drawn from the prior would
+# not look like codes the decoder knows.
+
+# %% [markdown]
+# ## 5 · How likely is an image?
+#
+# The first term of the ELBO needs $\log p_\theta(x \mid z)$: the decoder has to name a *distribution* over images, not an image. The simplest choice
+# makes the pixels independent, given $z$. Two kinds are common.
+#
+# **Bernoulli pixels.** Each pixel is a coin that comes up white with probability $\pi_d$:
+#
+# $$\log p_\theta(x \mid z) = \sum_{d=1}^{D} \big[x_d \log \pi_d + (1 - x_d) \log(1 - \pi_d)\big] \tag{20}$$
+#
+# The decoder ends in a linear layer, whose outputs $\ell_d$ (*logits*) may be any real numbers; $\pi_d = 1 / (1 + e^{-\ell_d})$. Then
+# $\log \pi_d = \ell_d - \log(1 + e^{\ell_d})$ and $\log(1 - \pi_d) = -\log(1 + e^{\ell_d})$, and (20) becomes
+#
+# $$\log p_\theta(x \mid z) = \sum_{d=1}^{D} \big[x_d\, \ell_d - \log(1 + e^{\ell_d})\big] \tag{21}$$
+#
+# Your pixels are grey, though, and a coin is never 0.4. What does (21) mean then? It is *linear* in $x_d$. So think of the grey value as the
+# probability that a pixel is white, and throw coins: $b_d = 1$ with probability $x_d$. The average over all such black-and-white images is
+#
+# $$\mathbb E_{b \sim \text{Bernoulli}(x)}\big[\log p_\theta(b \mid z)\big] = \sum_{d=1}^{D} \big[x_d\, \ell_d - \log(1 + e^{\ell_d})\big] \tag{22}$$
+#
+# *The expectation of a linear function is the function of the expectation, and $\mathbb E[b_d] = x_d$.*
+#
+# This is an honest quantity: the mean log-probability of the binarised images. It is *not* the log-density of the grey image. A density would
+# integrate to one over $x \in [0, 1]$, and this does not:
+#
+# $$\int_0^1 \pi^x (1 - \pi)^{1 - x}\, dx = \frac{2 \pi - 1}{\ell} \ne 1 \tag{23}$$
+#
+# *$\pi^x (1 - \pi)^{1 - x} = (1 - \pi)\, e^{\ell x}$, integrated: $(1 - \pi)(e^\ell - 1) / \ell$; and $(1 - \pi)\, e^\ell = \pi$.* So never
+# compare such numbers with those of a model that has a density on grey images.
+#
+# **Gaussian pixels.** The decoder names a mean image, and every pixel scatters around it with variance $\sigma_x^2$:
+#
+# $$\log \mathcal N(x; \text{mean}, \sigma_x^2 I) = -\frac12 \sum_{d=1}^{D} \left[\frac{(x_d - \text{mean}_d)^2}{\sigma_x^2} + \log(2 \pi \sigma_x^2)\right] \tag{24}$$
+#
+# The constants do not move the decoder, and are often dropped. Keep them: a bound on $\log p(x)$ without its constants is a bound on nothing.
+
+# %%
+logits = torch.tensor([2.0, -1.0, 0.5, -3.0], dtype=torch.float64)  # an image of four pixels
+grey = torch.tensor([0.9, 0.4, 0.0, 0.25], dtype=torch.float64)
+pi = torch.sigmoid(logits)
+formula_20 = (grey * pi.log() + (1 - grey) * (1 - pi).log()).sum()
+verify_equation(
+    20,
+    Bernoulli(probs=pi).log_prob(grey.round()).sum(),
+    (grey.round() * pi.log() + (1 - grey.round()) * (1 - pi).log()).sum(),
+)
+verify_equation(21, formula_20, (grey * logits).sum() - sum(math.log(1 + math.exp(logit)) for logit in logits))
+
+binary = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * 4)  # all 16 black-and-white images
+probability = Bernoulli(probs=grey).log_prob(binary).sum(1).exp()
+verify_equation(22, (probability * Bernoulli(probs=pi).log_prob(binary).sum(1)).sum(), formula_20)
+
+x = torch.linspace(0, 1, 2001, dtype=torch.float64)
+verify_equation(23, torch.trapezoid(0.9**x * 0.1 ** (1 - x), x), (2 * 0.9 - 1) / math.log(9), rtol=1e-6)
+
+mean, sigma2 = torch.tensor([0.8, 0.1, 0.2, 0.3], dtype=torch.float64), 0.05
+covariance = sigma2 * torch.eye(4, dtype=torch.float64)
+verify_equation(
+    24,
+    MultivariateNormal(mean, covariance).log_prob(grey),
+    -0.5 * sum((a - b) ** 2 / sigma2 + math.log(2 * math.pi * sigma2) for a, b in zip(grey, mean, strict=True)),
+)
+
+# %% [markdown]
+# ### Exercise: Bernoulli log-likelihood  ●●○ · 5 min · 2 points
+
+
+# %% exercise="bernoulli_log_likelihood"
+def bernoulli_log_likelihood(x, logits):
+    """log p(x given z) of independent Bernoulli pixels, in nats: equation (21).
+
+        sum_d [x_d log pi_d + (1 - x_d) log(1 - pi_d)],   pi = 1 / (1 + exp(-logits))
+
+    For grey x it is the expectation over binarised images, equation (22), not a density.
+
+    Args:
+        x: (B, D), in [0, 1].
+        logits: (B, D), any real numbers. Exact however large: logits = 1000 with x = 1 gives 0, with x = 0 gives -1000.
+
+    Returns:
+        (B,), summed over the D pixels.
+    """
+    ### BEGIN SOLUTION
+    return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# `torch.sigmoid(1000.0)` is exactly 1 on a computer, and $\log(1 - 1)$ is $-\infty$. Which of (20) and (21) never forms $\pi$?
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# In (21) only $\log(1 + e^\ell)$ can overflow, and PyTorch has it in a safe form: `F.softplus`. A cross-entropy "with logits" does the same for you.
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `x * logits - F.softplus(logits)`, summed over the last axis. Or `F.binary_cross_entropy_with_logits` with `reduction="none"`; mind its sign.
+# </details>
+
+# %% checks="bernoulli_log_likelihood"
+generator = torch.Generator().manual_seed(3)
+logits = 2 * torch.randn(5, 7, generator=generator, dtype=torch.float64)
+coins = torch.bernoulli(torch.full((5, 7), 0.4, dtype=torch.float64), generator=generator)
+expect(
+    bernoulli_log_likelihood(coins, logits),
+    Bernoulli(logits=logits).log_prob(coins).sum(-1),
+    "black-and-white images: agrees with torch.distributions",
+)
+greys = torch.rand(5, 7, generator=generator, dtype=torch.float64)
+black, white = (
+    Bernoulli(logits=logits).log_prob(torch.zeros(5, 7).double()),
+    Bernoulli(logits=logits).log_prob(torch.ones(5, 7).double()),
+)
+expect(
+    bernoulli_log_likelihood(greys, logits),
+    (greys * white + (1 - greys) * black).sum(-1),
+    "grey images: the mean over binarised ones",
+)
+expect(
+    bernoulli_log_likelihood(torch.rand(2, 64), torch.zeros(2, 64)),
+    torch.full((2,), -64 * math.log(2)),
+    "logits 0: every pixel is a fair coin, -64 log 2",
+)
+expect(
+    bernoulli_log_likelihood(torch.tensor([[1.0, 0.0]]), torch.tensor([[1000.0, 1000.0]])),
+    torch.tensor([-1000.0]),
+    "logits of 1000 are no trouble",
+    hint="do not take the logarithm of a sigmoid",
+)
+
+# %% [markdown]
+# ### Exercise: Gaussian log-likelihood  ●○○ · 3 min · 1 point
+
+
+# %% exercise="gaussian_log_likelihood"
+def gaussian_log_likelihood(x, mean, sigma2):
+    """log N(x; mean, sigma2 I) in nats, with all constants: equation (24).
+
+    Args:
+        x: (B, D).
+        mean: (B, D).
+        sigma2: float > 0, one variance (not a standard deviation) for all pixels.
+
+    Returns:
+        (B,), summed over the D pixels.
+    """
+    ### BEGIN SOLUTION
+    return -0.5 * ((x - mean) ** 2 / sigma2 + math.log(2 * math.pi * sigma2)).sum(-1)
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# How many copies of $\log(2 \pi \sigma_x^2)$ does the sum over pixels hold?
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Form the bracket of (24) for every pixel, constant included; the sum over the last axis then counts it $D$ times by itself.
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `-0.5 * ((x - mean) ** 2 / sigma2 + ...).sum(-1)`, with `math.log` for the constant because `sigma2` is a float.
+# </details>
+
+# %% checks="gaussian_log_likelihood"
+x, mean = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+expect(
+    gaussian_log_likelihood(x, mean, 0.3),
+    Normal(mean, 0.3**0.5).log_prob(x).sum(-1),
+    "agrees with torch.distributions, (4, 6) -> (4,)",
+    hint="sigma2 is a variance; the constant counts once for each pixel",
+)
+grid = torch.linspace(-6, 6, 4001, dtype=torch.float64)
+expect(
+    torch.trapezoid(gaussian_log_likelihood(grid[:, None], torch.ones(4001, 1).double(), 0.5).exp(), grid),
+    1.0,
+    "a density: it integrates to one",
+    atol=1e-6,
+)
+
+# %% [markdown]
+# ### The price of grey
+#
+# Take the companion digit and a decoder that reproduces it perfectly, $\pi = x$. Its log-likelihood is not zero. **Predict:** how many nats does the
+# perfect reconstruction of these 64 pixels cost? (A fair coin for each pixel would cost $64 \log 2 = 44.4$.)
+
+# %% tags=["experiment"]
+my_cost = 5.0  # <- your prediction, in nats
+
+seed_everything(0)
+perfect = torch.logit(digit.clamp(1e-6, 1 - 1e-6))
+cost = -bernoulli_log_likelihood(digit, perfect).item()
+coins = torch.bernoulli(digit.expand(10_000, 64))
+costs = -bernoulli_log_likelihood(coins, perfect.expand(10_000, 64)).cpu()
+fig, (left, right) = plots.figure(1, 2, width=9, height=2.6, width_ratios=[1.3, 1])
+plots.image_grid(torch.cat([digit, coins[:5]]), 6, ax=left, column_labels=["grey", *["coins"] * 5])
+left.set_title("The digit, and five black-and-white versions")
+right.hist(costs.tolist(), 40, color=plots.COLOR["data"], alpha=0.7)
+right.axvline(cost, color=plots.COLOR["exact"], linestyle="--", label=f"grey digit: {cost:.2f}")
+plots.guess(right, x=my_cost)
+right.set(xlabel="nats for one version", ylabel="how many of 10,000", xlim=(0, None))
+right.set_title(f"Mean of all versions: {costs.mean():.2f} ± {costs.std() / 100:.2f}")
+plots.show(
+    fig,
+    alt="A grey digit, five binarised copies, and the histogram of what such copies cost under a perfect reconstruction.",
+)
+findings["price of the grey digit, perfectly rebuilt"] = (
+    f"{cost:.2f} nats; its versions {costs.mean():.2f} ± {costs.std() / 100:.2f}"
+)
+
+# %% [markdown]
+# So 0 nats is out of reach for grey images, and so is a training loss below this floor. When you read a loss of some 23 nats later, remember how much
+# of it no model can avoid.
+
+# %% [markdown]
+# ## 6 · The whole model, and one step of training
+#
+# Put the pieces together. For a batch of $B$ images, with one noise vector $\varepsilon_n$ for each, the loss is
+#
+# $$\text{loss} = \frac1B \sum_{n=1}^{B} \Big[-\log p_\theta\big(x_n \mid \mu_n + \sigma_n \varepsilon_n\big) + \beta \operatorname{KL}\big(q_\phi(z \mid x_n) \,\|\, p(z)\big)\Big] \tag{25}$$
+#
+# With $\beta = 1$ its expectation over $\varepsilon$ is $-\mathcal L$, the negative of (8), averaged over images: the expectation in (8) has been replaced by *one*
+# sample, which is noisy but unbiased, and reparameterised, so that gradients get through. The KL is exact. The factor $\beta$ is an extra knob, for section 9.
+#
+# One case is known without any training. A network that answers 0 to everything has $\pi = \frac12$, $\mu = 0$, $\sigma = 1$: its loss is $D \log 2$, whatever the images.
+
+# %%
+zeros, any_images = (
+    torch.zeros(3, 64, dtype=torch.float64),
+    torch.rand(3, 64, generator=torch.Generator().manual_seed(5), dtype=torch.float64),
+)
+reconstruction = -Bernoulli(logits=zeros).log_prob((any_images > 0.5).double()).sum(-1)
+divergence = kl_divergence(Normal(torch.zeros(3, 2).double(), 1.0), Normal(0.0, 1.0)).sum(-1)
+verify_equation(25, (reconstruction + 1.0 * divergence).mean(), 64 * math.log(2))
+
+# %% [markdown]
+# ### Exercise: the negative ELBO  ●○○ · 3 min · 2 points
+
+
+# %% exercise="negative_elbo"
+def negative_elbo(x, logits, mu, logvar, beta=1.0):
+    """The loss of equation (25): Bernoulli reconstruction + beta KL, in nats per example.
+
+    Sums run over pixels and over latents, the mean over the batch alone: doubling the batch by repeating it changes nothing.
+
+    Args:
+        x: (B, D), in [0, 1].
+        logits: (B, D), the decoder's output for one z per image.
+        mu, logvar: (B, J), the encoder's output.
+        beta: float, the weight of the KL.
+
+    Returns:
+        a scalar tensor (no axes) that can be differentiated.
+    """
+    ### BEGIN SOLUTION
+    return (-bernoulli_log_likelihood(x, logits) + beta * gaussian_kl(mu, logvar)).mean()
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# You have written both terms already. Which of the two has to change its sign?
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Both of your functions return (B,). Combine them image by image, then take one mean at the very end.
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# The mean of minus `bernoulli_log_likelihood(x, logits)` plus `beta` times `gaussian_kl(mu, logvar)`.
+# </details>
+
+# %% checks="negative_elbo"
+generator = torch.Generator().manual_seed(6)
+x, logits = torch.rand(4, 64, generator=generator), torch.randn(4, 64, generator=generator)
+mu, logvar = torch.randn(2, 4, 3, generator=generator)
+expect(
+    negative_elbo(x, torch.zeros(4, 64), torch.zeros(4, 3), torch.zeros(4, 3)),
+    64 * math.log(2),
+    "a network of zeros costs 64 log 2 = 44.36 nats",
+    hint="sum over pixels, mean over the batch",
+)
+expect(
+    negative_elbo(x, logits, mu, logvar, beta=0.0),
+    -bernoulli_log_likelihood(x, logits).mean(),
+    "beta = 0 leaves the reconstruction",
+)
+growth = negative_elbo(x, logits, mu, logvar, beta=3.0) - negative_elbo(x, logits, mu, logvar)
+expect(growth, 2 * gaussian_kl(mu, logvar).mean(), "raising beta from 1 to 3 adds twice the KL")
+expect(
+    negative_elbo(*(torch.cat([v, v]) for v in (x, logits, mu, logvar))),
+    negative_elbo(x, logits, mu, logvar),
+    "repeating the batch changes nothing",
+)
+
+# %% [markdown]
+# ### Exercise: the VAE  ●●● · 8 min · 4 points
+#
+# `networks.mlp([64, 256, 256, 10])` gives you linear layers of those sizes with an activation between them, and none after the last. The autoencoder of section
+# 1 shows it in use.
+
+
+# %% exercise="VAE"
+class VAE(nn.Module):
+    """A variational autoencoder: Gaussian encoder, Bernoulli decoder.
+
+    Encoder and decoder are small networks of your choice with hidden layers of `hidden_dim`; they share nothing. Their output layers are
+    linear, so that mu, logvar and logits are unbounded. No dropout, no batch norm: an image's result depends on that image alone.
+    """
+
+    def __init__(self, data_dim, hidden_dim, latent_dim):
+        """data_dim = D pixels, latent_dim = J latents, hidden_dim = width of the hidden layers."""
+        super().__init__()
+        ### BEGIN SOLUTION
+        self.encoder = networks.mlp([data_dim, hidden_dim, hidden_dim, 2 * latent_dim])
+        self.decoder = networks.mlp([latent_dim, hidden_dim, hidden_dim, data_dim])
+        ### END SOLUTION
+
+    def encode(self, x):
+        """x (B, D) -> (mu, logvar), both (B, J): the parameters of q(z given x)."""
+        ### BEGIN SOLUTION
+        mu, logvar = self.encoder(x).chunk(2, dim=-1)
+        return mu, logvar
+        ### END SOLUTION
+
+    def decode(self, z):
+        """z (B, J) -> logits (B, D), before any sigmoid."""
+        ### BEGIN SOLUTION
+        return self.decoder(z)
+        ### END SOLUTION
+
+    def forward(self, x, eps):
+        """x (B, D), eps (B, J) -> (logits, mu, logvar), the logits decoded from z reparameterised with eps."""
+        ### BEGIN SOLUTION
+        mu, logvar = self.encode(x)
+        return self.decode(reparameterize(mu, logvar, eps)), mu, logvar
+        ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# How many numbers must the encoder produce for each image, if $q$ has $J$ means and $J$ log-variances?
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Let the encoder end in $2J$ numbers and cut them in half with `.chunk(2, dim=-1)`; or give it two output layers. `forward` is: encode, reparameterize,
+# decode.
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# In `__init__`: `self.encoder = networks.mlp([data_dim, hidden_dim, hidden_dim, 2 * latent_dim])` and a decoder that runs the other way. In `forward`: use *your*
+# `reparameterize(mu, logvar, eps)`, decode its result, return three things in the order of the docstring.
+# </details>
+
+# %% checks="VAE"
+seed_everything(0)
+model = VAE(10, 32, 3)
+x, eps = torch.rand(4, 10), torch.randn(4, 3)
+logits, mu, logvar = model(x, eps)
+expect(
+    [tuple(v.shape) for v in (logits, mu, logvar)],
+    [(4, 10), (4, 3), (4, 3)],
+    "forward gives logits (4, 10), mu (4, 3), logvar (4, 3)",
+)
+expect((mu, logvar), tuple(model.encode(x)), "forward and encode agree", hint="forward uses encode; no dropout")
+expect(model(x, torch.zeros(4, 3))[0], model.decode(mu), "without noise, z is mu")
+expect(bool((model(x, eps)[0] - model(x, -eps)[0]).abs().max() > 0), True, "noise changes the logits")
+expect(
+    model(x[:1], eps[:1])[0],
+    logits[:1],
+    "an image's result does not depend on its neighbours in the batch",
+    hint="no batch norm",
+    atol=1e-5,
+)
+(logits.square().mean() + mu.sum() + logvar.sum()).backward()
+expect(
+    all(p.grad is not None for p in model.parameters()),
+    True,
+    "a gradient reaches every weight",
+    hint="no detach, no no_grad; every layer in use",
+)
+
+# %% [markdown]
+# ### Exercise: one step of training  ●●○ · 5 min · 2 points
+
+
+# %% exercise="train_step"
+def train_step(model, optimizer, x, eps, beta=1.0):
+    """One optimiser step on the negative ELBO of the batch x.
+
+    Gradients left over from earlier do not count.
+
+    Args:
+        model: a VAE, or any module with the same forward(x, eps) -> (logits, mu, logvar).
+        optimizer: a torch optimiser over the model's parameters.
+        x: (B, D), in [0, 1].
+        eps: (B, J), the noise.
+        beta: float, the weight of the KL.
+
+    Returns:
+        the loss before the step, a Python float.
+    """
+    ### BEGIN SOLUTION
+    loss = negative_elbo(x, *model(x, eps), beta=beta)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# PyTorch *adds* new gradients to those that are already there. What must happen before `backward`?
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Five actions: forward, loss, forget old gradients, backward, step.
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `negative_elbo(x, *model(x, eps), beta=beta)` hands over the three outputs in the right order. At the end, `.item()` turns the loss into a float.
+# </details>
+
+
+# %% checks="train_step"
+class Constant(nn.Module):
+    """Answers the same logits, mu and logvar to every image: its gradients can be written down by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.logits, self.mu, self.logvar = (nn.Parameter(torch.zeros(n)) for n in (4, 2, 2))
+
+    def forward(self, x, eps):
+        return tuple(v.expand(len(x), -1) for v in (self.logits, self.mu, self.logvar))
+
+
+x, eps = torch.rand(6, 4, generator=torch.Generator().manual_seed(7)), torch.zeros(6, 2)
+model = Constant()
+for p in model.parameters():
+    p.grad = torch.full_like(p, 100.0)  # left over from somewhere else
+loss = train_step(model, torch.optim.SGD(model.parameters(), lr=1.0), x, eps)
+expect(isinstance(loss, float), True, "returns a Python float", hint="loss.item()")
+expect(loss, 4 * math.log(2), "the loss before the step: 4 pixels at log 2 each")
+expect(
+    model.logits.detach(),
+    x.mean(0) - 0.5,
+    "one step of SGD moves the logits by mean(x) - 1/2",
+    hint="forget old gradients first; step once",
+)
+expect(model.mu.detach(), torch.zeros(2), "mu = 0 is already best, and stays")
+
+# %% [markdown]
+# Your step is all there is to training. Here it runs in a plain loop, 300 times on 128 random digits, for about a second.
+
+# %% tags=["experiment"]
+seed_everything(0)
+model = VAE(64, 256, 2).to(device)
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+losses = []
+for _ in range(budget(300)):
+    batch = train_x[torch.randint(len(train_x), (128,), device=device)]
+    losses.append(train_step(model, optimizer, batch, torch.randn(128, 2, device=device)))
+title = f"Your train_step took the loss from {losses[0]:.1f} to {sum(losses[-10:]) / 10:.1f} nats"
+fig, ax = plots.figure(width=6, height=2.8)
+plots.curve(range(1, len(losses) + 1), losses, linewidth=1, ax=ax, xlabel="step", ylabel="nats per image", title=title)
+plots.show(fig, alt="The loss falls steeply during the first steps of training, then slowly.")
+
+# %% [markdown]
+# For the long runs the course has `fit`. It is the loop you just saw, with what one wants on a busy day: shuffled epochs on the device, a learning rate that
+# rises and falls again (one-cycle), a progress bar, a stop when the loss turns into nonsense, checkpoints. It takes a function `loss(model, x)`, so $\beta$ and the noise go
+# in there. `budget(2000)` is 2,000 steps for you, and a few while your notebook is being graded.
+#
+# `train_vae` keeps what it has trained: the second call with the same arguments costs nothing. **If you change an exercise, run this cell
+# again**, so that old models are forgotten.
+
+
+# %% tags=["experiment"]
+@cache
+def train_vae(latent_dim, beta=1.0, steps=2000):
+    """Your VAE, trained on the digits with your negative ELBO."""
+    seed_everything(0)
+    model = VAE(64, 256, latent_dim).to(device)
+
+    def loss(model, x):
+        eps = torch.randn(len(x), latent_dim, device=x.device)
+        return negative_elbo(x, *model(x, eps), beta=beta)
+
+    history = fit(model, loss, train_x, steps=budget(steps), label="negative ELBO (nats per image)")
+    return model, history
+
+
+@torch.no_grad()
+def test_terms(model, draws=20):
+    """On the test digits: reconstruction in nats, the standard error of its mean, and the KL of each latent (J,)."""
+    mu, logvar = model.encode(test_x)
+    eps = torch.randn(draws, *mu.shape, generator=torch.Generator().manual_seed(0)).to(device)
+    costs = [-bernoulli_log_likelihood(test_x, model.decode(reparameterize(mu, logvar, e))) for e in eps]
+    per_image = torch.stack(costs).mean(0)
+    kls = [gaussian_kl(mu[:, [j]], logvar[:, [j]]).mean() for j in range(mu.shape[1])]
+    return per_image.mean().item(), per_image.std().item() / len(test_x) ** 0.5, torch.stack(kls).cpu()
+
+
+print("Training takes about 5 seconds.")
+model, history = train_vae(2)
+reconstruction, error, kl_of_each = test_terms(model)
+test_loss = reconstruction + kl_of_each.sum().item()
+entropy = -(torch.xlogy(test_x, test_x) + torch.xlogy(1 - test_x, 1 - test_x)).sum(-1).mean().item()
+fig, ax = plots.figure(width=6, height=3)
+plots.history(history, ax=ax, exact=entropy, exact_label="floor, the price of grey:")
+ax.set_title(f"Two latents: {test_loss:.1f} nats on test digits")
+plots.show(fig, alt="The negative ELBO falls and levels off well above the floor that grey pixels set.")
+findings["VAE, J = 2, negative ELBO on test digits"] = (
+    f"{test_loss:.2f} ± {error:.2f} nats, {kl_of_each.sum():.2f} of them KL"
+)
+findings["price of grey, mean over the test digits"] = f"{entropy:.2f} nats"
+
+# %% [markdown]
+# ## 7 · What it learned: reconstruct, generate, edit
+#
+# Three things can be done with a trained VAE. **Reconstruct:** encode an image, decode the mean $\mu$. **Generate:** draw $z$ from the prior, decode. **Edit:** encode, change
+# some entries of $z$, decode. (We show the brightness $\pi$, the *mean* of the decoder's distribution. Section 10 shows what real draws from it look like, and it is not a
+# pretty sight.)
+#
+# Now for the question of section 1. Same sizes, same $J = 8$, same number of steps; the new thing is noise in the code and a KL that keeps the codes near the prior.
+# **Predict:** of the images that *this* decoder makes from $z \sim \mathcal N(0, I)$, which share is recognised?
+
+# %% tags=["experiment"]
+my_vae_share = 0.4  # <- your prediction, between 0 and 1
+
+print("Training takes about 5 seconds.")
+vae, _ = train_vae(8)
+autoencoder = train_autoencoder(8)
+seed_everything(1)
+with torch.no_grad():
+    z = torch.randn(2000, 8, device=device)
+    from_vae, from_autoencoder = vae.decode(z).sigmoid(), autoencoder.decoder(z).sigmoid()
+    rebuilt = vae.decode(vae.encode(test_x)[0]).sigmoid()
+fig, (left, right) = plots.figure(1, 2, width=9, height=2.8, width_ratios=[1.2, 1])
+rows = torch.cat([test_x[:12], rebuilt[:12], from_vae[:12], from_autoencoder[:12]])
+names = ["test digits", "VAE, rebuilt", "VAE, from N(0, I)", "autoencoder, N(0, I)"]
+plots.image_grid(rows, 12, ax=left, labels=names, title="Eight latents, with and without the KL")
+sets = dict(zip(names, [test_x, rebuilt, from_vae, from_autoencoder], strict=True))
+shares = draw_shares(right, sets, ["data", "model", "model", "noise"], my_vae_share)
+right.set_title(f"Invented: {shares[names[3]].value:.0%} became {shares[names[2]].value:.0%}")
+plots.show(
+    fig, alt="The VAE's reconstructions and inventions look like digits, the autoencoder's inventions like smudges."
+)
+findings["VAE, J = 8, codes from N(0, I)"] = (
+    f"{shares[names[2]].value:.0%} ± {shares[names[2]].standard_error:.0%} recognised"
+)
+
+# %% [markdown]
+# Nothing else changed, so two terms of a bound on $\log p(x)$ have filled the ocean between the islands. Can you *look* at that? With two latents you can: cover the plane
+# with codes and decode every one.
+#
+# A regular grid would waste most of its points where the prior never goes. Better: equal *probability* from each point to the next. If $u$ is uniform on
+# $[0, 1]$ then $\Phi^{-1}(u)$ is standard normal, with $\Phi$ the cumulative distribution function of $\mathcal N(0, 1)$. So lay a regular grid on the unit square and bend it through $\Phi^{-1}$.
+#
+# ### Exercise: a grid of codes  ●○○ · 4 min · 1 point
+
+
+# %% exercise="latent_grid"
+def latent_grid(n):
+    """n x n codes that share the prior N(0, I) of two latents evenly, row by row.
+
+    Entry i n + j, for row i and column j (both from 0), is
+
+        (Phi^-1((j + 1/2) / n), Phi^-1((i + 1/2) / n)),
+
+    so the first latent grows along a row and the second from row to row.
+
+    Args:
+        n: int >= 1.
+
+    Returns:
+        (n*n, 2), float32.
+    """
+    ### BEGIN SOLUTION
+    steps = torch.special.ndtri((torch.arange(n) + 0.5) / n)
+    second, first = torch.meshgrid(steps, steps, indexing="ij")
+    return torch.stack([first.flatten(), second.flatten()], dim=1)
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# One row of $n$ numbers is all you need; both coordinates are copies of it, laid out along different axes.
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# $\Phi^{-1}$ is `torch.special.ndtri` (or `Normal(0.0, 1.0).icdf`). `torch.meshgrid(steps, steps, indexing="ij")` returns two (n, n) tables: the first varies with $i$,
+# the second with $j$.
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `steps = torch.special.ndtri((torch.arange(n) + 0.5) / n)`, make the tables, flatten both, and stack them so that the one that varies with $j$ comes *first*.
+# </details>
+
+# %% checks="latent_grid"
+codes = latent_grid(20)
+expect(tuple(codes.shape), (400, 2), "400 codes of two numbers")
+expect(
+    codes[1] - codes[0] == torch.tensor([codes[1, 0] - codes[0, 0], 0.0]),
+    torch.tensor([True, True]),
+    "from one entry to the next, only the first latent moves",
+    hint="entry i n + j: j counts columns",
+)
+expect(bool(codes[0, 1] < codes[20, 1]), True, "from one row to the next, the second latent grows")
+expect(
+    Normal(0.0, 1.0).cdf(codes[:20, 0]).diff(),
+    torch.full((19,), 1 / 20),
+    "neighbours are 1/20 of the probability apart",
+    atol=1e-5,
+)
+expect(latent_grid(1), torch.zeros(1, 2), "a single code sits in the middle")
+
+# %% tags=["experiment"]
+model, _ = train_vae(2)
+n = 16
+codes = latent_grid(n).reshape(n, n, 2).flip(0).reshape(n * n, 2)  # in a picture the top row comes first
+with torch.no_grad():
+    manifold = model.decode(codes.to(device)).sigmoid()
+    means = model.encode(test_x)[0]
+fig, (left, right) = plots.figure(1, 2, width=9.4, height=4.6)
+plots.scatter(means, classes=test_y, ax=left, xlabel="first latent", ylabel="second latent")
+left.set_title("Where the encoder puts 360 test digits")
+plots.image_grid(manifold, n, ax=right, title="What the plane decodes to, in equal shares of the prior")
+plots.show(
+    fig,
+    alt="Left, codes of the test digits: ten classes in ten regions. Right, the decoded grid of codes, where digits change smoothly into one another.",
+)
+
+# %% [markdown]
+# Nobody told the model about classes, yet they come out sorted, without water in between. A digit changes into its neighbour through shapes that are half of one and half
+# of the other. Drag the sliders across a border between classes.
+
+
+# %% tags=["experiment"]
+def draw_manifold(first, second):
+    """The code (first, second) among the test digits, and what it decodes to."""
+    model, _ = train_vae(2)
+    with torch.no_grad():
+        image = model.decode(torch.tensor([[first, second]], device=device)).sigmoid()
+        means = model.encode(test_x)[0]
+    seen, confidence = metrics.recognise(image)
+    fig, (left, right) = plots.figure(1, 2, width=6, height=3)
+    plots.scatter(means, classes=test_y, ax=left, size=4, xlabel="first latent", ylabel="second latent")
+    left.plot(first, second, "o", ms=16, mfc="none", mew=2.5, color=plots.COLOR["exact"])
+    plots.image_grid(image, 1, ax=right, title=f"a {int(seen)}, says the judge: {float(confidence):.0%}")
+    return fig
+
+
+widgets.explore(
+    draw_manifold,
+    alt="A ring marks a code among the encoded test digits; beside it the digit that the code decodes to.",
+    first=(-2.5, 2.5, 0.4),
+    second=(-2.5, 2.5, 0.6),
+)
+
+# %% [markdown]
+# ### Editing, one latent at a time
+#
+# With more latents you cannot see the plane, but you can walk along one axis: keep a code and set one of its entries to a row of values. Decoded, this is a **traversal**.
+#
+# ### Exercise: traverse  ●○○ · 2 min · 1 point
+
+
+# %% exercise="traverse"
+def traverse(z, dim, values):
+    """Copies of one code, with entry `dim` set to each value in turn.
+
+    Args:
+        z: (J,), one code. It is not modified.
+        dim: int, 0 <= dim < J.
+        values: (V,).
+
+    Returns:
+        (V, J): row v is z, except that its entry `dim` is values[v].
+    """
+    ### BEGIN SOLUTION
+    codes = z.repeat(len(values), 1)
+    codes[:, dim] = values
+    return codes
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# First make $V$ rows, then change one column.
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# `expand` shows the same memory $V$ times, so writing into it would change `z` itself (or fail). `repeat` copies.
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `codes = z.repeat(len(values), 1)`, then assign to `codes[:, dim]`.
+# </details>
+
+# %% checks="traverse"
+z = torch.tensor([0.5, -1.0, 2.0])
+codes = traverse(z, 1, torch.tensor([-3.0, 0.0, 3.0, 6.0]))
+expect(tuple(codes.shape), (4, 3), "four values, three latents: (4, 3)")
+expect(codes[:, 1], torch.tensor([-3.0, 0.0, 3.0, 6.0]), "the chosen column holds the values")
+expect(codes[:, [0, 2]], z[[0, 2]].expand(4, 2), "the others are as they were")
+expect(z, torch.tensor([0.5, -1.0, 2.0]), "z itself is untouched", hint="copy before you write")
+
+# %% [markdown]
+# Edit the companion digit with eight latents. To give the latents more to do, the KL weighs half here, $\beta = 0.5$ (section 9 says what that costs). A latent whose KL
+# is practically zero carries nothing; walking along it would show a row of equal images. **Predict:** how many of the eight carry something (KL above 0.01 nats)?
+
+# %% tags=["experiment"]
+my_active = 8  # <- your prediction, 0 to 8
+
+print("Training takes about 5 seconds.")
+model, _ = train_vae(8, beta=0.5)
+_, _, kl_of_each = test_terms(model)
+active = [j for j in kl_of_each.argsort(descending=True).tolist() if kl_of_each[j] > 0.01]
+values = torch.linspace(-2.5, 2.5, 11)
+with torch.no_grad():
+    code = model.encode(digit)[0][0].cpu()
+    walks = torch.cat([traverse(code, j, values) for j in active[:6] or [0]])
+    images = model.decode(walks.to(device)).sigmoid()
+fig, (left, right) = plots.figure(1, 2, width=9.4, height=3.4, width_ratios=[1, 1.6])
+left.barh(range(1, 9), kl_of_each.sort(descending=True).values.tolist(), color=plots.COLOR["posterior"])
+plots.guess(left, y=my_active + 0.5, label="your prediction: those above")
+left.set(
+    xlabel="KL (nats)", ylabel="latents, busiest first", ylim=(9.6, 0.4), title=f"{len(active)} of 8 carry something"
+)
+left.legend(loc="lower right")
+names = [f"latent {j}" for j in active[:6] or [0]]
+plots.image_grid(images, 11, ax=right, labels=names, column_labels=[f"{v:.1f}" for v in values])
+right.set_title("The companion digit, one latent changed at a time")
+plots.show(
+    fig, alt="Left, the KL of each latent: some are zero. Right, the companion digit decoded along each of the others."
+)
+findings["latents in use, J = 8, β = 0.5"] = f"{len(active)}"
+
+# %% [markdown]
+# Some latents change the slant, some the loop, some the class itself. *It is tempting to say that the independent prior pulls the factors of variation apart.* It does not, and
+# section 8 shows what does. Edit freely:
+
+
+# %% tags=["experiment"]
+def draw_edit(image, a, b, c, d):
+    """A test digit, its reconstruction, and the reconstruction with the four busiest latents moved by a, b, c, d."""
+    model, _ = train_vae(8, beta=0.5)
+    with torch.no_grad():
+        mu, _ = model.encode(test_x)
+        busiest = mu.var(0).argsort(descending=True)[:4]  # a latent that sleeps has one mean for all images
+        edited = mu[image].clone()
+        edited[busiest] += torch.tensor([a, b, c, d], device=device)
+        decoded = model.decode(torch.stack([mu[image], edited])).sigmoid()
+    trio = torch.cat([test_x[image : image + 1], decoded])
+    return plots.image_grid(trio, 3, column_labels=["original", "rebuilt", "edited"], zoom=14)
+
+
+widgets.explore(
+    draw_edit,
+    alt="A test digit, its reconstruction and an edited version; sliders choose the digit and move its busiest latents.",
+    image=(0, 359, 3),
+    a=(-3.0, 3.0, 1.5),
+    b=(-3.0, 3.0, 0.0),
+    c=(-3.0, 3.0, 0.0),
+    d=(-3.0, 3.0, 0.0),
+)
+
+# %% [markdown]
+# ## 8 · How tight is the bound?
+#
+# You maximised a lower bound. How far below $\log p_\theta(x)$ is it? The gap is a KL to a posterior you do not know. There is a way to shrink it without knowing it.
+#
+# ### More than one sample
+#
+# Call $w = p_\theta(x \mid z)\, p(z) / q(z \mid x)$ the **weight** of a code $z \sim q(z \mid x)$. The ELBO is the mean of its logarithm:
+#
+# $$\mathcal L = \mathbb E_q\big[\log w\big] \tag{26}$$
+#
+# *This is (8) with its three logarithms collected into one.* The mean of $w$ *itself* is the evidence, exactly, for any $K$ draws:
+#
+# $$\mathbb E_q\left[\frac1K \sum_{k=1}^{K} w_k\right] = \int q(z \mid x)\, \frac{p_\theta(x \mid z)\, p(z)}{q(z \mid x)}\, dz = p_\theta(x) \tag{27}$$
+#
+# *Each of the $K$ terms has the same mean; $q$ cancels; the rest is (1).* So average first and take the logarithm last:
+#
+# $$\mathcal L_K = \mathbb E_q\left[\log \frac1K \sum_{k=1}^{K} w_k\right] \;\le\; \log \mathbb E_q\left[\frac1K \sum_{k=1}^{K} w_k\right] = \log p_\theta(x) \tag{28}$$
+#
+# *Jensen's inequality, because the logarithm is concave; then (27).* This is the bound of the **importance-weighted autoencoder** (IWAE; importance sampling is the name for averaging with weights). $\mathcal L_1$ is the ELBO. More draws never
+# hurt:
+#
+# $$\mathcal L_{K-1} \le \mathcal L_K \tag{29}$$
+#
+# <details><summary>Why (29) holds</summary>
+#
+# The mean of $K$ numbers is the mean of its $K$ "leave one out" means, $\frac1K \sum_k w_k = \frac1K \sum_{i} \frac{1}{K-1} \sum_{k \ne i} w_k$. Take the logarithm: by Jensen,
+# $\log$ of the outer mean is at least the outer mean of the $\log$s, and each of those has expectation $\mathcal L_{K-1}$.
+# </details>
+#
+# All four on the mixture of section 2, where two draws of $z$ have only four outcomes, three draws eight:
+
+# %%
+x0, q = torch.tensor(-0.8, dtype=torch.float64), torch.tensor([0.6, 0.4], dtype=torch.float64)
+mixture = exact.MIXTURE_1D
+prior, likelihood = mixture.weights, Normal(mixture.means.flatten(), mixture.covs.flatten().sqrt()).log_prob(x0).exp()
+weights = likelihood * prior / q
+
+
+def over_all_draws(K, statistic):
+    """The exact expectation of statistic(w_1..w_K) over K independent draws from q."""
+    draws = torch.cartesian_prod(*[torch.arange(2)] * K).reshape(-1, K)
+    return (q[draws].prod(1) * statistic(weights[draws])).sum()
+
+
+bounds = [over_all_draws(K, lambda w: w.mean(1).log()) for K in (1, 2, 3)]
+log_px = mixture.log_prob(x0.reshape(1, 1)).squeeze()
+verify_equation(26, bounds[0], (q * likelihood.log()).sum() - (q * (q / prior).log()).sum())
+verify_equation(27, over_all_draws(3, lambda w: w.mean(1)), log_px.exp())
+verify_equation(28, bounds[1], log_px, relation="<=")
+verify_equation(29, *bounds, log_px, relation="<=")
+
+# %% [markdown]
+# ### Exercise: the importance-weighted bound  ●●○ · 4 min · 2 points
+
+
+# %% exercise="iwae_bound"
+def iwae_bound(log_px_given_z, log_pz, log_qz):
+    """log (1/K) sum_k w_k with w_k = p(x given z_k) p(z_k) / q(z_k given x), z_k ~ q: the inside of equation (28).
+
+    Args:
+        log_px_given_z, log_pz, log_qz: (K, B) each, sample k of image b in row k, column b. They may be so low (or high) that their exp
+            underflows (or overflows); the result is exact all the same.
+
+    Returns:
+        (B,), in nats. For K = 1 it is a one-sample estimate of the ELBO.
+    """
+    ### BEGIN SOLUTION
+    log_weights = log_px_given_z + log_pz - log_qz
+    return torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# First the log-weights, (K, B). Which of the two axes counts samples?
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# A logarithm of a sum of exponentials has its own function in PyTorch, one that never underflows. It gives a *sum*; you want a mean.
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `torch.logsumexp(log_weights, dim=0)` minus $\log K$.
+# </details>
+
+# %% checks="iwae_bound"
+generator = torch.Generator().manual_seed(8)
+terms = torch.randn(3, 5, 4, generator=generator, dtype=torch.float64)
+expect(
+    iwae_bound(*terms[:, :1]), terms[0, 0] + terms[1, 0] - terms[2, 0], "K = 1: the log-weight itself, (1, 4) -> (4,)"
+)
+expect(
+    iwae_bound(*terms).exp(),
+    (terms[0] + terms[1] - terms[2]).exp().mean(0),
+    "the exp of the bound is the mean weight of each image",
+    hint="average over samples (rows), and average before the logarithm",
+)
+expect(
+    iwae_bound(terms[0] - 5000, terms[1], terms[2]),
+    iwae_bound(*terms) - 5000,
+    "5000 nats lower: no underflow",
+    atol=1e-6,
+)
+chosen = torch.multinomial(
+    posterior := prior * likelihood / (prior * likelihood).sum(), 6, replacement=True, generator=generator
+)[:, None]
+expect(
+    iwae_bound(likelihood[chosen].log(), prior[chosen].log(), posterior[chosen].log()),
+    log_px[None],
+    "when q is the posterior, every draw gives log p(x) exactly",
+)
+
+# %% [markdown]
+# ### Against an evidence that is known
+#
+# Does it reach $\log p(x)$, and how fast? You need a VAE whose evidence can be computed: a **linear** one, $x = Wz + b + \text{noise}$ with Gaussian noise of variance
+# $\sigma_x^2$ (lesson 01 calls it probabilistic PCA). Then $x$ is Gaussian, and its density is exact. Here it has eight latents and is fitted to the digits; its latent axes
+# point in random directions, and its encoder is the best *diagonal* one.
+#
+# **Predict:** on doubly logarithmic axes the gap $\log p - \mathcal L_K$ falls with $K$ along something like a straight line. What is its slope?
+
+# %% tags=["experiment"]
+my_slope = -0.5  # <- your prediction
+
+generator = torch.Generator().manual_seed(0)
+axes = torch.linalg.qr(torch.randn(8, 8, generator=generator, dtype=torch.float64))[0]  # random directions
+linear = exact.LinearVAE.fit(train_x, 8).rotated(axes)
+images = test_x.cpu().double()
+precision = linear.W.T @ linear.W / linear.sigma2 + torch.eye(8, dtype=torch.float64)  # of the posterior, derived below
+mean = (images - linear.b) @ linear.W @ torch.linalg.inv(precision) / linear.sigma2
+std = precision.diagonal().rsqrt()
+evidence = linear.log_evidence(images)
+
+
+def gap_of(K, draws=600):
+    """log p - L_K, averaged over the test digits, and its standard error; `draws` codes per image in all."""
+    gaps = []
+    for _ in range(draws // K):
+        z = mean + std * torch.randn(K, *mean.shape, generator=generator, dtype=torch.float64)
+        decoded = (z @ linear.W.T + linear.b).flatten(0, 1)
+        log_px = gaussian_log_likelihood(images.repeat(K, 1), decoded, linear.sigma2).reshape(K, -1)
+        log_pz, log_qz = Normal(0.0, 1.0).log_prob(z).sum(-1), Normal(mean, std).log_prob(z).sum(-1)
+        gaps.append(evidence - iwae_bound(log_px, log_pz, log_qz))
+    gaps = torch.stack(gaps)
+    return gaps.mean().item(), gaps.std().item() / gaps.numel() ** 0.5
+
+
+print("This takes about 5 seconds.")
+ks = [1, 2, 5, 10, 20, 50, 100]
+gaps, errors = zip(*[gap_of(K) for K in ks], strict=True)
+for K, gap, error in zip(ks, gaps, errors, strict=True):
+    print(f"K = {K:3d}    log p - L_K = {gap:.4f} +- {error:.4f} nats")
+fig, ax = plots.figure(width=6, height=3.4)
+ax.errorbar(
+    ks, gaps, 2 * torch.tensor(errors), fmt="o", color=plots.COLOR["bound"], label="log p - L_K, ± 2 std. errors"
+)
+ax.axhline(linear.diagonal_gap, color=plots.COLOR["exact"], linestyle="--", label="log p - ELBO, exact")
+ax.plot(ks, [gaps[0] * K**my_slope for K in ks], ":", lw=2.4, color=plots.COLOR["guess"], label="your prediction")
+ax.set(xscale="log", yscale="log", xlabel="K, draws per image", ylabel="nats below log p")
+ax.set_title(f"From K = 1 to 10 the gap falls with slope {math.log10(gaps[3] / gaps[0]):.2f}")
+ax.tick_params(which="minor", labelleft=False)
+ax.legend(loc="lower left")
+plots.show(
+    fig, alt="The gap between log p and the bound against K on log axes: it starts at the ELBO's exact gap and falls."
+)
+findings["linear VAE: log p - ELBO"] = (
+    f"{gaps[0]:.4f} ± {errors[0]:.4f} nats sampled, {linear.diagonal_gap:.4f} exactly"
+)
+findings["linear VAE: log p - L_K at K = 100"] = f"{gaps[-1]:.4f} ± {errors[-1]:.4f} nats"
+smallest = torch.linalg.eigvalsh(2 * precision - torch.diag(precision.diagonal())).min()
+print(f"smallest eigenvalue of 2 P - diag P: {smallest:.2f}")
+
+# %% [markdown]
+# Never below zero by more than chance, and ever smaller: $\mathcal L \le \mathcal L_K \le \log p$. If the weights had a finite variance, the gap would in the end fall like $1 / K$, a slope of $-1$. Here it
+# falls more slowly. The last line printed says why: the second moment of the weights is finite only if the matrix $2P - \operatorname{diag} P$ is positive definite ($P$ is the posterior's
+# precision, the inverse of its covariance, derived below). A negative eigenvalue means that $q$ is too narrow in some direction. There a rare draw has a huge weight, and you
+# can wait long for it.
+#
+# ### What a diagonal posterior costs
+#
+# The gap at $K = 1$ was not sampled but *exact* in the figure. Here is where it comes from. In a linear VAE the true posterior of the code is Gaussian,
+#
+# $$p(z \mid x) = \mathcal N\big(m, P^{-1}\big), \qquad P = \frac{W^\top W}{\sigma_x^2} + I, \qquad m = P^{-1} W^\top (x - b) / \sigma_x^2 \tag{30}$$
+#
+# *Bayes' rule: $\log p(x \mid z) + \log p(z)$ is quadratic in $z$. Its second derivative is $-P$; setting its first derivative to zero gives $m$.* But your encoder has a diagonal covariance, with entries
+# $s_j^2$. Let it have the right mean. Its KL to the posterior is then
+#
+# $$\operatorname{KL} = \tfrac12 \Big[\sum_j s_j^2 P_{jj} - J - \sum_j \log s_j^2 - \log \det P\Big] \tag{31}$$
+#
+# *The KL of two Gaussians with one mean: trace of $P \operatorname{diag} s^2$, minus $J$, minus both log-determinants.* The derivative with respect to $s_j^2$ is $\frac12 (P_{jj} - 1 / s_j^2)$, zero at $s_j^2 = 1 / P_{jj}$. Put this in:
+#
+# $$\log p(x) - \mathcal L = \tfrac12 \Big[\sum_j \log P_{jj} - \log \det P\Big] \tag{32}$$
+#
+# It does not depend on $x$, is never negative, and vanishes only if $P$ is diagonal: only if the columns of $W$ are perpendicular. Now turn the latent axes by a rotation $R$, from $W$ to $WR$. The model of the data does not notice,
+#
+# $$(WR)(WR)^\top + \sigma_x^2 I = W W^\top + \sigma_x^2 I \tag{33}$$
+#
+# *because $R R^\top = I$*, or in words: $\mathcal N(0, I)$ looks the same from every side. The *ELBO* does notice, because $P$ becomes $R^\top P R$, and that is diagonal for the right axes only.
+
+# %%
+generator = torch.Generator().manual_seed(9)
+W, b, sigma2 = (
+    torch.randn(5, 3, generator=generator, dtype=torch.float64),
+    torch.randn(5, generator=generator, dtype=torch.float64),
+    0.3,
+)
+x, z = (
+    torch.randn(2, 5, generator=generator, dtype=torch.float64)[0],
+    torch.randn(4, 3, generator=generator, dtype=torch.float64),
+)
+small = exact.LinearVAE(W, b, sigma2)
+P = W.T @ W / sigma2 + torch.eye(3, dtype=torch.float64)
+m = torch.linalg.solve(P, W.T @ (x - b) / sigma2)
+log_bayes = (
+    Normal(z @ W.T + b, sigma2**0.5).log_prob(x).sum(1)
+    + Normal(0.0, 1.0).log_prob(z).sum(1)
+    - small.log_evidence(x[None])
+)
+verify_equation(30, MultivariateNormal(m, precision_matrix=P).log_prob(z), log_bayes)
+
+s2 = torch.tensor([0.2, 0.05, 0.6], dtype=torch.float64)
+
+
+def kl_to_posterior(s2):
+    return kl_divergence(MultivariateNormal(m, torch.diag(s2)), MultivariateNormal(m, precision_matrix=P))
+
+
+verify_equation(31, kl_to_posterior(s2), 0.5 * ((s2 * P.diagonal()).sum() - 3 - s2.log().sum() - torch.logdet(P)))
+best = 1 / P.diagonal()
+verify_equation(32, kl_to_posterior(best), 0.5 * (P.diagonal().log().sum() - torch.logdet(P)), small.diagonal_gap)
+R = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))[0]
+verify_equation(33, (W @ R) @ (W @ R).T + sigma2 * torch.eye(5), W @ W.T + sigma2 * torch.eye(5))
+
+# %% [markdown]
+# Watch it on the correlated Gaussian, where everything fits into a picture: two data dimensions, two latents, $\sigma_x^2 = 0.1$. **Predict:** you turn the latent axes by an angle from 0° to 90°. At
+# which angle is the ELBO lowest?
+
+# %% tags=["experiment"]
+my_angle = 90.0  # <- your prediction, in degrees
+
+values, vectors = torch.linalg.eigh(exact.CORRELATED_GAUSSIAN.cov)
+aligned = exact.LinearVAE(vectors * (values - 0.1).sqrt(), torch.zeros(2), 0.1)  # its p(x) is the data's distribution
+
+
+def turned(degrees):
+    """The same model of the data with its latent axes turned."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return aligned.rotated(torch.tensor([[c, -s], [s, c]], dtype=torch.float64))
+
+
+angles = torch.arange(0.0, 91.0)
+points = data.correlated_gaussian(2000).cpu().double()
+log_ps = torch.stack([turned(float(a)).log_evidence(points).mean() for a in angles])
+elbos = log_ps - torch.tensor([turned(float(a)).diagonal_gap for a in angles])
+turn = torch.linspace(0, 2 * math.pi, 200, dtype=torch.float64)
+circle = torch.stack([turn.cos(), turn.sin()])
+fig, axes = plots.figure(1, 3, width=9.6, height=3, width_ratios=[1, 1, 1.5])
+for ax, degrees in zip(axes[:2], (0, 45), strict=True):
+    model = turned(degrees)
+    P = model.W.T @ model.W / model.sigma2 + torch.eye(2, dtype=torch.float64)
+    ax.plot(*(2 * P.diagonal().rsqrt()[:, None] * circle), color=plots.COLOR["posterior"], label="best diagonal q")
+    ellipse = 2 * torch.linalg.cholesky(torch.linalg.inv(P)) @ circle
+    ax.plot(*ellipse, "--", color=plots.COLOR["exact"], label="posterior")
+    ax.set(xlim=(-1.7, 1.7), ylim=(-1.7, 1.7), aspect="equal", xlabel="first latent", ylabel="second latent")
+    ax.set_title(f"axes turned by {degrees}°")
+axes[0].legend(loc="upper left")
+plots.curve(angles, elbos, "bound", ax=axes[2], label="best ELBO")
+plots.curve(angles, log_ps, "exact", ax=axes[2], label="log p(x)")
+plots.guess(axes[2], x=my_angle)
+axes[2].set(xlabel="angle (degrees)", ylabel="nats, mean over the data")
+axes[2].set_title(f"{log_ps[0] - elbos.min():.2f} nats are lost at {float(angles[elbos.argmin()]):.0f}°")
+axes[2].legend(loc="upper center")
+plots.show(
+    fig,
+    alt="The posterior and the best diagonal q agree at 0 degrees and differ at 45, where the ELBO dips; log p stays.",
+)
+findings["correlated Gaussian: ELBO lost by turning axes 45°"] = f"{log_ps[0] - elbos[45]:.3f} nats"
+findings["correlated Gaussian: log p lost by turning axes 45°"] = f"{abs(log_ps[0] - log_ps[45]):.3f} nats"
+
+# %% [markdown]
+# So this is where "disentangled" axes come from. Many slides credit the diagonal *prior*, which treats all directions alike. It is the diagonal *posterior* of the encoder that pays for slanted
+# axes, and training turns them until it pays least.
+#
+# ### And your own VAE?
+#
+# Its decoder is not linear, so there is no formula. But with two latents you can do the integral (1) by brute force, on a fine grid over the plane. That gives the evidence
+# and the true posterior of every test digit, to several decimals. How far below it does your encoder's bound lie, with one draw and with a hundred? And how far would a $q$ lie
+# that knows the true posterior, and takes its mean and its variances from there?
+
+# %% tags=["experiment"]
+print("This takes about 5 seconds.")
+model, _ = train_vae(2)
+side = torch.linspace(-4.5, 4.5, 241, device=device)
+plane = torch.cartesian_prod(side, side)
+with torch.no_grad():
+    logits = model.decode(plane)
+    log_px_given_z = test_x @ logits.T - F.softplus(logits).sum(
+        1
+    )  # (21) for all images and codes, as a product of matrices
+    log_joint = log_px_given_z + Normal(0.0, 1.0).log_prob(plane).sum(1)
+    evidence = torch.logsumexp(log_joint, dim=1) + 2 * math.log(float(side[1] - side[0]))  # (360,)
+    posterior = torch.softmax(log_joint, dim=1)  # (360, 241 * 241), the share of each cell
+    encoder = model.encode(test_x)
+    centre = posterior @ plane
+    by_hand = centre, torch.log(posterior @ plane**2 - centre**2)  # a q with the posterior's own mean and variances
+
+
+@torch.no_grad()
+def gap_on_test(mu, logvar, K, draws=200):
+    """log p - L_K for each test digit (360,), and the standard error of the mean over all."""
+    generator, bounds = torch.Generator().manual_seed(0), []
+    for _ in range(draws // K):
+        z = reparameterize(mu, logvar, torch.randn(K, *mu.shape, generator=generator).to(device))
+        log_px = torch.stack([bernoulli_log_likelihood(test_x, model.decode(zk)) for zk in z])
+        log_pz, log_qz = Normal(0.0, 1.0).log_prob(z).sum(-1), Normal(mu, torch.exp(logvar / 2)).log_prob(z).sum(-1)
+        bounds.append(iwae_bound(log_px, log_pz, log_qz))
+    gaps = evidence - torch.stack(bounds)
+    return gaps.mean(0), gaps.std().item() / gaps.numel() ** 0.5
+
+
+for name, q, K in [("your encoder", encoder, 1), ("your encoder", encoder, 100), ("q by hand", by_hand, 1)]:
+    gaps, error = gap_on_test(*q, K)
+    text = f"{gaps.mean():.3f} ± {error:.3f} nats"
+    print(f"{name:12s}   K = {K:3d}   log p - bound = {text}")
+    findings[f"VAE, J = 2: log p - bound on test digits, {name}, K = {K}"] = text
+
+gaps, _ = gap_on_test(*encoder, 1)
+companion, widest = int((test_x - digit).square().sum(1).argmin()), int(gaps.argmax())
+fig, axes = plots.figure(1, 4, width=9.6, height=2.8, width_ratios=[1, 2, 1, 2])
+for (image, plot), row, name in zip(
+    axes.reshape(2, 2), (companion, widest), ("the companion", "the widest gap"), strict=True
+):
+    plots.image_grid(test_x[row : row + 1], 1, ax=image, title=name)
+    density = posterior[row].reshape(241, 241).T.cpu()
+    plot.contourf(side.cpu(), side.cpu(), density, levels=8, cmap="Greys")
+    corners = []
+    for (mu, logvar), role, label in ((encoder, "posterior", "encoder"), (by_hand, "bound", "by hand")):
+        middle, reach = mu[row].cpu(), 2 * torch.exp(logvar[row] / 2).cpu()
+        plot.plot(*(middle[:, None] + reach[:, None] * circle.float()), color=plots.COLOR[role], label=label)
+        corners += [middle - 1.5 * reach, middle + 1.5 * reach]
+    low, high = torch.stack(corners).amin(0), torch.stack(corners).amax(0)
+    plot.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="first latent", ylabel="second latent")
+    plot.set_title(f"{gaps[row]:.2f} nats below log p")
+    plot.grid(False)
+axes[1].legend(loc="upper left", fontsize=8)
+plots.show(
+    fig,
+    alt="For two test digits, the true posterior over the plane in grey, the encoder's ellipse, and an ellipse placed by hand.",
+)
+
+# %% [markdown]
+# The grey clouds are the true posteriors, the ellipses two standard deviations of $q$. The gap of a nonlinear VAE has two parts.
+#
+# - **Shape.** A cloud that is bent, slanted or split in two cannot be covered by an upright ellipse. That is the price of a diagonal $q$.
+# - **Place.** One network answers for all images (*amortised* inference). For a digit it was never trained on it may point to the wrong spot, as on the right, where the ellipse lies beside the cloud.
+#
+# The printed lines tell them apart. The $q$ placed by hand takes its means and variances from the true posterior, image by image. It is diagonal too, and yet its gap is smaller: what it saves is misplacement. What remains is the most that the shape can cost. And all of it is small beside the
+# price of grey: the bound is not what limits your images.
+
+# %% [markdown]
+# ## 9 · The weight of the KL, and latents that fall asleep
+#
+# ### Two knobs that are one
+#
+# With a Gaussian decoder the loss has two free numbers, the variance $\sigma_x^2$ and the weight $\beta$. Leaving out constants, with $\hat x$ for the decoded mean,
+#
+# $$\frac{\|x - \hat x\|^2}{2 \sigma_x^2} + \beta \operatorname{KL} = \beta \left[\frac{\|x - \hat x\|^2}{2 \beta \sigma_x^2} + \operatorname{KL}\right] \tag{34}$$
+#
+# *$\beta$ taken out of both terms.* A factor in front of the whole loss does not move its minimum. So squared error with weight $\lambda = 1 / (2 \sigma_x^2)$ and a KL with weight $\beta$ have one knob between them, $\lambda / \beta$: a
+# $\beta$ of 4 is a decoder that expects four times the variance. Every way of weighing the terms is a $\beta$ in disguise, intended or not. **Predict:** somebody takes the *mean* over the 64 pixels in the reconstruction and the *sum* over
+# the latents in the KL. Which $\beta$ is that? You will see what it does.
+#
+# ### Which latents will be used?
+#
+# For a linear VAE you can answer on paper, before training. Let data vary along one direction with variance $\lambda_i$ (an eigenvalue of the covariance), and let one latent serve it: decoder $\hat x = g z$, encoder mean $\mu = e x$,
+# variance $s^2$. Averaged over data and noise, the loss of this direction is
+#
+# $$f = \frac{(1 - g e)^2 \lambda_i + g^2 s^2}{2 \sigma_x^2} + \frac{\beta}{2} \big(e^2 \lambda_i + s^2 - 1 - \log s^2\big) \tag{35}$$
+#
+# *$\hat x - x = (ge - 1) x + g s \varepsilon$; squared and averaged; and (19) averaged over $x$.* Set the derivatives in $e$ and $s^2$ to zero:
+#
+# $$e = \frac{g}{g^2 + \beta \sigma_x^2}, \qquad s^2 = \frac{\beta \sigma_x^2}{g^2 + \beta \sigma_x^2} \tag{36}$$
+#
+# Put them back, with $u = g^2 + \beta \sigma_x^2$. Only this remains:
+#
+# $$f = \frac{\beta}{2} \left[\frac{\lambda_i}{u} + \log \frac{u}{\beta \sigma_x^2}\right], \qquad u \ge \beta \sigma_x^2 \tag{37}$$
+#
+# <details><summary>The algebra of (37)</summary>
+#
+# Write $c = \beta \sigma_x^2$, so $1 - ge = c / u$, $e = g / u$, $s^2 = c / u$ and $1 / (2 \sigma_x^2) = \beta / (2c)$.
+#
+# The terms with $\lambda_i$: $\frac{\beta \lambda_i}{2} \left[\frac{c^2}{c\, u^2} + \frac{g^2}{u^2}\right] = \frac{\beta \lambda_i}{2} \cdot \frac{c + g^2}{u^2} = \frac{\beta \lambda_i}{2 u}$.
+#
+# The terms with $s^2$: $\frac{\beta}{2} \left[\frac{g^2}{c} + 1\right] s^2 = \frac{\beta}{2} \cdot \frac uc \cdot \frac cu = \frac\beta2$, which cancels the $-\frac\beta2$.
+#
+# What is left is $-\frac\beta2 \log s^2 = \frac\beta2 \log \frac uc$.
+# </details>
+#
+# The bracket falls until $u = \lambda_i$ and rises after it. If $\lambda_i$ lies inside the allowed range, take it; if not, stop at the edge, where $g = 0$:
+#
+# $$g^2 = \max(\lambda_i - \beta \sigma_x^2,\ 0) \tag{38}$$
+#
+# $$\operatorname{KL}_i = \tfrac12 \log \frac{\lambda_i}{\beta \sigma_x^2} \quad \text{if } \lambda_i > \beta \sigma_x^2, \text{ else } 0 \tag{39}$$
+#
+# *(19) averaged over $x$, with (36) at $u = \lambda_i$: $e^2 \lambda_i + s^2 = 1 - c / \lambda_i + c / \lambda_i = 1$, and only the logarithm survives.* So **latent $i$ is used if and only if $\lambda_i > \beta \sigma_x^2$.** A direction that varies less than that is not worth its KL: the decoder
+# ignores the latent ($g = 0$) and the encoder, relieved, answers with the prior. This is **posterior collapse**, and in a linear VAE it is not a failure of training. It is the optimum. (Lucas et al., 2019, prove that no other arrangement of the
+# latents does better, and that there are no bad local optima.)
+
+# %%
+sigma2, beta, lam = 0.3, 2.0, 1.5  # lam is the eigenvalue; lambda_i > beta sigma2
+residual, divergence = torch.tensor(0.7, dtype=torch.float64), torch.tensor(1.3, dtype=torch.float64)
+verify_equation(34, residual / (2 * sigma2) + beta * divergence, beta * (residual / (2 * beta * sigma2) + divergence))
+
+
+def direction_loss(g, e, s2):
+    """Equation (35), by adding up what it says."""
+    return ((1 - g * e) ** 2 * lam + g**2 * s2) / (2 * sigma2) + beta / 2 * (e**2 * lam + s2 - 1 - torch.log(s2))
+
+
+generator = torch.Generator().manual_seed(10)
+g, e, s2 = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.9, 0.4, 0.5))
+xs = lam**0.5 * torch.randn(400_000, generator=generator, dtype=torch.float64)
+samples = (xs - g * (e * xs + s2.sqrt() * torch.randn(400_000, generator=generator, dtype=torch.float64))) ** 2 / (
+    2 * sigma2
+) + beta * kl_divergence(Normal(e * xs, s2.sqrt()), Normal(0.0, 1.0))
+verify_equation(35, samples.mean(), direction_loss(g, e, s2), standard_error=samples.std().item() / 400_000**0.5)
+
+c = beta * sigma2
+e_best, s2_best = (g / (g**2 + c)).detach().requires_grad_(), (c / (g**2 + c)).detach().requires_grad_()
+slopes = torch.autograd.grad(direction_loss(g.detach(), e_best, s2_best), (e_best, s2_best))
+verify_equation(36, torch.stack(slopes), torch.zeros(2))
+u = g**2 + c
+verify_equation(37, direction_loss(g, g / u, c / u), beta / 2 * (lam / u + torch.log(u / c)))
+gains = torch.linspace(0, 2, 200_001, dtype=torch.float64)
+
+
+def best_gain(eigenvalue):
+    return gains[(eigenvalue / (gains**2 + c) + torch.log((gains**2 + c) / c)).argmin()]
+
+
+verify_equation(38, torch.stack([best_gain(1.5) ** 2, best_gain(0.4) ** 2]), torch.tensor([1.5 - c, 0.0]), atol=1e-4)
+e_star, s2_star = (1.5 - c) ** 0.5 / 1.5, c / 1.5
+verify_equation(39, 0.5 * (e_star**2 * lam + s2_star - 1 - math.log(s2_star)), 0.5 * math.log(lam / c))
+
+# %% [markdown]
+# Now the digits. Their covariance has 64 eigenvalues; train a linear VAE with sixteen latents, from a random start, with gradients only, and compare each latent's KL with (39). **Predict:** with $\beta \sigma_x^2 = 0.15$, how many of the sixteen stay awake?
+# (The eigenvalues are printed. You have all you need.)
+
+# %% tags=["experiment"]
+my_awake = 4  # <- your prediction, 0 to 16
+
+eigenvalues = exact.data_eigenvalues(train_x)[:16]
+print("eigenvalues:", " ".join(f"{v:.3f}" for v in eigenvalues))
+
+
+class LinearModel(nn.Module):
+    """Encoder mean and decoder linear, one log-variance for each latent: the linear VAE, with nothing known beforehand."""
+
+    def __init__(self, latent_dim):
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(64, latent_dim), nn.Linear(latent_dim, 64)
+        self.logvar = nn.Parameter(torch.zeros(latent_dim))
+
+
+def train_linear(sigma2, beta):
+    """KL of each of 16 latents after training, largest first, and the largest |cosine| between two used columns of W."""
+
+    def loss(model, x):
+        mu, logvar = model.encoder(x), model.logvar.expand(len(x), -1)
+        # The noise in z is averaged over exactly: E|x - W z|² = |x - W mu|² + sum_j sigma_j² |column j|².
+        spread = (model.decoder.weight**2 * model.logvar.exp()).sum()
+        error = (x - model.decoder(mu)).square().sum(1) + spread
+        return (error / (2 * sigma2) + beta * gaussian_kl(mu, logvar)).mean()
+
+    seed_everything(0)
+    model = LinearModel(16).to(device)
+    adam = partial(torch.optim.Adam, betas=(0.9, 0.95))
+    fit(model, loss, train_x, steps=budget(4000), batch_size=len(train_x), lr=3e-2, optimizer=adam)
+    with torch.no_grad():
+        mu, logvar = model.encoder(train_x), model.logvar.expand(len(train_x), -1)
+        kls = torch.stack([gaussian_kl(mu[:, [j]], logvar[:, [j]]).mean() for j in range(16)])
+        columns = F.normalize(model.decoder.weight[:, kls > 0.01], dim=0)
+        cosines = (columns.T @ columns).fill_diagonal_(0).abs()
+    return kls.sort(descending=True).values.cpu(), float(cosines.max()) if cosines.numel() else 0.0
+
+
+print("Training three times takes about 10 seconds.")
+fig, axes = plots.figure(1, 3, width=9.6, height=3, sharey=True)
+for ax, (sigma2, beta) in zip(axes, [(0.15, 1.0), (0.4, 1.0), (0.1, 4.0)], strict=True):
+    kls, cosine = train_linear(sigma2, beta)
+    predicted = torch.log(eigenvalues / (beta * sigma2)).clamp(min=0) / 2
+    awake, expected = int((kls > 0.01).sum()), exact.active_latents(train_x, 16, sigma2=sigma2, beta=beta)
+    ax.bar(range(1, 17), kls.tolist(), color=plots.COLOR["posterior"], label="trained")
+    ax.plot(range(1, 17), predicted, "_", ms=11, mew=2, color=plots.COLOR["exact"], label="equation (39)")
+    ax.set(xlabel="latents, busiest first", xticks=[1, 4, 8, 12, 16])
+    ax.set_title(f"β = {beta:g}, σ² = {sigma2:g}: {awake} awake of {expected}")
+    name = f"linear VAE, β = {beta:g}, σ² = {sigma2:g}"
+    findings[f"{name}: awake"] = f"{awake}, predicted {expected}"
+    findings[f"{name}: largest error of a predicted KL"] = f"{(kls - predicted).abs().max():.4f} nats"
+    findings[f"{name}: largest |cosine| of two columns"] = f"{cosine:.4f}"
+axes[0].set_ylabel("KL (nats)")
+plots.guess(axes[0], x=my_awake + 0.5)
+plots.show(
+    fig,
+    alt="Each latent's KL after training, and the values predicted from the eigenvalues. The last two panels are alike.",
+)
+
+# %% [markdown]
+# The second and the third panel have the same $\beta \sigma_x^2$ and the same bars: one knob. And the columns of the trained decoder are perpendicular (the largest cosine between two of them stands in the summary below), although the start was random: training has turned the axes,
+# as (32) said it would.
+#
+# ### What β trades in your VAE
+#
+# Your decoder is not linear, so (39) is only a guide. Train it at five values of $\beta$, and measure two things on test digits: the **rate** (the KL, how many nats the code carries about the image) and the **distortion** (how many nats the reconstruction costs). **Predict** the slope
+# of the curve between $\beta = 1$ and $\beta = 2$: how many nats of distortion does one nat of rate buy there?
+
+# %% tags=["experiment"]
+my_exchange = 0.5  # <- your prediction, nats of distortion per nat of rate
+my_beta_in_disguise = 1.0  # <- your prediction for the mean over 64 pixels: which beta is it?
+
+print("Training four times takes about 20 seconds.")
+betas = [0.1, 0.5, 1.0, 2.0, 4.0]
+distortions, rates, used = [], [], []
+for beta in betas:
+    distortion, _, kl_of_each = test_terms(train_vae(8, beta=beta)[0])
+    distortions.append(distortion)
+    rates.append(kl_of_each.sum().item())
+    used.append(int((kl_of_each > 0.01).sum()))
+for i in range(4):
+    exchange = (distortions[i + 1] - distortions[i]) / (rates[i] - rates[i + 1])
+    print(f"between β = {betas[i]:g} and {betas[i + 1]:g}: one nat of rate buys {exchange:.2f} nats of distortion")
+    findings[f"one nat of rate buys, β from {betas[i]:g} to {betas[i + 1]:g}"] = f"{exchange:.2f} nats of distortion"
+
+fig, ax = plots.figure(width=6.4, height=3.6)
+plots.curve(rates, distortions, "model", marker="o", ax=ax, xlabel="rate: KL (nats per test image)")
+for beta, rate, distortion, n in zip(betas, rates, distortions, used, strict=True):
+    ax.annotate(f"β = {beta:g}: {n} in use", (rate, distortion), xytext=(8, 5), textcoords="offset points")
+guessed = distortions[2] + my_exchange * (rates[2] - torch.tensor([rates[3], rates[2]]))
+plots.curve([rates[3], rates[2]], guessed, "guess", ax=ax, label="your prediction")
+ax.set(ylabel="distortion (nats per test image)", xlim=(-0.5, max(rates) + 5), ylim=(None, max(distortions) + 2))
+ax.set_title(f"From β = 0.1 to 4: {', '.join(map(str, used))} latents in use")
+plots.show(
+    fig,
+    alt="Distortion against rate for five values of beta: a falling convex curve; fewer latents are in use as beta grows.",
+)
+
+disguised = test_terms(train_vae(8, beta=64.0, steps=300)[0])[2].sum().item()
+print(f"mean over 64 pixels, sum over latents: β = 64 (you said {my_beta_in_disguise:g}); KL {disguised:.1e} nats")
+findings["KL when pixels are averaged (β = 64)"] = f"{disguised:.1e} nats"
+
+# %% [markdown]
+# Each slope lies between its two $\beta$s, and that is no accident: at the optimum of $\text{distortion} + \beta\, \text{rate}$, giving up one nat of rate must cost exactly $\beta$ nats of distortion, or you would not stop there. $\beta = 1$ is the only exchange
+# rate at which the sum is a bound on $\log p(x)$. Smaller, and the code carries more, so that reconstructions and edits are richer, while codes drawn from the prior fit the decoder less well. Larger, and the latents fall asleep one by one.
+#
+# The disguise is a favourite bug: averaging over pixels is a $\beta$ of 64, every latent sleeps, and the decoder shows the same grey average whatever you ask.
+
+# %% [markdown]
+# ## 10 · What is still wrong
+#
+# Your machine invents digits that a classifier recognises. Look closer, and be strict.
+
+# %% tags=["experiment"]
+vae, _ = train_vae(8)
+seed_everything(2)
+with torch.no_grad():
+    means = vae.decode(torch.randn(2000, 8, device=device)).sigmoid()
+coins = torch.bernoulli(means)
+grey = {name: ((x > 0.2) & (x < 0.8)).float().mean().item() for name, x in [("real", test_x), ("invented", means)]}
+apart, apart_real = metrics.two_sample_accuracy(test_x, means), metrics.two_sample_accuracy(test_x, train_x)
+names = ["real", "invented: the mean π", "invented: pixels drawn"]
+title = f"Grey pixels (0.2 to 0.8): {grey['real']:.0%} of the real ones, {grey['invented']:.0%} of the means"
+fig = plots.image_grid(torch.cat([test_x[20:34], means[:14], coins[:14]]), 14, labels=names, title=title)
+plots.show(
+    fig,
+    alt="Three rows: real digits, decoded means that look like soft digits, and speckled draws from every pixel's Bernoulli.",
+)
+print(
+    f"a classifier tells invented means from real digits with accuracy {apart}, real from other real ones with {apart_real}"
+)
+findings["invented told from real by a classifier"] = f"{apart} (real from other real {apart_real})"
+findings["grey pixels"] = f"{grey['real']:.0%} in real digits, {grey['invented']:.0%} in invented ones"
+
+# %% [markdown]
+# Two complaints, one root.
+#
+# - The **means** are soft: too many grey pixels. A classifier that is shown real and invented digits side by side is hardly ever wrong.
+# - The **draws**, which are what the model really claims images look like, are speckled. The decoder chooses its pixels *independently* once $z$ is fixed. Whatever $z$ leaves open, each pixel decides for itself, without asking its neighbour.
+#
+# Where does the softness come from? Take a code $z$ from the prior. Many training digits have a $q(z \mid x_n)$ that reaches $z$. Average those digits, each weighed by how strongly it claims the code, $q(z \mid x_n)$. **Predict:** how far is the decoder's image from that average (root mean square, per
+# pixel)? Two random digits are about 0.4 apart.
+
+# %% tags=["experiment"]
+my_distance = 0.2  # <- your prediction
+
+model, _ = train_vae(2)
+codes = torch.randn(14, 2, generator=torch.Generator().manual_seed(3)).to(device)
+with torch.no_grad():
+    mu, logvar = model.encode(train_x)
+    log_q = Normal(mu, torch.exp(logvar / 2)).log_prob(codes[:, None]).sum(-1)
+    claims = torch.softmax(log_q, dim=1)  # (14, 1437), rows sum to one
+    averages, decoded = claims @ train_x, model.decode(codes).sigmoid()
+distance = (averages - decoded).square().mean().sqrt().item()
+between = (train_x[:700] - train_x[700:1400]).square().mean().sqrt().item()
+claimants = (1 / claims.square().sum(1)).median().item()  # how many equal claims would be as spread out
+print(f"decoder to average: {distance:.3f} (you said {my_distance:g}); two random digits: {between:.3f}")
+title = f"What is decoded is an average of some {claimants:.0f} digits, to {distance:.3f} per pixel"
+fig = plots.image_grid(torch.cat([decoded, averages]), 14, labels=["decoded", "averaged"], title=title)
+plots.show(fig, alt="For 14 codes, the decoder's images and weighted averages of training digits, which look alike.")
+findings["decoder to weighted average of training digits"] = (
+    f"{distance:.3f} per pixel; two random digits {between:.3f}"
+)
+
+# %% [markdown] written="blurry" points=3
+# ### Question: why do the samples blur?  ●●○ · 8 min · 3 points
+#
+# Keep the encoder fixed, and let the decoder be *any* function of $z$.
+#
+# 1. Which $\pi(z)$ maximises the reconstruction term of the ELBO, averaged over the training images? Give the formula with a short derivation, and say whether a Gaussian decoder (fixed $\sigma_x^2$) would choose differently.
+# 2. Conclude why decoded images are blurred, and name the assumption of the model that has to go if they are to be sharp.
+# 3. What does $\beta$ trade? Say what happens to reconstructions, to images decoded from the prior, and to blur, as $\beta$ goes towards 0 and as it grows.
+#
+# ### BEGIN MARK SCHEME
+# **1 point: the optimal decoder.** The weighted average $\pi^*(z) = \sum_n q(z \mid x_n)\, x_n / \sum_n q(z \mid x_n)$, that is, the mean of $x$ given $z$, from setting the derivative of $\sum_n q(z \mid x_n) \log p(x_n \mid z)$ to zero (or from "a mean minimises squared error / cross-entropy"). Half a point for "the
+# mean of the images that share a code" without a derivation. The Gaussian decoder has the same optimum.
+#
+# **1 point: blur.** Codes of different images overlap, because $q$ has width and $J$ is small, so $\pi^*$ averages different images, and an average of sharp images is blurred (half a point). The assumption: pixels independent given $z$ (factorised $p(x \mid z)$), so what $z$ does not
+# determine can be expressed only as grey or as independent noise (half a point). "VAEs blur because of the KL" alone: no point. "Because of squared error": half, if it is added that the mean is its optimum.
+#
+# **1 point: the trade.** $\beta$ exchanges rate for distortion (nats of KL for nats of reconstruction). Towards 0: narrow, far-apart posteriors, sharp reconstructions, close to an autoencoder, but codes from the prior fall between them, so that inventions suffer. Large: posteriors wide and overlapping, more averaging, more blur, fewer
+# latents, in the end collapse onto the mean image. Half a point for one of the two directions. To mention that only $\beta = 1$ gives a bound on $\log p(x)$ is welcome, not required.
+# ### END MARK SCHEME
+#
+# ### BEGIN SOLUTION
+# **1.** Averaged over the training images, the reconstruction term is $\frac1N \sum_n \int q(z \mid x_n) \log p(x_n \mid z)\, dz$. For an arbitrary decoder, each $z$ may be treated by itself. For one pixel, maximise
+# $\sum_n q(z \mid x_n) \big[x_n \log \pi + (1 - x_n) \log(1 - \pi)\big]$. The derivative $\sum_n q(z \mid x_n) \frac{x_n - \pi}{\pi (1 - \pi)}$ vanishes at
+#
+# $\pi^*(z) = \sum_n q(z \mid x_n)\, x_n \big/ \sum_n q(z \mid x_n),$
+#
+# the average of the training images, weighted by how much each of them claims the code. A Gaussian decoder with fixed variance minimises $\sum_n q(z \mid x_n) (x_n - \text{mean})^2$, and finds the same average.
+#
+# **2.** $q(z \mid x)$ has a width (certainty would cost infinite KL), and few latents must serve many images, so the posteriors of different images overlap. At any $z$ the decoder shows a mixture of them. An average of sharp images whose strokes lie in slightly different places is grey along the edges: blur. The root is that the pixels
+# are independent given $z$: the model can express "the stroke is here *or* there" only as grey (the mean) or as pixels that toss coins separately (the draws). To be sharp, a model has to let pixels depend on each other beyond $z$ (predict each one from the others, or refine an image in many small steps), or $z$ has to say everything.
+#
+# **3.** $\beta$ is the price of a nat of rate in nats of distortion. Towards 0 the posteriors become narrow and move apart: reconstructions become sharp as in an autoencoder, but between the codes there are holes, and images decoded from the prior get worse. As $\beta$ grows, posteriors widen and overlap, more images are averaged at each code, blur grows, latents
+# fall asleep one after the other, until every code decodes to the mean image. Only $\beta = 1$ makes the sum a lower bound on $\log p(x)$.
+# ### END SOLUTION
+
+# %% [markdown]
+# ## 11 · Looking back
+#
+# You started from the evidence of an image, an integral that nobody can do, and turned it into a loss that `train_step` minimises. On the way you
+#
+# - wrote $\log p(x)$ as ELBO plus gap, line by line, and saw the bound touch at the posterior;
+# - pushed a gradient through a random draw in two ways, and know when each one wins;
+# - have closed forms and likelihoods with every constant in place;
+# - trained a model that invents, and can walk through its codes;
+# - measured how far the bound lies below an evidence known exactly, and predicted before training which latents will sleep;
+# - found where it ends: independent pixels and overlapping codes.
+#
+# Your own numbers:
+
+# %% tags=["experiment"]
+for what, value in findings.items():
+    print(f"{what:62s} {value}")
+if not findings:
+    print("Nothing yet: the experiments above write their results here.")
+
+# %% [markdown]
+# ### Test yourself
+#
+# Answer on paper before you unfold.
+#
+# **1.** A friend trains a VAE and reports $-20.1$ nats per image for the ELBO and $-20.4$ for the IWAE bound with $K = 50$, on the same test images and with small standard errors. What do you tell them?
+#
+# <details><summary>Answer</summary>
+#
+# One of the two is wrong: $\mathcal L_1 \le \mathcal L_{50}$ by (29). Look for a mean of logarithms where a logarithm of a mean belongs, for a forgotten prior or $q$ in the weights, or for an ELBO with $\beta < 1$ or with missing constants.
+# </details>
+#
+# **2.** You give your VAE 32 latents instead of 8, at $\beta = 1$. What happens to the number in use, to the ELBO, and to the images?
+#
+# <details><summary>Answer</summary>
+#
+# Hardly anything. Section 9: a latent is used if the variation it can explain is worth its KL. The additional ones find nothing worth that, and stay at the prior with KL 0, which costs nothing either.
+# </details>
+#
+# **3.** Why may you not train a VAE with the pathwise estimator when the code is a yes-or-no variable, $z \in \{0, 1\}$? What could you do?
+#
+# <details><summary>Answer</summary>
+#
+# A draw of $z$ is a step function of the noise and of the parameters: its derivative is 0 wherever it exists, as in the right-hand panel of section 3. The score-function estimator works (with much noise); so does summing over both values of $z$, or replacing the step by a smooth one.
+# </details>
+#
+# ### What comes next
+#
+# Sharp images need pixels that know of each other. There are two ways, and the course takes both. **Lesson 03** drops the code and predicts every pixel from those before it: a likelihood without any bound, paid for with slow sampling. **Lesson 04** keeps latents but takes many of them, each a slightly
+# noisier copy of the last: then the encoder needs no training at all, every posterior is nearly Gaussian, and the decoder has only small steps to take. That is a diffusion model, and its loss is the ELBO you derived here, a thousand times over.
+#
+# ### References
+#
+# - E. Alpaydin, C. Kaynak (1998). *Optical recognition of handwritten digits.* UCI Machine Learning Repository. (The digits.)
+# - G. Hinton, R. Salakhutdinov (2006). *Reducing the dimensionality of data with neural networks.* Science 313. (Autoencoders.)
+# - D. Kingma, M. Welling (2014). *Auto-encoding variational Bayes.* ICLR. (The bound: their equations 1 to 3; the KL (19): their appendix B.)
+# - D. Rezende, S. Mohamed, D. Wierstra (2014). *Stochastic backpropagation and approximate inference in deep generative models.* ICML.
+# - R. Williams (1992). *Simple statistical gradient-following algorithms for connectionist reinforcement learning.* Machine Learning 8. (The score-function estimator.)
+# - S. Mohamed, M. Rosca, M. Figurnov, A. Mnih (2020). *Monte Carlo gradient estimation in machine learning.* JMLR 21. (Both estimators, and when each wins.)
+# - G. Loaiza-Ganem, J. Cunningham (2019). *The continuous Bernoulli: fixing a pervasive error in variational autoencoders.* NeurIPS. (Equation (23), and a density that does integrate to one.)
+# - Y. Burda, R. Grosse, R. Salakhutdinov (2016). *Importance weighted autoencoders.* ICLR. (Equations (28) and (29).)
+# - M. Tipping, C. Bishop (1999). *Probabilistic principal component analysis.* Journal of the Royal Statistical Society B 61. (The linear VAE.)
+# - J. Lucas, G. Tucker, R. Grosse, M. Norouzi (2019). *Don't blame the ELBO! A linear VAE perspective on posterior collapse.* NeurIPS. (Section 9.)
+# - C. Cremer, X. Li, D. Duvenaud (2018). *Inference suboptimality in variational autoencoders.* ICML. (Section 8: shape and place.)
+# - M. Rolínek, D. Zietlow, G. Martius (2019). *Variational autoencoders pursue PCA directions (by accident).* CVPR. (Section 8: aligned axes.)
+# - I. Higgins et al. (2017). *beta-VAE: learning basic visual concepts with a constrained variational framework.* ICLR.
+# - A. Alemi et al. (2018). *Fixing a broken ELBO.* ICML. (Rate and distortion.)
