@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Task as ProgressTask
+from rich.text import Text
 
 from ..build.release import release
 from ..checkout import course_config, database_url
 from ..exercise import lesson_exercises
+from .enclosure import require
 from .feedback import FeedbackWriter
 from .gradebook import GradebookWriter
-from .process import Limits, Template
-from .runner import Graded, grade_submission
-from .submission import Master
+from .ledger import Ledger, course_key, key_of
+from .process import Limits
+from .runner import Graded, failed
+from .submission import MAX_BYTES, Master
+from .workers import Grading, Task, graded_as_they_come, workers
 
 
 @dataclass(frozen=True)
@@ -50,71 +61,109 @@ def find_submissions(submitted: Path, lessons: Sequence[str]) -> list[Entry]:
     return entries
 
 
-def grade_class(
-    entries: Sequence[Entry],
-    root: Path,
-    out: Path,
-    limits: Limits,
-    *,
-    jobs: int | None = None,
-    sandbox: bool = True,
-) -> list[Graded]:
+@dataclass(frozen=True)
+class Means:
+    """How a class is graded: with what limits, where, and whether results of an earlier run are kept."""
+
+    limits: Limits = Limits()  # noqa: RUF009  (frozen)
+    jobs: int | None = None
+    scheduler: str | None = None
+    sandbox: bool = True
+    again: bool = False
+
+
+def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -> list[Graded]:
     """Grade `entries` with the course at `root`; grade book, autograded notebooks and feedback go below `out`.
 
-    Each submission is stored as soon as it is graded, so that an interrupted run loses none that was done.
+    Each submission is stored as soon as it is graded, and not graded again by the next run unless something it depends
+    on has changed: an interrupted run loses nothing.
     """
     config = course_config(root)
     out.mkdir(parents=True, exist_ok=True)
-    lessons = sorted({entry.lesson for entry in entries if (root / "solutions" / entry.lesson).is_dir()})
-    masters = {lesson: Master.load(root, lesson) for lesson in lessons}
-    exercises = {lesson: lesson_exercises(lesson) for lesson in lessons}
-    for lesson in lessons:
+    known = sorted({entry.lesson for entry in entries if (root / "solutions" / entry.lesson).is_dir()})
+    masters = {lesson: Master.load(root, lesson) for lesson in known}
+    for lesson in known:
         release(lesson, root, root / "solutions", database_url(out, config))
-    results = {e: _of_no_lesson(e) for e in entries if e.lesson not in masters}
-    jobs = jobs or os.cpu_count() or 1
-    with (
-        Template(sandbox) as template,
-        GradebookWriter(out, config) as book,
-        ThreadPoolExecutor(jobs) as pool,
-        _progress(Console(stderr=True)) as progress,
-    ):
+    if means.sandbox and not means.scheduler:
+        require()
+    with GradebookWriter(out, config) as book, _progress(Console(stderr=True)) as progress:
         feedback = FeedbackWriter(out, config, book.db_url)
-        task = progress.add_task("grading", total=len(entries))
-        futures = {
-            pool.submit(
-                grade_submission, e.notebook, e.student, masters[e.lesson], exercises[e.lesson], template, limits
-            ): e
-            for e in entries
-            if e not in results
-        }
-        progress.advance(task, len(results))
-        try:
-            for entry, graded in _as_graded(futures):
-                book.write(graded, masters[entry.lesson].name, entry.notebook.parent)
-                feedback.write(graded, masters[entry.lesson].name)
-                results[entry] = graded
-                progress.advance(task)
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        bar = progress.add_task("grading", total=len(entries))
+        keys = _Keys(masters, means)
+        ledger, results = Ledger(out), {}
+        todo: list[Entry] = []
+        for entry in entries:
+            held = None if means.again else ledger.find(entry.student, entry.lesson, keys.of(entry))
+            if entry.lesson not in masters:
+                held = _failed(entry, f"there is no lesson {entry.lesson!r}")
+            if held is None:
+                todo.append(entry)
+            else:
+                results[entry] = held
+                progress.advance(bar)
+        for entry, graded in _grade(todo, masters, means):
+            book.write(graded, masters[entry.lesson].name, entry.notebook.parent)
+            feedback.write(graded, masters[entry.lesson].name)
+            ledger.record(graded, keys.of(entry))
+            results[entry] = graded
+            progress.advance(bar)
     return [results[entry] for entry in entries]
 
 
-def _of_no_lesson(entry: Entry) -> Graded:
-    return Graded(entry.student, entry.lesson, "failed", 0.0, (f"there is no lesson {entry.lesson!r}",), (), None)
+def _grade(todo: Sequence[Entry], masters: dict[str, Master], means: Means) -> Iterator[tuple[Entry, Graded]]:
+    if not todo:
+        return
+    tasks = (Task(i, e.student, e.lesson, _content(e.notebook)) for i, e in enumerate(todo))
+    with workers(Grading(masters, means.limits, means.sandbox), means.jobs, means.scheduler) as client:
+        for task, result in graded_as_they_come(client, tasks):
+            entry = todo[task.number]
+            if isinstance(result, BaseException):
+                yield entry, _failed(entry, f"the grader gave up: {type(result).__name__}: {result}"[:300])
+            else:
+                yield entry, result
 
 
-def _as_graded(futures: dict[Future[Graded], Entry]) -> Iterator[tuple[Entry, Graded]]:
-    for future in as_completed(futures):
-        yield futures[future], future.result()
+class _Keys:
+    """The ledger's keys of a class."""
+
+    def __init__(self, masters: dict[str, Master], means: Means) -> None:
+        package = Path(__file__).resolve().parents[1]
+        code = [path for path in package.rglob("*.py") if "build" not in path.parts]
+        self._course = {
+            lesson: course_key(master, means.limits, means.sandbox, code) for lesson, master in masters.items()
+        }
+
+    def of(self, entry: Entry) -> str:
+        """The key of one submission as it lies there now."""
+        return key_of(self._course.get(entry.lesson, ""), _content(entry.notebook), entry.student, entry.lesson)
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        # A file that is too large to be graded is read no further than it takes to see that.
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError:
+        return None
+
+
+def _failed(entry: Entry, reason: str) -> Graded:
+    try:
+        exercises = lesson_exercises(entry.lesson)
+    except ValueError:
+        exercises = {}
+    return failed(entry.student, entry.lesson, exercises, reason, 0.0)
 
 
 def _progress(console: Console) -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
+    times = (_Rate(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *times)
     return Progress(*columns, console=console, transient=True)
+
+
+class _Rate(ProgressColumn):
+    """Submissions per second."""
+
+    def render(self, task: ProgressTask) -> Text:
+        """The rate so far, once there is one."""
+        return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")

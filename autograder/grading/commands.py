@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ..checkout import course_root
-from .classroom import ClassError, find_submissions, grade_class
+from .classroom import ClassError, Means, find_submissions, grade_class
 from .demo import LESSON, write_class
 from .enclosure import SandboxMissing
 from .process import Limits
@@ -53,6 +53,8 @@ def _add_limits(parser: argparse.ArgumentParser, cell_seconds: float = Limits.ce
     limits.add_argument("--call-seconds", type=float, default=Limits.call, metavar="S", help="per call (%(default)g)")
     limits.add_argument("--seconds", type=float, default=Limits.submission, metavar="S", help="in all (%(default)g)")
     limits.add_argument("--memory-gib", type=float, default=3.0, metavar="G", help="all its processes (%(default)g)")
+    parser.add_argument("--scheduler", metavar="tcp://…", help="grade on the workers of this Dask scheduler")
+    parser.add_argument("--again", action="store_true", help="grade also what an earlier run has graded already")
     parser.add_argument("--jobs", type=int, metavar="N", help="submissions at a time (default: one per core)")
     parser.add_argument(
         "--unsafe-no-sandbox",
@@ -83,14 +85,9 @@ def _grade(options: argparse.Namespace, root: Path, submitted: Path, out: Path) 
     console = Console()
     try:
         entries = find_submissions(submitted, options.lessons)
-        results = grade_class(
-            entries,
-            root,
-            out.resolve(),
-            _limits(options),
-            jobs=options.jobs,
-            sandbox=not options.unsafe_no_sandbox,
-        )
+        sandbox = not options.unsafe_no_sandbox
+        means = Means(_limits(options), options.jobs, options.scheduler, sandbox, options.again)
+        results = grade_class(entries, root, out.resolve(), means)
     except (ClassError, FileNotFoundError, SandboxMissing) as error:
         print(error, file=sys.stderr)
         return 2

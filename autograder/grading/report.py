@@ -37,9 +37,8 @@ def print_table(results: Sequence[Graded], console: Console) -> None:
         _tell(messages, graded)
     if messages.row_count:
         console.print(messages)
-    flagged = [
-        (graded.student, flag) for graded in results if graded.notebook or not graded.marks for flag in graded.flags
-    ]
+    noted = [graded for graded in results if graded.status == "graded" or not graded.marks]
+    flagged = [(graded.student, flag) for graded in noted for flag in graded.flags]
     if flagged:
         console.print("For the instructor:", style="bold")
         for student, flag in flagged:

@@ -15,6 +15,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from ..case import Outcome
 from ..exercise import Exercise
 from ..marking import Mark, mark, seed_of
 from ..notebook import render, score
@@ -60,6 +61,16 @@ class Graded:
             "exercises": [mark.public() for mark in self.marks],
         }
 
+    @classmethod
+    def from_public(cls, held: dict[str, Any]) -> Graded:
+        """The inverse of `public`, without the notebook."""
+        marks = tuple(
+            Mark(**{**mark, "outcomes": tuple(Outcome(**outcome) for outcome in mark["outcomes"])})
+            for mark in held["exercises"]
+        )
+        about = {key: held[key] for key in ("student", "lesson", "status", "seconds")}
+        return cls(**about, flags=tuple(held["flags"]), marks=marks, notebook=None)
+
 
 def grade_submission(
     path: Path,
@@ -74,7 +85,7 @@ def grade_submission(
     try:
         submitted = read(path)
     except SubmissionError as error:
-        return _failed(student, master.lesson, exercises, str(error), time.monotonic() - start)
+        return failed(student, master.lesson, exercises, str(error), time.monotonic() - start)
     graded = grade_notebook(submitted, student, master, exercises, template, limits)
     return replace(graded, seconds=time.monotonic() - start)
 
@@ -98,7 +109,8 @@ def grade_notebook(
     return Graded(student, master.lesson, "graded", time.monotonic() - start, flags, marks, notebook)
 
 
-def _failed(student: str, lesson: str, exercises: Mapping[str, Exercise], reason: str, seconds: float) -> Graded:
+def failed(student: str, lesson: str, exercises: Mapping[str, Exercise], reason: str, seconds: float) -> Graded:
+    """A submission that could not be graded: nothing for every exercise, with the reason."""
     marks = tuple(Mark(e.name, 0.0, e.points, False, None, f"Not graded: {reason}.", ()) for e in exercises.values())
     return Graded(student, lesson, "failed", seconds, (reason,), marks, None)
 

@@ -1,0 +1,123 @@
+"""Where submissions are graded side by side: Dask workers, on this machine or behind a scheduler's address.
+
+Each worker process keeps one warm template. A task is a pure function of the notebook's bytes, the lesson and the
+student, so it may run anywhere, and again when a worker dies.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster, WorkerPlugin, as_completed, get_worker
+
+from ..exercise import lesson_exercises
+from .process import Limits, Template
+from .runner import Graded, grade_submission
+from .submission import Master
+
+SETTINGS = {
+    "distributed.scheduler.allowed-failures": 2,  # a submission that ends its worker three times is given up
+    "distributed.comm.timeouts.connect": "20s",
+    "distributed.worker.daemon": False,
+    "distributed.admin.large-graph-warning-threshold": "1GB",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One submission on its way to a worker; `content` is None where the file is missing."""
+
+    number: int
+    student: str
+    lesson: str
+    content: bytes | None
+
+
+class Grading(WorkerPlugin):
+    """Keeps a warm template and the lessons' masters on every worker, also on one that joins or comes back later."""
+
+    name = "grading"
+
+    def __init__(self, masters: Mapping[str, Master], limits: Limits, sandbox: bool) -> None:
+        self.masters, self.limits, self.sandbox = dict(masters), limits, sandbox
+
+    def setup(self, worker: Any) -> None:
+        """Start the template. Runs in the worker's main thread, which bubblewrap must be started from."""
+        self.template = Template(self.sandbox)
+
+    def teardown(self, worker: Any) -> None:
+        """End the template."""
+        self.template.__exit__()
+
+    def grade(self, task: Task) -> Graded:
+        """Grade one submission; the result carries no hidden value."""
+        master = self.masters[task.lesson]
+        with tempfile.TemporaryDirectory(prefix="hand-in-") as folder:
+            path = Path(folder) / f"{master.name}.ipynb"
+            if task.content is not None:
+                path.write_bytes(task.content)
+            exercises = lesson_exercises(task.lesson)
+            graded = grade_submission(path, task.student, master, exercises, self.template, self.limits)
+        return replace(graded, marks=tuple(mark.bare() for mark in graded.marks))
+
+
+def _grade(task: Task) -> Graded:
+    return get_worker().plugins[Grading.name].grade(task)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def workers(plugin: Grading, jobs: int | None, scheduler: str | None) -> Iterator[Client]:
+    """A client of `scheduler`, or of a cluster of `jobs` processes on this machine, with the plug-in in place."""
+    with dask.config.set(SETTINGS):
+        if scheduler:
+            with Client(scheduler, timeout="20s") as client:
+                client.register_plugin(plugin)
+                yield client
+            return
+        count = jobs or os.cpu_count() or 1
+        options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": None, "memory_limit": None}
+        with (
+            closing(LocalCluster(n_workers=count, host="127.0.0.1", **options)) as cluster,
+            Client(cluster) as client,
+        ):
+            client.register_plugin(plugin)
+            yield client
+
+
+def graded_as_they_come(client: Client, tasks: Iterable[Task]) -> Iterator[tuple[Task, Graded | BaseException]]:
+    """(task, result or what prevented one) in whatever order they finish.
+
+    Only a few tasks per worker are under way at a time, so that memory does not grow with the class.
+    """
+    todo = iter(tasks)
+    under_way: dict[str, Task] = {}
+    done = as_completed(with_results=True, raise_errors=False)
+
+    def submit() -> None:
+        task = next(todo, None)
+        if task is not None:
+            future = client.submit(_grade, task, key=f"grade-{task.number}-{os.urandom(4).hex()}", pure=False)
+            under_way[str(future.key)] = task
+            done.add(future)
+
+    for _ in range(max(4, 3 * len(client.scheduler_info().get("workers", {})))):
+        submit()
+    for future, result in done:
+        task = under_way.pop(str(future.key))
+        failed = future.status != "finished"
+        yield task, (_cause(result) if failed else result)
+        future.release()
+        submit()
+
+
+def _cause(result: Any) -> BaseException:
+    """The exception of a failed task, which arrives as (type, exception, traceback)."""
+    error = result[1] if isinstance(result, tuple) and len(result) == 3 else result
+    return error if isinstance(error, BaseException) else RuntimeError(str(error))
