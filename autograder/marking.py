@@ -123,7 +123,7 @@ def _numbers(value: Any) -> set[float]:
         return {0.0, 1.0}
     if not isinstance(value, torch.Tensor | float):
         return set()
-    entries = torch.as_tensor(value).detach().flatten()
+    entries = torch.as_tensor(value).detach().flatten()[:1000]
     return set(entries[torch.isfinite(entries)].tolist())
 
 

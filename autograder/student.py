@@ -186,7 +186,9 @@ class Remote:
         return failure
 
     def _resolve(self, reference: Any) -> Any:
-        return Remote(self._link, reference, seed=self._seed) if isinstance(reference, Handle) else reference
+        if not isinstance(reference, Handle):  # a Source would be run by the next oracle it is handed to
+            raise WireError("a reference of a kind that only a check may send")
+        return Remote(self._link, reference, seed=self._seed)
 
     def _failure(self, error: Any) -> Failure:
         error = error if isinstance(error, dict) else {}

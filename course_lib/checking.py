@@ -18,7 +18,7 @@ TOLERANCE: dict[torch.dtype, tuple[float, float]] = {
     torch.bfloat16: (3e-2, 3e-2),
 }
 
-LINE = 90  # characters that fit beside each other in a notebook's output
+LINE = 80  # characters that fit beside each other in a notebook's output
 
 
 class CheckFailed(AssertionError):

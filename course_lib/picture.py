@@ -23,7 +23,17 @@ def show(fig: "Figure | tuple[Figure, Any]", alt: str) -> None:
         raise ValueError("show: alt is empty; say in a sentence what the figure shows")
     fig = fig[0] if isinstance(fig, tuple) else fig
     image, size = render(fig)
-    display_png(image, size, alt)
+    display_png(small(image), size, alt)
+
+
+def small(image: bytes) -> bytes:
+    """The PNG with a palette of its 256 commonest colours: a third of the bytes, and no difference to the eye."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    palette = Image.open(io.BytesIO(image)).quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def render(fig: "Figure") -> tuple[bytes, tuple[int, int]]:

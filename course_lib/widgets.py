@@ -34,7 +34,7 @@ def explore(draw: Callable[..., Any], *, alt: str = "", **sliders: Any) -> None:
     if _live():
         _display_live(draw, {name: _control(name, spec) for name, spec in sliders.items()}, first, size, alt)
     else:
-        picture.display_png(first, size, alt)
+        picture.display_png(picture.small(first), size, alt)
 
 
 def _live() -> bool:

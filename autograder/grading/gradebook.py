@@ -7,6 +7,7 @@ export go on from here. One writer at a time: SQLite knows no other way.
 from __future__ import annotations
 
 import shutil
+import warnings
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades
 from nbgrader.utils import parse_utc
+from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
 from ..checkout import course_id, database_url
@@ -30,6 +32,8 @@ class GradebookWriter:
         self.out = out
         self.db_url = database_url(out, config)
         self._config = config
+        # nbgrader adds rows by relationship before they are in the session, which SQLAlchemy remarks on every time.
+        warnings.filterwarnings("ignore", category=SAWarning, message="Object of type .* not in session")
         self._gradebook = Gradebook(self.db_url, course_id(config))
 
     def __enter__(self) -> Self:

@@ -71,6 +71,7 @@ class Template:
 
     def __exit__(self, *_: object) -> None:
         self._control.close()
+        self._process.kill()  # it may still be warming up
         self._process.wait()
         self._said.close()
 

@@ -6,6 +6,7 @@ student, so it may run anywhere, and again when a worker dies.
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -83,6 +84,7 @@ def workers(plugin: Grading, jobs: int | None, scheduler: str | None) -> Iterato
             return
         count = jobs or os.cpu_count() or 1
         options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": None, "memory_limit": None}
+        options["silence_logs"] = logging.CRITICAL  # what matters comes back as a result
         with (
             closing(LocalCluster(n_workers=count, host="127.0.0.1", **options)) as cluster,
             Client(cluster) as client,

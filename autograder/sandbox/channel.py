@@ -2,6 +2,9 @@
 
 checker to student: Q (a request), A (an answer to a callback)
 student to checker: R (the reply),  C (a callback, asked while the request is still open)
+
+Deadlines (of `time.monotonic`) hold for a frame as a whole: a sender that drips a byte at a time, or a receiver that
+takes none, gains nothing by it.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import struct
 import time
 
 REQUEST, REPLY, CALLBACK, ANSWER = b"Q", b"R", b"C", b"A"
-MAX_FRAME = 256 * 2**20
+MAX_FRAME = 64 * 2**20
 HEAD = struct.Struct(">cQ")
 
 
@@ -19,31 +22,35 @@ class Closed(ConnectionError):
     """The other side is gone, or sends what is not a frame."""
 
 
-def send(connection: socket.socket, kind: bytes, payload: bytes) -> None:
-    """Send one frame whole. Raises `Closed`."""
+def send(connection: socket.socket, kind: bytes, payload: bytes, deadline: float | None = None) -> None:
+    """Send one frame whole. Raises `Closed`, also when it was not taken in time: the rest of it would be lost."""
+    connection.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
     try:
-        connection.sendall(HEAD.pack(kind, len(payload)) + payload)
-    except OSError as error:
+        connection.sendall(HEAD.pack(kind, len(payload)))
+        connection.sendall(payload)
+    except OSError as error:  # TimeoutError is one
         raise Closed(str(error)) from None
 
 
 def receive(connection: socket.socket, deadline: float | None = None) -> tuple[bytes, bytes]:
-    """The next frame as (kind, payload). Raises `Closed`, and `TimeoutError` past `deadline` (of `time.monotonic`)."""
-    kind, length = HEAD.unpack(_exactly(connection, HEAD.size, deadline))
+    """The next frame as (kind, payload). Raises `Closed`, and `TimeoutError` when none has begun by `deadline`."""
+    kind, length = HEAD.unpack(_exactly(connection, HEAD.size, deadline, begun=False))
     if length > MAX_FRAME:
         raise Closed(f"a frame of {length} bytes, more than {MAX_FRAME}")
-    return kind, _exactly(connection, length, deadline)
+    return kind, _exactly(connection, length, deadline, begun=True)
 
 
-def _exactly(connection: socket.socket, count: int, deadline: float | None) -> bytes:
-    parts: list[bytes] = []
-    while count:
-        if deadline is not None:
-            connection.settimeout(max(deadline - time.monotonic(), 0.001))
+def _exactly(connection: socket.socket, count: int, deadline: float | None, begun: bool) -> bytes:
+    held = bytearray()
+    while len(held) < count:
+        late = deadline is not None and time.monotonic() >= deadline
         try:
-            part = connection.recv(min(count, 2**20))
+            if late:  # however much there is to read
+                raise TimeoutError
+            connection.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
+            part = connection.recv(min(count - len(held), 2**20))
         except TimeoutError:
-            if parts:
+            if held or begun:
                 # Half a frame is lost either way: whoever reads on would read nonsense.
                 raise Closed("a frame was not finished in time") from None
             raise
@@ -51,6 +58,5 @@ def _exactly(connection: socket.socket, count: int, deadline: float | None) -> b
             raise Closed(str(error)) from None
         if not part:
             raise Closed("the connection ended")
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
+        held += part
+    return bytes(held)

@@ -12,6 +12,8 @@ import resource
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import syscalls
+
 HOME = "/tmp/home"
 
 # From <linux/sched.h>, <sys/mount.h>, <linux/prctl.h>, <linux/capability.h>; Python 3.11 has no os.unshare yet.
@@ -30,7 +32,7 @@ class Rlimits:
     processes: int = 64  # threads count as well
     files: int = 256
     file_size: int = 64 * 2**20
-    disk: int = 128 * 2**20  # the submission's HOME and /tmp together
+    disk: int = 128 * 2**20  # /tmp with the submission's HOME, and as much again in /dev/shm
 
     def pack(self) -> str:
         """As text, for the message that asks for a fork."""
@@ -45,6 +47,8 @@ class Rlimits:
 def enclose(limits: Rlimits) -> None:
     """Enter fresh namespaces and return there as process 1; the calling process stays behind, waits, and exits."""
     user, group = os.getuid(), os.getgid()
+    # Should the machine run out of memory, a submission goes, not the template or the grader.
+    Path("/proc/self/oom_score_adj").write_text("1000")
     _call("unshare", NEW_USER | NEW_NS | NEW_PID | NEW_NET | NEW_IPC | NEW_UTS)
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
@@ -52,6 +56,7 @@ def enclose(limits: Rlimits) -> None:
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
     if pid := os.fork():
         _wait(pid)
+    os.setsid()  # where the kernel shares processor time by session, no submission takes another's
     _call("mount", b"proc", b"/proc", b"proc", NO_SUID | NO_DEV | NO_EXEC, None)
     for place, size in (("/tmp", limits.disk), ("/dev/shm", limits.disk)):
         _call("mount", b"tmpfs", place.encode(), b"tmpfs", NO_SUID | NO_DEV, f"size={size},nr_inodes=20k".encode())
@@ -59,6 +64,7 @@ def enclose(limits: Rlimits) -> None:
     Path("/proc/sys/user/max_user_namespaces").write_text("0")  # no second try from inside
     _drop_capabilities()
     _limit(limits)
+    syscalls.refuse()
 
 
 def _wait(pid: int) -> None:
@@ -87,6 +93,8 @@ def _limit(limits: Rlimits) -> None:
         (resource.RLIMIT_NOFILE, limits.files),
         (resource.RLIMIT_FSIZE, limits.file_size),
         (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_MEMLOCK, 0),
     ):
         resource.setrlimit(kind, (value, value))
 

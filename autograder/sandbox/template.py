@@ -56,12 +56,14 @@ class Guest:
         self.connection = connection
         self.shell = Shell.instance()
         self.host = Host(self.shell.user_ns)
-        self.busy = False
+        self.busy = self.asking = self.late = False
         signal.signal(signal.SIGINT, self._interrupt)
 
     def _interrupt(self, *_: Any) -> None:
-        # Too late is as good as never: only what still runs is interrupted.
-        if self.busy:
+        # Too late is as good as never: only what still runs is interrupted. Half a frame would be worse than late.
+        if self.asking:
+            self.late = True
+        elif self.busy:
             raise KeyboardInterrupt
 
     def serve(self) -> None:
@@ -93,8 +95,15 @@ class Guest:
         return self.host.answer(frame, self._ask)
 
     def _ask(self, frame: bytes) -> bytes:
-        channel.send(self.connection, channel.CALLBACK, frame)
-        kind, answer = channel.receive(self.connection)
+        self.asking = True
+        try:
+            channel.send(self.connection, channel.CALLBACK, frame)
+            kind, answer = channel.receive(self.connection)
+        finally:
+            self.asking = False
+        if self.late:
+            self.late = False
+            raise KeyboardInterrupt
         if kind != channel.ANSWER:
             raise channel.Closed(f"unexpected frame {kind!r}")
         return answer
@@ -111,6 +120,9 @@ def _become_guest(connection: socket.socket, home: str, limits: Rlimits | None) 
             os.dup2(null.fileno(), stream)
     os.chdir(home)
     os.environ.update(HOME=home, TMPDIR=home)
+    sys.path.insert(0, home)  # where `%%writefile helper.py` puts its file, as beside a notebook
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or nobody could wait for what they start
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     guest = Guest(connection)
     channel.send(connection, channel.REPLY, b"")
     guest.serve()

@@ -30,6 +30,7 @@ DTYPES = {
     )
 }
 MAX_DEPTH = 32
+MAX_DIMENSIONS = 32  # torch's own operations stop at 64
 MAX_TENSOR = 1 << 28  # bytes; a view such as zeros(1).expand(10**12) would otherwise be written out in full
 
 
@@ -169,8 +170,8 @@ class _Reader:
 
     def _tensor(self, name: str, shape: list[int]) -> torch.Tensor:
         dtype = DTYPES[name]
-        if not all(type(size) is int and size >= 0 for size in shape):
-            raise WireError(f"not a message: shape {shape}")
+        if len(shape) > MAX_DIMENSIONS or not all(type(size) is int and 0 <= size <= MAX_TENSOR for size in shape):
+            raise WireError("not a message: a tensor's shape")
         size = math.prod(shape) * dtype.itemsize
         raw = self.blob[self.offset : self.offset + size]
         if len(raw) != size:

@@ -26,7 +26,8 @@
 # 5. derive the EM algorithm as climbing the ELBO one coordinate at a time, and run it.
 #
 # **What you need.** Probability (density, expectation, Gaussian) and the basics of PyTorch tensors. Nothing about
-# latent variables. No GPU: this lesson compares with exact values, so it computes on the CPU, mostly in double precision.
+# latent variables. No GPU: this lesson compares with exact values, so it computes on the CPU, mostly in double
+# precision.
 #
 # | section | what happens there | minutes |
 # |---|---|---|
@@ -42,6 +43,7 @@
 # That is a little over two hours. The end of section 3 is a good place for a break.
 
 # %%
+import itertools
 import math
 
 import sympy
@@ -52,6 +54,7 @@ from course_lib import data, exact, expect, plots, verify_equation, widgets
 
 f64 = torch.float64  # double precision, for everything that is compared with an exact value
 findings = {}  # your own numbers, collected for the end of the lesson
+naive_miss = {}  # by how much brute force misses, for each J
 
 # %% [markdown]
 # ## 0 · The companions, and how to work with the course (8 minutes)
@@ -63,7 +66,9 @@ findings = {}  # your own numbers, collected for the end of the lesson
 fig, axes = plots.figure(1, 4, width=9.6, height=2.7)
 plots.image_grid(data.companion_digit(device="cpu"), 1, ax=axes[0], title="one digit: 64 numbers")
 line = torch.linspace(-4, 4, 400, dtype=f64)
-axes[1].hist(data.mixture_1d(500, device="cpu").flatten().numpy(), 40, density=True, color=plots.COLOR["data"], alpha=0.4)
+axes[1].hist(
+    data.mixture_1d(500, device="cpu").flatten().numpy(), 40, density=True, color=plots.COLOR["data"], alpha=0.4
+)
 plots.curve(line, exact.MIXTURE_1D.log_prob(line[:, None]).exp(), "exact", ax=axes[1], title="two bumps on a line")
 plots.scatter(data.correlated_gaussian(500, device="cpu"), "data", ax=axes[2], size=4, title="a tilted Gaussian")
 plots.scatter(data.two_moons(500, device="cpu"), "data", ax=axes[3], size=4, title="two moons")
@@ -84,20 +89,20 @@ plots.show(
 #
 # In this lesson you work with the digit and the mixture; the other two join from lesson 2 on.
 #
-# **Exercises** carry dots for difficulty (●○○ to ●●●), minutes and points. Each is one function. Its docstring is the whole
-# specification: equation, shapes, units, special cases. Replace the line `raise NotImplementedError(...)` by your code,
-# then run the *visible checks* below it. They print a ✓, or one line that says what was expected, what came, and where it
-# differs most. Stuck? Three folded hints stand above each function; the third is nearly the line. *Hidden checks* grade
-# the same function on other numbers: other shapes, single precision, far tails. The 11 functions of this lesson bring
-# 19 points, the one written question 4.
+# **Exercises** carry dots for difficulty (●○○ to ●●●), minutes and points. Each is one function. Its docstring is the
+# whole specification: equation, shapes, units, special cases. Replace the line `raise NotImplementedError(...)` by
+# your code, then run the *visible checks* below it. They print a ✓, or one line that says what was expected, what
+# came, and where it differs most. Stuck? Three folded hints stand above each function; the third is nearly the line. *Hidden
+# checks* grade the same function on other numbers: other shapes, single precision, far tails. The 11 functions of
+# this lesson bring 19 points, the one written question 4.
 #
 # **Until you have solved an exercise**, the cells that need it stop with the exercise's name. That is no fault.
 #
 # **Numbered equations** such as (1) are derivations. Each line says what was done to the line above, and the cell after
 # it evaluates every line on a small case. You need not believe any line: look at the numbers.
 #
-# **Predict, then run.** Before an experiment you write down a number. It is drawn next to the outcome. Nobody grades it;
-# it makes you notice when you are surprised.
+# **Predict, then run.** Before an experiment you write down a number. It is drawn next to the outcome. Nobody grades
+# it; it makes you notice when you are surprised.
 #
 # **Notation.** Logarithms are natural, and so are the units: log-probabilities are in *nats* (1 nat = 1.44 bits).
 #
@@ -123,10 +128,10 @@ plots.show(
 # %% [markdown]
 # ## 1 · Fitting a distribution (14 minutes)
 #
-# Take one pixel of the digits, the fourth in the fourth row. Over the 1437 training images it shows each of the 17 grey
-# levels $x = 0, \dots, 16$ with some frequency; these shares are the table $p_\text{data}(x)$. A model is another table,
-# $p_\theta(x)$, that depends on a parameter. As a first model, let the level be the number of heads in 16 tosses of a
-# coin that shows heads with probability $\theta$: the binomial distribution.
+# Take one pixel of the digits, the fifth in the fourth row. Over the 1437 training images it shows each of the 17
+# grey levels $x = 0, \dots, 16$ with some frequency; these shares are the table $p_\text{data}(x)$. A model is
+# another table, $p_\theta(x)$, that depends on a parameter. As a first model, let the level be the number of heads in
+# 16 tosses of a coin that shows heads with probability $\theta$: the binomial distribution.
 #
 # How far is the model from the data? The usual answer is the **Kullback–Leibler divergence**, the mean log-ratio of the
 # two, taken where the first distribution lives:
@@ -146,13 +151,13 @@ plots.show(
 #
 # $$\mathbb E_{p_\text{data}}[\log p_\theta(x)] = \frac1N\sum_{n=1}^N \log p_\theta(x_n) \tag{4}$$
 #
-# This average is the **log-likelihood** per example. The entropy $H(p_\text{data})$ does not contain $\theta$. So (3) says:
-# *the $\theta$ that makes the KL least is the $\theta$ that makes the likelihood greatest.* Maximum likelihood is KL
-# minimisation.
+# This average is the **log-likelihood** per example. The entropy $H(p_\text{data})$ does not contain $\theta$. So (3)
+# says: *the $\theta$ that makes the KL least is the $\theta$ that makes the likelihood greatest.* Maximum likelihood
+# is KL minimisation.
 
 # %%
 levels = (16 * data.digits("train", device="cpu")).round().long()  # (1437, 64), whole numbers from 0 to 16
-pixel = levels[:, 28]
+pixel = levels[:, 28]  # row 3, column 4, counted from 0
 p_data = torch.bincount(pixel, minlength=17).to(f64) / len(pixel)
 
 
@@ -216,8 +221,8 @@ verify_equation(7, q_full[inside].sum() - 1, 0.0, relation="<=")
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# `torch.where(condition, a, b)` takes `a` where the condition holds and `b` elsewhere. With the condition `p > 0`, the term
-# of (2) as `a`, and `torch.zeros_like(p)` as `b`, only `.sum()` is missing.
+# `torch.where(condition, a, b)` takes `a` where the condition holds and `b` elsewhere. With the condition `p > 0`,
+# the term of (2) as `a`, and `torch.zeros_like(p)` as `b`, only `.sum()` is missing.
 #
 # </details>
 
@@ -261,7 +266,9 @@ log_likelihood = coin_model(theta).log()[:, pixel].mean(-1)  # (121,), the avera
 best = theta[divergence.argmin()]
 expect(theta[log_likelihood.argmax()], best, "the likelihood is greatest where the KL is least")
 expect(
-    divergence + log_likelihood, torch.full_like(theta, -Categorical(p_data).entropy()), "their sum is the same for all theta"
+    divergence + log_likelihood,
+    torch.full_like(theta, -Categorical(p_data).entropy()),
+    "their sum is the same for all theta",
 )
 
 fig, axes = plots.figure(1, 2, width=9.6, height=3.4)
@@ -279,24 +286,27 @@ plots.show(
     "minus log-likelihood against theta, two parallel curves with one common minimum.",
 )
 findings["KL of the best coin from the pixel"] = divergence.min().item()
-print(f"best theta {best:.3f}, KL {divergence.min():.2f} nats; entropy of the data {Categorical(p_data).entropy():.2f} nats")
+print(
+    f"best theta {best:.3f}, KL {divergence.min():.2f} nats; entropy of the data {Categorical(p_data).entropy():.2f} nats"
+)
 
 # %% [markdown]
-# The two curves are parallel, a distance $H(p_\text{data})$ apart, as (3) promised. And the best coin is a bad model: one
-# bump, in the middle, where the data are rare. What is missing is a *reason*. In some images the pen passes through this
-# pixel, in others it does not. That reason is not in the data; nobody wrote it down. It is hidden, and giving the model a
-# variable for it is the step from here to everything else in this course.
+# The two curves are parallel, a distance $H(p_\text{data})$ apart, as (3) promised. And the best coin is a bad model:
+# one bump, in the middle, where the data are rare. What is missing is a *reason*. In some images the pen passes
+# through this pixel, in others it does not. That reason is not in the data; nobody wrote it down. It is hidden, and
+# giving the model a variable for it is the step from here to everything else in this course.
 
 # %% [markdown]
 # ## 2 · Latent variables, and why p(x) is out of reach (25 minutes)
 #
-# A **latent variable model** tells a story in two steps: first draw a hidden $z$ from the prior $p(z)$, then draw $x$ from
-# $p_\theta(x\mid z)$. Both together have the probability $p_\theta(x,z) = p(z)\,p_\theta(x\mid z)$, the *joint*. Somebody who
-# sees only $x$ must add up all the ways in which it can have come about:
+# A **latent variable model** tells a story in two steps: first draw a hidden $z$ from the prior $p(z)$, then draw $x$
+# from $p_\theta(x\mid z)$. Both together have the probability $p_\theta(x,z) = p(z)\,p_\theta(x\mid z)$, the *joint*.
+# Somebody who sees only $x$ must add up all the ways in which it can have come about:
 #
 # $$p_\theta(x) = \int p(z)\,p_\theta(x\mid z)\,dz \qquad\text{(a sum when } z \text{ takes discrete values)} \tag{8}$$
 #
-# Do not confuse the two: $p(z)\,p_\theta(x\mid z)$ depends on $z$ and is the joint; $p_\theta(x)$ has $z$ integrated out.
+# Do not confuse the two: $p(z)\,p_\theta(x\mid z)$ depends on $z$ and is the joint; $p_\theta(x)$ has $z$ integrated
+# out.
 #
 # Does one hidden bit help our pixel? Let $z$ say whether the pen passes, and use one coin for each case.
 
@@ -310,21 +320,24 @@ at = score.argmax()
 kl_one = kl_discrete(p_data, coin_model(pixel.double().mean() / 16))  # the best single coin has the mean of the data
 kl_two = kl_discrete(p_data, two_coins.reshape(-1, 17)[at])
 findings["KL of two coins with a hidden bit"] = kl_two.item()
-print(f"pen passes with probability {share.flatten()[at]:.2f}; coins {dark.flatten()[at]:.2f} and {bright.flatten()[at]:.2f}")
+print(
+    f"pen passes with probability {share.flatten()[at]:.2f}; coins {dark.flatten()[at]:.2f} and {bright.flatten()[at]:.2f}"
+)
 print(f"KL from the data: {kl_one:.2f} nats with one coin, {kl_two:.2f} with a hidden bit")
 
 # %% [markdown]
-# One hidden bit removes most of the misfit. An image has 64 pixels, so it deserves more than a bit: from now on $z$ is a
-# vector of $J$ real numbers with prior $\mathcal N(0, I)$. What the numbers mean, nobody tells the model. It has to find out.
+# One hidden bit removes most of the misfit. An image has 64 pixels, so it deserves more than a bit: from now on $z$
+# is a vector of $J$ real numbers with prior $\mathcal N(0, I)$. What the numbers mean, nobody tells the model. It has
+# to find out.
 #
-# The simplest decoder for images is linear with Gaussian noise, with a matrix $W$ of shape $(D, J)$, a mean image $b$ and a
-# noise variance $\sigma^2$:
+# The simplest decoder for images is linear with Gaussian noise, with a matrix $W$ of shape $(D, J)$, a mean image $b$
+# and a noise variance $\sigma^2$:
 #
 # $$z \sim \mathcal N(0, I),\qquad x = Wz + b + \sigma\varepsilon,\quad \varepsilon\sim\mathcal N(0, I).$$
 #
-# It is called *probabilistic PCA* (Tipping and Bishop, 1999), or a linear VAE. You will use it as a touchstone, because it
-# is the one image model whose $p_\theta(x)$ is known exactly. The mean of $x$: expectation is linear, $z$ and $\varepsilon$
-# have mean 0:
+# It is called *probabilistic PCA* (Tipping and Bishop, 1999), or a linear VAE. You will use it as a touchstone,
+# because it is the one image model whose $p_\theta(x)$ is known exactly. The mean of $x$: expectation is linear, $z$
+# and $\varepsilon$ have mean 0:
 #
 # $$\mathbb E[x] = W\,\mathbb E[z] + b + \sigma\,\mathbb E[\varepsilon] = b \tag{9}$$
 #
@@ -339,12 +352,14 @@ print(f"KL from the data: {kl_one:.2f} nats with one coin, {kl_two:.2f} with a h
 # %%
 train = data.digits("train", device="cpu").double()
 digit = data.companion_digit(device="cpu").double()  # (1, 64)
-pixels = torch.arange(64)
 
 verify_equation(  # (8) on the mixture: z is the number of the bump
     8,
     exact.MIXTURE_1D.log_prob(torch.tensor([[0.7]], dtype=f64)).exp(),
-    sum(w * Normal(m, s).log_prob(torch.tensor([0.7], dtype=f64)).exp() for w, m, s in [(0.3, -2.0, 0.3), (0.7, 1.5, 0.6)]),
+    sum(
+        w * Normal(m, s).log_prob(torch.tensor([0.7], dtype=f64)).exp()
+        for w, m, s in [(0.3, -2.0, 0.3), (0.7, 1.5, 0.6)]
+    ),
 )
 
 small = exact.LinearVAE.fit(train[:, [27, 28, 36]], 2)  # three pixels and two latents, to look closely
@@ -361,37 +376,41 @@ grid_z = torch.cartesian_prod(ticks, ticks)  # (58081, 2), a grid in the latent 
 log_joint = Normal(grid_z @ model.W.T + model.b, model.sigma2**0.5).log_prob(digit).sum(-1)
 log_joint += Normal(0.0, 1.0).log_prob(grid_z).sum(-1)
 by_grid = log_joint.logsumexp(0) + 2 * (ticks[1] - ticks[0]).log()  # (8), as a Riemann sum
-verify_equation(11, by_grid, MultivariateNormal(model.b, model.W @ model.W.T + model.sigma2 * torch.eye(64)).log_prob(digit))
+verify_equation(
+    11, by_grid, MultivariateNormal(model.b, model.W @ model.W.T + model.sigma2 * torch.eye(64)).log_prob(digit)
+)
 
 # %% [markdown]
 # The last line answers the question for $J=2$: the logarithm of the companion's density. It comes out the same from the
 # formula and from 58 081 grid points. (A density may exceed 1, so its logarithm may be positive; only *differences* of
 # such numbers mean something.)
 #
-# Grids die quickly. With 241 points an axis, $J = 8$ needs $241^8 \approx 10^{19}$ points. And with a neural network as decoder
-# there is no formula (11) either. Before you see what can be done, write the function that every model here needs.
+# Grids die quickly. With 241 points an axis, $J = 8$ needs $241^8 \approx 10^{19}$ points. And with a neural network
+# as decoder there is no formula (11) either. Before you see what can be done, write the function that every model
+# here needs.
 #
 # ### Exercise 2 · `log_normal` ●○○ · 8 minutes · 2 points
 #
-# The log-density of a Gaussian with independent coordinates. You will call it with 250 samples of $z$ against 10 images at
-# once, so it must *broadcast*: PyTorch stretches axes of length 1 (or missing ones) to fit.
+# The log-density of a Gaussian with independent coordinates. You will call it with 250 samples of $z$ against 10
+# images at once, so it must *broadcast*: PyTorch stretches axes of length 1 (or missing ones) to fit.
 #
 # <details><summary>Hint 1: a nudge</summary>
 #
-# Take the logarithm on paper first. A density computed as such and logged afterwards is 0 far from the mean, and its log
-# is `-inf`.
+# Take the logarithm on paper first. A density computed as such and logged afterwards is 0 far from the mean, and its
+# log is `-inf`.
 #
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# For one coordinate, $\log\mathcal N(x;\mu,\sigma^2) = -\tfrac12\bigl[\log 2\pi + \log\sigma^2 + (x-\mu)^2/\sigma^2\bigr]$. Keep the
+# For one coordinate,
+# $\log\mathcal N(x;\mu,\sigma^2) = -\tfrac12\bigl[\log 2\pi + \log\sigma^2 + (x-\mu)^2/\sigma^2\bigr]$. Keep the
 # three terms together until the end, so that all are stretched to the same shape *before* the sum over the last axis.
 #
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# $1/\sigma^2$ is `torch.exp(-logvar)`. Sum `math.log(2 * math.pi) + logvar + ...` over the last axis, then multiply by $-\tfrac12$.
-# If you sum `logvar` on its own, a `logvar` of length 1 is counted once instead of $D$ times.
+# $1/\sigma^2$ is `torch.exp(-logvar)`. Sum `math.log(2 * math.pi) + logvar + ...` over the last axis, then multiply
+# by $-\tfrac12$. If you sum `logvar` on its own, a `logvar` of length 1 is counted once instead of $D$ times.
 #
 # </details>
 
@@ -420,7 +439,11 @@ generator = torch.Generator().manual_seed(1)
 x, mean, logvar = (torch.randn(shape, dtype=f64, generator=generator) for shape in [(4, 1, 3), (5, 3), (3,)])
 independent = Normal(mean, (logvar / 2).exp()).log_prob(x).sum(-1)
 expect(log_normal(x, mean, logvar), independent, "five means against four points, as torch.distributions has it")
-expect(log_normal(x, mean, logvar[:1]), log_normal(x, mean, logvar[:1].expand(3)), "a logvar of length 1 holds for all coordinates")
+expect(
+    log_normal(x, mean, logvar[:1]),
+    log_normal(x, mean, logvar[:1].expand(3)),
+    "a logvar of length 1 holds for all coordinates",
+)
 far = log_normal(torch.full((1, 3), 1e3, dtype=f64), mean[0], logvar)
 expect(far.isfinite().all(), True, "finite a thousand units from the mean")
 line = torch.linspace(-12, 12, 4001, dtype=f64)[:, None]
@@ -434,8 +457,9 @@ expect(area, 1.0, "the density integrates to 1", hint="the constants")
 #
 # $$p_\theta(x) = \mathbb E_{z\sim p(z)}\bigl[p_\theta(x\mid z)\bigr] \approx \frac1K\sum_{k=1}^K p_\theta(x\mid z_k),\qquad z_k\sim p(z) \tag{12}$$
 #
-# The estimate is right on average, for any $K$. In practice two things go wrong. The first is harmless: $p_\theta(x\mid z)$ is a
-# product of 64 densities, and for a $z$ that misses the image it is far too small for a floating-point number.
+# The estimate is right on average, for any $K$. In practice two things go wrong. The first is harmless:
+# $p_\theta(x\mid z)$ is a product of 64 densities, and for a $z$ that misses the image it is far too small for a
+# floating-point number.
 
 # %%
 generator = torch.Generator().manual_seed(2)
@@ -454,8 +478,8 @@ print(f"exp gives exactly 0 for {(log_px_given_z.exp() == 0).double().mean():.0%
 # %% [markdown]
 # ### Exercise 3 · `log_mean_exp` ●●○ · 6 minutes · 1 point
 #
-# The cure for the first trouble: never leave the logarithm. You are given logarithms of $K$ numbers and want the logarithm of
-# their mean, even where each of the numbers is too small (or too large) to exist as a `float`.
+# The cure for the first trouble: never leave the logarithm. You are given logarithms of $K$ numbers and want the
+# logarithm of their mean, even where each of the numbers is too small (or too large) to exist as a `float`.
 #
 # <details><summary>Hint 1: a nudge</summary>
 #
@@ -464,8 +488,8 @@ print(f"exp gives exactly 0 for {(log_px_given_z.exp() == 0).double().mean():.0%
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# PyTorch has the stable log of a *sum* of exponentials, with all `-inf` cases right. A mean is a sum divided by a count, and in
-# the logarithm a division is a difference. The count is the length of the axis `dim`, zeros included.
+# PyTorch has the stable log of a *sum* of exponentials, with all `-inf` cases right. A mean is a sum divided by a
+# count, and in the logarithm a division is a difference. The count is the length of the axis `dim`, zeros included.
 #
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
@@ -540,16 +564,22 @@ def evidence_monte_carlo(log_px_given_z):
 
 # %% checks="evidence_monte_carlo"
 table = torch.tensor([[0.2, 0.5], [0.4, 0.1], [0.6, 0.9]], dtype=f64)  # three samples, two images
-expect(evidence_monte_carlo(table.log()), torch.tensor([0.4, 0.5], dtype=f64).log(), "means 0.4 and 0.5 over three samples")
-expect(evidence_monte_carlo(table.log() - 2000) + 2000, torch.tensor([0.4, 0.5], dtype=f64).log(), "the same 2000 nats lower")
+expect(
+    evidence_monte_carlo(table.log()), torch.tensor([0.4, 0.5], dtype=f64).log(), "means 0.4 and 0.5 over three samples"
+)
+expect(
+    evidence_monte_carlo(table.log() - 2000) + 2000,
+    torch.tensor([0.4, 0.5], dtype=f64).log(),
+    "the same 2000 nats lower",
+)
 z = torch.randn(50_000, 2, dtype=f64, generator=torch.Generator().manual_seed(3))
 log_px_given_z = Normal(z @ model.W.T + model.b, model.sigma2**0.5).log_prob(digit).sum(-1, keepdim=True)
 expect(evidence_monte_carlo(log_px_given_z), model.log_evidence(digit), "near the exact evidence at J = 2", atol=0.1)
 
 # %% [markdown]
-# **Predict, then run.** Now the second trouble, with your own functions: one digit of each class, $K = 100\,000$ samples of $z$, and
-# pPCA models with $J = 2, 8, 16, 32$ latents, whose exact evidence you know from (11). By how many nats will the estimate
-# miss at $J = 32$? (The estimate is right on average, remember.)
+# **Predict, then run.** Now the second trouble, with your own functions: one digit of each class, $K = 100\,000$
+# samples of $z$, and pPCA models with $J = 2, 8, 16, 32$ latents, whose exact evidence you know from (11). By how
+# many nats will the estimate miss at $J = 32$? (The estimate is right on average, remember.)
 
 # %% tags=["experiment"]
 my_miss = 2.0  # your prediction, in nats
@@ -598,12 +628,14 @@ plots.show(
     alt="Exact minus estimated log-evidence against the number of samples, one line for each J. J = 2 reaches zero at once, "
     "J = 8 at a hundred thousand samples; J = 16 and J = 32 stay far above zero and fall slowly.",
 )
+naive_miss |= {J: missing[J][-1].mean().item() for J in latents}
 findings["naive estimate misses at J = 32 by"] = missing[32][-1].mean().item()
 
 # %% [markdown]
-# "Right on average" did not help. The mean over $z$ is carried by a region so small that 100 000 draws never enter it, and the
-# estimate is what the best of the misses happens to give: at $J=32$ a single sample makes up nearly the whole sum. Each
-# further digit of $K$ buys a few nats. And $J = 32$ is small; lesson 4 has a latent for every pixel and every step.
+# "Right on average" did not help. The mean over $z$ is carried by a region so small that 100 000 draws never enter
+# it, and the estimate is what the best of the misses happens to give: at $J=32$ a single sample makes up nearly the
+# whole sum. Ten times as many samples leave most of the error where it was. And $J = 32$ is small; lesson 4 has a
+# latent for every pixel and every step.
 #
 # So the trouble is not the average but *where we look*. Where, then, are the $z$ that matter?
 
@@ -614,22 +646,23 @@ findings["naive estimate misses at J = 32 by"] = missing[32][-1].mean().item()
 #
 # $$\log p_\theta(z\mid x) = \log p(z) + \log p_\theta(x\mid z) - \log p_\theta(x) \tag{13}$$
 #
-# This is the **posterior**. Its normaliser is the very number that we cannot compute. For pPCA it can be had all the same.
-# Insert the two Gaussians, and collect in $c$ whatever is free of $z$:
+# This is the **posterior**. Its normaliser is the very number that we cannot compute. For pPCA it can be had all the
+# same. Insert the two Gaussians, and collect in $c$ whatever is free of $z$:
 #
 # $$\log p_\theta(z\mid x) = -\tfrac12 z^\top z - \tfrac{1}{2\sigma^2}\lVert x - b - Wz\rVert^2 + c \tag{14}$$
 #
-# Multiply out the square. The part quadratic in $z$ joins the first term, the part free of $z$ joins $c$, which becomes $c'$:
+# Multiply out the square. The part quadratic in $z$ joins the first term, the part free of $z$ joins $c$, which
+# becomes $c'$:
 #
 # $$= -\tfrac12\, z^\top\!\Bigl(I + \tfrac{1}{\sigma^2}W^\top W\Bigr) z + \tfrac{1}{\sigma^2}\, z^\top W^\top (x-b) + c' \tag{15}$$
 #
-# Every exponent of this form is that of a Gaussian. For a symmetric, invertible matrix $A$ and a vector $h$, completing the
-# square gives (multiply out the right side to see it)
+# Every exponent of this form is that of a Gaussian. For a symmetric, invertible matrix $A$ and a vector $h$,
+# completing the square gives (multiply out the right side to see it)
 #
 # $$-\tfrac12 z^\top A z + z^\top h = -\tfrac12 (z - A^{-1}h)^\top A\,(z - A^{-1}h) + \tfrac12 h^\top A^{-1} h \tag{16}$$
 #
-# The right side is, up to a constant, the log-density of a Gaussian. Its mean is what $z$ is compared with, and its covariance
-# the inverse of the matrix in the middle (the *precision*). Reading both off (15) is the next exercise.
+# The right side is, up to a constant, the log-density of a Gaussian. Its mean is what $z$ is compared with, and its
+# covariance the inverse of the matrix in the middle (the *precision*). Reading both off (15) is the next exercise.
 #
 # The cell checks (13) by numbers and (14) to (16) symbolically, with two pixels and one latent.
 
@@ -664,8 +697,8 @@ verify_equation(16, float(sympy.simplify(-A / 2 * s_z**2 + s_z * h - completed))
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# The covariance is $A^{-1}$, one matrix for all images: it does not contain $x$. The mean is $A^{-1}h$, one vector per image.
-# With images as rows, $W^\top(x-b)$ for a whole batch is `(x - b) @ W`.
+# The covariance is $A^{-1}$, one matrix for all images: it does not contain $x$. The mean is $A^{-1}h$, one vector
+# per image. With images as rows, $W^\top(x-b)$ for a whole batch is `(x - b) @ W`.
 #
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
@@ -705,12 +738,15 @@ expect(cov, (posterior_on_grid[:, None] * centred).T @ centred * cell_area, "cov
 mean, cov = ppca_posterior(train[:5], wide.W, wide.b, wide.sigma2)
 for seed in (0, 1):  # (13) solved for log p(x) holds at every z, so any z must give the exact evidence
     z = torch.randn(1, 32, dtype=f64, generator=torch.Generator().manual_seed(seed))
-    joint_there = Normal(z @ wide.W.T + wide.b, wide.sigma2**0.5).log_prob(train[:5]).sum(-1) + Normal(0.0, 1.0).log_prob(z).sum()
+    joint_there = (
+        Normal(z @ wide.W.T + wide.b, wide.sigma2**0.5).log_prob(train[:5]).sum(-1) + Normal(0.0, 1.0).log_prob(z).sum()
+    )
     log_px = joint_there - MultivariateNormal(mean, cov).log_prob(z)
     expect(log_px, wide.log_evidence(train[:5]), f"Bayes' rule at z number {seed + 1} gives the exact evidence, J = 32")
 
 # %% [markdown]
-# Look at it for $J = 2$. Green is the prior, where naive Monte Carlo draws; purple is the posterior of the companion digit.
+# Look at it for $J = 2$. Green is the prior, where naive Monte Carlo draws; purple is the posterior of the companion
+# digit.
 
 # %% tags=["experiment"]
 mean, cov = ppca_posterior(digit, model.W, model.b, model.sigma2)
@@ -725,12 +761,14 @@ plots.scatter(prior_draws, "prior", ax=ax, size=5, label="1000 draws from the pr
 plots.curve(ellipse[:, 0], ellipse[:, 1], "posterior", ax=ax, label="posterior, two standard deviations")
 ax.set(xlabel="first latent", ylabel="second latent", title=f"{hits} of 1000 prior draws fall where the 3 is")
 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13))
-plots.show(fig, alt="Latent plane: a wide round cloud of prior draws, and a small ellipse of the posterior, off the centre.")
+plots.show(
+    fig, alt="Latent plane: a wide round cloud of prior draws, and a small ellipse of the posterior, off the centre."
+)
 
 # %% [markdown]
-# With two latents a few draws in a hundred hit. To say how this worsens with $J$ we measure the distance from posterior to
-# prior, again with a KL, now for densities: an integral takes the place of the sum in (1), and the three lines (5) to (7)
-# hold as they are. For two Gaussians it has a closed form. By definition
+# With two latents a few draws in a hundred hit. To say how this worsens with $J$ we measure the distance from
+# posterior to prior, again with a KL, now for densities: an integral takes the place of the sum in (1), and the three
+# lines (5) to (7) hold as they are. For two Gaussians it has a closed form. By definition
 #
 # $$\mathrm{KL}(q\,\Vert\,p) = \mathbb E_q\bigl[\log q(z) - \log p(z)\bigr] \tag{17}$$
 #
@@ -738,14 +776,14 @@ plots.show(fig, alt="Latent plane: a wide round cloud of prior draws, and a smal
 #
 # $$\log\mathcal N(z; m, C) = -\tfrac12\bigl[J\log 2\pi + \log\det C + (z-m)^\top C^{-1}(z-m)\bigr] \tag{18}$$
 #
-# Only the last term is random. Write $z - m = (z - m_q) + (m_q - m)$, where $m_q$ and $C_q$ are mean and covariance of $q$, and
-# multiply out. The cross terms have mean zero. In the first square use $v^\top Bv = \mathrm{tr}(B\,vv^\top)$ and the
-# covariance $\mathbb E_q[(z-m_q)(z-m_q)^\top] = C_q$:
+# Only the last term is random. Write $z - m = (z - m_q) + (m_q - m)$, where $m_q$ and $C_q$ are mean and covariance
+# of $q$, and multiply out. The cross terms have mean zero. In the first square use
+# $v^\top Bv = \mathrm{tr}(B\,vv^\top)$ and the covariance $\mathbb E_q[(z-m_q)(z-m_q)^\top] = C_q$:
 #
 # $$\mathbb E_q\bigl[(z-m)^\top C^{-1}(z-m)\bigr] = \mathrm{tr}\bigl(C^{-1}C_q\bigr) + (m_q-m)^\top C^{-1}(m_q-m) \tag{19}$$
 #
-# What remains is to insert (18) into (17) for $q$ and for $p$, and to take the means by (19). Once $m = m_q$ and $C = C_q$,
-# and (19) becomes very short. That is your next exercise.
+# What remains is to insert (18) into (17) for $q$ and for $p$, and to take the means by (19). Once $m = m_q$ and
+# $C = C_q$, and (19) becomes very short. That is your next exercise.
 
 # %%
 generator = torch.Generator().manual_seed(5)
@@ -763,7 +801,9 @@ def quadratic_form(z, m, C):
     return ((z - m) * torch.linalg.solve(C, (z - m).T).T).sum(-1)
 
 
-density = ((2 * math.pi) ** 3 * torch.linalg.det(covariances[1])) ** -0.5 * (-quadratic_form(z[:5], means[1], covariances[1]) / 2).exp()
+density = ((2 * math.pi) ** 3 * torch.linalg.det(covariances[1])) ** -0.5 * (
+    -quadratic_form(z[:5], means[1], covariances[1]) / 2
+).exp()
 verify_equation(18, density.log(), p.log_prob(z[:5]))
 few = z[:50]  # fifty points are a distribution of their own, with their own mean and covariance: (19) is exact for it
 m_q, C_q = few.mean(0), few.T.cov(correction=0)
@@ -784,8 +824,8 @@ verify_equation(
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# You should arrive at one half of four terms: a difference of log-determinants, a trace, a quadratic form in the means, and
-# minus $J$. Only the quadratic form differs from one row of the batch to the next.
+# You should arrive at one half of four terms: a difference of log-determinants, a trace, a quadratic form in the
+# means, and minus $J$. Only the quadratic form differs from one row of the batch to the next.
 #
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
@@ -819,49 +859,65 @@ def gaussian_kl_full(mean_q, cov_q, mean_p, cov_p):
 # %% checks="gaussian_kl_full"
 rows = torch.randn(4, 3, dtype=f64, generator=torch.Generator().manual_seed(6))
 library = kl_divergence(MultivariateNormal(means[0], covariances[0]), MultivariateNormal(rows, covariances[1]))
-expect(gaussian_kl_full(means[:1].expand(4, 3), covariances[0], rows, covariances[1]), library, "four rows, as torch.distributions has it")
-expect(gaussian_kl_full(rows, covariances[0], rows, covariances[0]), torch.zeros(4, dtype=f64), "a Gaussian has KL 0 from itself")
+expect(
+    gaussian_kl_full(means[:1].expand(4, 3), covariances[0], rows, covariances[1]),
+    library,
+    "four rows, as torch.distributions has it",
+)
+expect(
+    gaussian_kl_full(rows, covariances[0], rows, covariances[0]),
+    torch.zeros(4, dtype=f64),
+    "a Gaussian has KL 0 from itself",
+)
 one = torch.eye(1, dtype=f64)
-expect(gaussian_kl_full(3 * one, one, 0 * one, one), torch.tensor([4.5], dtype=f64), "moving a unit Gaussian by 3 costs 9/2 nats")
+expect(
+    gaussian_kl_full(3 * one, one, 0 * one, one),
+    torch.tensor([4.5], dtype=f64),
+    "moving a unit Gaussian by 3 costs 9/2 nats",
+)
 tiny = 1e-12 * torch.eye(40, dtype=f64)
 still = gaussian_kl_full(torch.zeros(1, 40, dtype=f64), tiny, torch.zeros(1, 40, dtype=f64), 2 * tiny)
 expect(still, torch.tensor([20 * math.log(2) - 10], dtype=f64), "determinants of 1e-480 do no harm")
 
 # %% [markdown]
-# **How many samples would have been enough?** To find a region that is $e^{\mathrm{KL}}$ times smaller than the prior, one
-# needs about $e^{\mathrm{KL}}$ draws (Chatterjee and Diaconis, 2018, make this precise). With $K = 10^5$ the budget is
-# $\log K = 11.5$ nats. Compare with the KL from posterior to prior, computed by your two functions for the same ten digits.
+# **How many samples would have been enough?** To find a region that is $e^{\mathrm{KL}}$ times smaller than the
+# prior, one needs about $e^{\mathrm{KL}}$ draws (Chatterjee and Diaconis, 2018, make this precise). With $K = 10^5$
+# the budget is $\log K = 11.5$ nats. Compare with the KL from posterior to prior, computed by your two functions for
+# the same ten digits.
 
 # %% tags=["experiment"]
 test, classes = data.digits("test", labels=True, device="cpu")
 ten = test[torch.stack([torch.nonzero(classes == c)[0, 0] for c in range(10)])].double()
-print(f" J   KL(posterior || prior)   log K   samples needed, about   [log K = {math.log(1e5):.1f}]")
+print(f"log K = {math.log(1e5):.1f} nats for K = 100,000")
+print(" J   KL(posterior || prior)   samples needed, about   your estimate missed by")
 distance = {}
 for J in (2, 8, 16, 32):
     linear = exact.LinearVAE.fit(train, J)
     mean, cov = ppca_posterior(ten, linear.W, linear.b, linear.sigma2)
     distance[J] = gaussian_kl_full(mean, cov, torch.zeros_like(mean), torch.eye(J, dtype=f64)).mean().item()
-    print(f"{J:2d}   {distance[J]:22.1f}   {math.log(1e5):5.1f}   {math.exp(distance[J]):20.0e}")
+    missed = naive_miss.get(J, math.nan) + 0.0
+    print(f"{J:2d}   {distance[J]:22.1f}   {math.exp(distance[J]):21.0e}   {abs(round(missed, 1)):23.1f}")
 findings["KL from posterior to prior at J = 32"] = distance[32]
 
 # %% [markdown]
-# At $J=2$ and $8$ the budget covers the distance, and the estimate was good. At $16$ and $32$ it does not, and the estimate
-# was off by what you saw. Sampling from the posterior itself would need no luck at all; but the posterior of a neural decoder
-# is out of reach, for the same integral. What can be done with a distribution that is only *close* to it?
+# At $J=2$ and $8$ the budget covers the distance, and the estimate was good. At $16$ and $32$ it does not, and the
+# estimate was off by what you saw. Sampling from the posterior itself would need no luck at all; but the posterior of
+# a neural decoder is out of reach, for the same integral. What can be done with a distribution that is only *close*
+# to it?
 #
 # **A good place for a break.**
 
 # %% [markdown]
 # ## 4 · The ELBO, three ways (34 minutes)
 #
-# Choose any distribution $q(z)$ that you can draw from and whose density you know. Three derivations follow, each with
-# another idea, and all arrive at the same bound. First a small model to test them on, one where $z$ is a single number and
-# every integral is a sum over a fine grid:
+# Choose any distribution $q(z)$ that you can draw from and whose density you know. Three derivations follow, each
+# with another idea, and all arrive at the same bound. First a small model to test them on, one where $z$ is a single
+# number and every integral is a sum over a fine grid:
 #
 # $$z\sim\mathcal N(0,1),\qquad x\mid z \sim\mathcal N(z^2,\ 0.5^2),\qquad \text{observed: } x = 1.5.$$
 #
-# A square forgets the sign, so two values of $z$ explain $x$ equally well: the posterior has two bumps. No Gaussian $q$ can
-# equal it. That is on purpose: the derivations must hold for a $q$ that is wrong.
+# A square forgets the sign, so two values of $z$ explain $x$ equally well: the posterior has two bumps. No Gaussian
+# $q$ can equal it. That is on purpose: the derivations must hold for a $q$ that is wrong.
 
 # %%
 z_grid = torch.linspace(-8, 8, 4001, dtype=f64)
@@ -883,8 +939,8 @@ def under_q(values):
 print(f"log p(x) = {log_px:.4f}, exact to all digits shown")
 
 # %% [markdown]
-# **First way: Bayes' rule, and q inserted.** $\log p(x)$ does not depend on $z$, and $q$ integrates to 1, so the mean of
-# $\log p(x)$ under $q$ is $\log p(x)$:
+# **First way: Bayes' rule, and q inserted.** $\log p(x)$ does not depend on $z$, and $q$ integrates to 1, so the mean
+# of $\log p(x)$ under $q$ is $\log p(x)$:
 #
 # $$\log p(x) = \mathbb E_q\bigl[\log p(x)\bigr] \tag{20}$$
 #
@@ -909,8 +965,9 @@ print(f"log p(x) = {log_px:.4f}, exact to all digits shown")
 #
 # $$\log p(x) \;\ge\; \underbrace{\mathbb E_q[\log p(x\mid z)]}_{\text{reconstruction}} - \underbrace{\mathrm{KL}\bigl(q(z)\,\Vert\,p(z)\bigr)}_{\text{distance from the prior}} \;=:\; \mathrm{ELBO}(q) \tag{25}$$
 #
-# Everything in (25) is known: the decoder, the prior, $q$. It is the **evidence lower bound**, also called the variational
-# lower bound. The reconstruction term asks that the $z$ drawn from $q$ explain $x$; the KL asks that $q$ stay near the prior.
+# Everything in (25) is known: the decoder, the prior, $q$. It is the **evidence lower bound**, also called the
+# variational lower bound. The reconstruction term asks that the $z$ drawn from $q$ explain $x$; the KL asks that $q$
+# stay near the prior.
 
 # %%
 verify_equation(20, log_px, under_q(log_px.expand(4001)))
@@ -924,8 +981,8 @@ toy_elbo = under_q(log_likelihood_z) - kl_divergence(q, prior)
 verify_equation(25, toy_elbo, log_px, relation="<=")
 
 # %% [markdown]
-# **Second way: fit q to the posterior.** Suppose you never thought of a bound. You only want $q$ close to the posterior, so
-# you write down the KL between them:
+# **Second way: fit q to the posterior.** Suppose you never thought of a bound. You only want $q$ close to the
+# posterior, so you write down the KL between them:
 #
 # $$\mathrm{KL}\bigl(q(z)\,\Vert\,p(z\mid x)\bigr) = \mathbb E_q\bigl[\log q(z) - \log p(z\mid x)\bigr] \tag{26}$$
 #
@@ -941,8 +998,8 @@ verify_equation(25, toy_elbo, log_px, relation="<=")
 #
 # $$\log p(x) = \mathrm{ELBO}(q) + \mathrm{KL}\bigl(q(z)\,\Vert\,p(z\mid x)\bigr),\qquad \mathrm{ELBO}(q) = \mathbb E_q\bigl[\log p(x,z) - \log q(z)\bigr] \tag{29}$$
 #
-# This way tells you the most. The left side does not contain $q$. So *making the ELBO larger and bringing $q$ closer to the
-# posterior are the same thing*, and the **gap** between bound and truth is exactly that KL.
+# This way tells you the most. The left side does not contain $q$. So *making the ELBO larger and bringing $q$ closer
+# to the posterior are the same thing*, and the **gap** between bound and truth is exactly that KL.
 
 # %%
 log_joint_z = log_pz + log_likelihood_z  # log p(x, z)
@@ -957,8 +1014,8 @@ verify_equation(29, toy_elbo, under_q(log_joint_z - log_qz))
 #
 # $$\log p(x) = \log\int p(x,z)\,dz \tag{30}$$
 #
-# Multiply by one inside ($q$ must be positive wherever $p(x,z)$ is; if it is not, "$=$" becomes "$\ge$" here, and the bound
-# still holds):
+# Multiply by one inside ($q$ must be positive wherever $p(x,z)$ is; if it is not, "$=$" becomes "$\ge$" here, and the
+# bound still holds):
 #
 # $$= \log\int q(z)\,\frac{p(x,z)}{q(z)}\,dz \tag{31}$$
 #
@@ -970,8 +1027,8 @@ verify_equation(29, toy_elbo, under_q(log_joint_z - log_qz))
 #
 # $$\ge \mathbb E_q\Bigl[\log\frac{p(x,z)}{q(z)}\Bigr] = \mathrm{ELBO}(q) \tag{33}$$
 #
-# Where is the loss? Log of mean and mean of log agree only if the ratio $p(x,z)/q(z)$ is one and the same number for all $z$
-# that $q$ draws. Then $q(z)\propto p(x,z)$, so $q$ is the posterior. The three ways agree on that, too.
+# Where is the loss? Log of mean and mean of log agree only if the ratio $p(x,z)/q(z)$ is one and the same number for
+# all $z$ that $q$ draws. Then $q(z)\propto p(x,z)$, so $q$ is the posterior. The three ways agree on that, too.
 #
 # Three ways to write one number; you need each of them later:
 #
@@ -988,8 +1045,8 @@ verify_equation(34, toy_elbo, under_q(log_joint_z) + q.entropy(), log_px - gap)
 # %% [markdown]
 # ### Exercise 7 · `elbo_discrete` ●○○ · 4 minutes · 1 point
 #
-# The ELBO where $z$ takes $Z$ values and $x$ is fixed. The joint is then a table over $z$. It does not sum to 1: its sum is
-# $p(x)$.
+# The ELBO where $z$ takes $Z$ values and $x$ is fixed. The joint is then a table over $z$. It does not sum to 1: its
+# sum is $p(x)$.
 #
 # <details><summary>Hint 1: a nudge</summary>
 #
@@ -998,8 +1055,8 @@ verify_equation(34, toy_elbo, under_q(log_joint_z) + q.entropy(), log_px - gap)
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# The zeros are those of exercise 1: a $z$ that $q$ never draws contributes nothing. A $z$ that $q$ draws although it cannot
-# have made $x$ sends the ELBO to $-\infty$.
+# The zeros are those of exercise 1: a $z$ that $q$ never draws contributes nothing. A $z$ that $q$ draws although it
+# cannot have made $x$ sends the ELBO to $-\infty$.
 #
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
@@ -1031,7 +1088,9 @@ def elbo_discrete(p_xz, q):
 p_xz = torch.tensor([0.10, 0.05, 0.25], dtype=f64)  # p(x) = 0.4
 expect(elbo_discrete(p_xz, p_xz / p_xz.sum()), math.log(0.4), "at the posterior the ELBO is log p(x)")
 uniform = torch.full((3,), 1 / 3, dtype=f64)
-expect(elbo_discrete(p_xz, uniform), p_xz.log().mean() + math.log(3), "uniform q: mean log joint plus the entropy log 3")
+expect(
+    elbo_discrete(p_xz, uniform), p_xz.log().mean() + math.log(3), "uniform q: mean log joint plus the entropy log 3"
+)
 expect(elbo_discrete(p_xz, torch.tensor([0.0, 1.0, 0.0], dtype=f64)), math.log(0.05), "q on one z: the log joint there")
 impossible = torch.tensor([0.4, 0.0, 0.0], dtype=f64)
 expect(elbo_discrete(impossible, uniform), -math.inf, "q draws a z that cannot have made x: -inf")
@@ -1048,8 +1107,8 @@ expect(elbo_discrete(impossible, uniform), -math.inf, "q draws a z that cannot h
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# The gap is a KL to the posterior, and the posterior is the joint divided by its sum. Mind the order of the two arguments: the mean
-# is taken under $q$.
+# The gap is a KL to the posterior, and the posterior is the joint divided by its sum. Mind the order of the two
+# arguments: the mean is taken under $q$.
 #
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
@@ -1078,7 +1137,11 @@ def elbo_gap_discrete(p_xz, q):
 expect(elbo_gap_discrete(p_xz, p_xz / p_xz.sum()), 0.0, "no gap at the posterior")
 for share in ([0.2, 0.3, 0.5], [0.9, 0.1, 0.0]):
     q_any = torch.tensor(share, dtype=f64)
-    expect(elbo_discrete(p_xz, q_any) + elbo_gap_discrete(p_xz, q_any), math.log(0.4), f"ELBO + gap = log p(x) for q = {share}")
+    expect(
+        elbo_discrete(p_xz, q_any) + elbo_gap_discrete(p_xz, q_any),
+        math.log(0.4),
+        f"ELBO + gap = log p(x) for q = {share}",
+    )
 expect(elbo_gap_discrete(impossible, uniform), math.inf, "the gap is infinite where the ELBO is -inf")
 
 # %% [markdown]
@@ -1088,8 +1151,11 @@ expect(elbo_gap_discrete(impossible, uniform), math.inf, "the gap is infinite wh
 #
 # * (a) $\log p(x) = \mathbb E_q[\log p(x)]$ — "does not depend on $z$"
 # * (b) $= \mathbb E_q\bigl[\log\frac{p(x\mid z)p(z)}{p(z\mid x)}\bigr]$ — "Bayes' rule"
-# * (c) $= \mathbb E_q\bigl[\log\frac{p(x\mid z)p(z)}{p(z\mid x)}\frac{q(z\mid x)}{q(z\mid x)}\bigr]$ — "multiply by constant"
-# * (d) $= \mathbb E_q[\log p(x\mid z)] - \mathbb E_q\bigl[\log\frac{q(z\mid x)}{p(z)}\bigr] + \mathbb E_q\bigl[\log\frac{q(z\mid x)}{p(z\mid x)}\bigr]$ — "logarithms"
+# * (c) $= \mathbb E_q\bigl[\log\frac{p(x\mid z)p(z)}{p(z\mid x)}\frac{q(z\mid x)}{q(z\mid x)}\bigr]$ — "multiply by
+#   constant"
+# * (d)
+#   $= \mathbb E_q[\log p(x\mid z)] - \mathbb E_q\bigl[\log\frac{q(z\mid x)}{p(z)}\bigr] + \mathbb E_q\bigl[\log\frac{q(z\mid x)}{p(z\mid x)}\bigr]$
+#   — "logarithms"
 # * (e) $= \mathbb E_q[\log p(x\mid z)] - \mathrm{KL}(q(z\mid x)\,\Vert\,p(z))$
 #
 # One of the five "=" is wrong. Which? And for which $q$ would it be right after all? Let your functions decide, on the
@@ -1119,14 +1185,17 @@ plots.curve(r, line_e, "bound", ax=ax, label="line (e), the ELBO")
 ax.axhline(truth, color=plots.COLOR["exact"], linestyle="--", linewidth=1.6, label="log p(x), and line (d)")
 ax.fill_between(r, line_e, truth, color=plots.COLOR["posterior"], alpha=0.15, label="gap: KL from q to the posterior")
 ax.set(xlabel="q's probability r of the right-hand bump", ylabel="nats")
-ax.set_title(f'Line (e) touches log p(x) at r = {at_top:.2f} alone')
+ax.set_title(f"Line (e) touches log p(x) at r = {at_top:.2f} alone")
 ax.legend(loc="lower left")
-plots.show(fig, alt="Line (e) against r: a concave curve that touches the constant log p(x) at the posterior and lies below it elsewhere.")
+plots.show(
+    fig,
+    alt="Line (e) against r: a concave curve that touches the constant log p(x) at the posterior and lies below it elsewhere.",
+)
 
 # %% [markdown]
-# $\log p(x)$ is one number; a right side that moves with $q$ cannot equal it. The error is (e): from (d) to (e) the slide
-# drops the third term, $\mathrm{KL}(q\,\Vert\,p(z\mid x))$, and keeps the "=". It must read $\ge$. The one $q$ for which "=" is
-# right is the posterior, where your curve touches the dashed line.
+# $\log p(x)$ is one number; a right side that moves with $q$ cannot equal it. The error is (e): from (d) to (e) the
+# slide drops the third term, $\mathrm{KL}(q\,\Vert\,p(z\mid x))$, and keeps the "=". It must read $\ge$. The one $q$
+# for which "=" is right is the posterior, where your curve touches the dashed line.
 
 # %% [markdown]
 # ### Exercise 9 · `elbo_monte_carlo` ●○○ · 5 minutes · 2 points
@@ -1141,8 +1210,8 @@ plots.show(fig, alt="Line (e) against r: a concave curve that touches the consta
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# The samples come from $q$ already, so $\mathbb E_q$ is the plain average over them: no further weights. And it is a mean of
-# logarithms, not the logarithm of a mean.
+# The samples come from $q$ already, so $\mathbb E_q$ is the plain average over them: no further weights. And it is a
+# mean of logarithms, not the logarithm of a mean.
 #
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
@@ -1171,14 +1240,23 @@ def elbo_monte_carlo(log_px_given_z, log_pz, log_qz):
 generator = torch.Generator().manual_seed(7)
 z = q.mean + q.stddev * torch.randn(40_000, 1, dtype=f64, generator=generator)
 terms = Normal(z**2, 0.5).log_prob(x_seen), prior.log_prob(z), q.log_prob(z)
-expect(elbo_monte_carlo(*terms), toy_elbo.reshape(1), "near the ELBO of the small model, as integrated on the grid", atol=0.05)
-tables = [torch.tensor(rows, dtype=f64) for rows in ([[-3.0, -2.0], [-5.0, 0.0]], [[-1.0, -1.0], [-2.0, -1.0]], [[0.5, 0.0], [-0.5, 1.0]])]
+expect(
+    elbo_monte_carlo(*terms),
+    toy_elbo.reshape(1),
+    "near the ELBO of the small model, as integrated on the grid",
+    atol=0.05,
+)
+tables = [
+    torch.tensor(rows, dtype=f64)
+    for rows in ([[-3.0, -2.0], [-5.0, 0.0]], [[-1.0, -1.0], [-2.0, -1.0]], [[0.5, 0.0], [-0.5, 1.0]])
+]
 expect(elbo_monte_carlo(*tables), torch.tensor([-5.5, -2.5], dtype=f64), "two samples, two examples, by hand")
 
 # %% [markdown]
-# **Predict, then run.** Back to the companion digit under pPCA with $J = 8$. There we know $\log p(x)$ and the posterior, so we can
-# start from the best $q$ and leave it on purpose: push the mean away by $d$ posterior standard deviations, or make all widths
-# $s$ times as large. How many nats does the ELBO lose at $d = 2$? And how much does its estimate fluctuate at $d=0$?
+# **Predict, then run.** Back to the companion digit under pPCA with $J = 8$. There we know $\log p(x)$ and the
+# posterior, so we can start from the best $q$ and leave it on purpose: push the mean away by $d$ posterior standard
+# deviations, or make all widths $s$ times as large. How many nats does the ELBO lose at $d = 2$? And how much does
+# its estimate fluctuate at $d=0$?
 
 # %% tags=["experiment"]
 my_loss = 1.0  # your prediction: nats lost at d = 2
@@ -1208,13 +1286,22 @@ def leave(d, s, K=1000):
 
 moves, widths = torch.linspace(0, 4, 17).tolist(), torch.logspace(-0.7, 0.5, 19, base=10).tolist()
 fig, axes = plots.figure(1, 2, width=9.6, height=3.5)
-for ax, values, runs in [(axes[0], moves, [leave(d, 1.0) for d in moves]), (axes[1], widths, [leave(0.0, s) for s in widths])]:
+for ax, values, runs in [
+    (axes[0], moves, [leave(d, 1.0) for d in moves]),
+    (axes[1], widths, [leave(0.0, s) for s in widths]),
+]:
     estimate, error, closed = (torch.tensor(column, dtype=f64) for column in zip(*runs, strict=True))
-    plots.curve(values, estimate, "bound", error=error, ax=ax, label="your ELBO, 1000 samples", marker="o", markersize=3.5)
+    plots.curve(
+        values, estimate, "bound", error=error, ax=ax, label="your ELBO, 1000 samples", marker="o", markersize=3.5
+    )
     plots.curve(values, closed, "exact", ax=ax, label="log p(x) - KL, exact")
     ax.axhline(truth, color=plots.COLOR["data"], linewidth=1.2, label="log p(x)")
     ax.set_ylabel("nats")
-    expect(((estimate - closed).abs() <= 5 * error + 1e-9).all(), True, "estimate and closed form agree within their errors")
+    expect(
+        ((estimate - closed).abs() <= 5 * error + 1e-9).all(),
+        True,
+        "estimate and closed form agree within their errors",
+    )
 plots.guess(axes[0], y=truth - my_loss, label="your prediction for d = 2")
 lost = truth - leave(2.0, 1.0)[2]
 axes[0].set(xlabel="mean off by d standard deviations", title=f"d = 2 costs {lost:.2f} nats: half of d squared")
@@ -1235,14 +1322,14 @@ print(f"at the posterior: ELBO {at_posterior[0]:.4f}, log p(x) {truth:.4f}, stan
 
 # %% [markdown]
 # Two things to take home. The loss is exactly the KL, $d^2/2$ for a shift. And at the posterior the estimate does not
-# fluctuate at all: every sample gives the same number, $\log p(x)$, because the ratio in (33) is constant there. Compare this
-# with naive Monte Carlo: one well-placed sample against 100 000 badly placed ones.
+# fluctuate at all: every sample gives the same number, $\log p(x)$, because the ratio in (33) is constant there.
+# Compare this with naive Monte Carlo: one well-placed sample against 100 000 badly placed ones.
 #
 # ### Explore: reconstruction, KL, ELBO, gap
 #
-# The small model again, with its two-bump posterior. Drag $q$'s mean and width and watch the three terms. Questions to
-# answer with the sliders: (1) What is the smallest gap you can reach, and why is it not zero? (2) Why is it worse to cover both
-# bumps? (3) Switch the decoder to "z": can you close the gap now?
+# The small model again, with its two-bump posterior. Drag $q$'s mean and width and watch the three terms. Questions
+# to answer with the sliders: (1) What is the smallest gap you can reach, and why is it not zero? (2) Why is it worse
+# to cover both bumps? (3) Switch the decoder to "z": can you close the gap now?
 
 
 # %% tags=["experiment"]
@@ -1260,17 +1347,20 @@ def draw_terms(mean, width, decoder):
     kl = kl_divergence(q, prior).item()
     elbo = reconstruction - kl
 
-    fig, axes = plots.figure(1, 2, width=8.4, height=3.1)
-    fig.set_layout_engine("none")  # a fixed layout halves the time from drag to picture
-    fig.subplots_adjust(left=0.07, right=0.98, bottom=0.17, top=0.89, wspace=0.42)
+    fig, axes = plots.figure(1, 2, width=8.0, height=3.0, layout="none")  # a fixed layout is drawn in half the time
+    fig.subplots_adjust(left=0.07, right=0.98, bottom=0.17, top=0.89, wspace=0.48)
     shown = z.abs() <= 3
-    axes[0].fill_between(z[shown], (log_joint[shown] - log_px).exp(), color=plots.COLOR["posterior"], alpha=0.3, label="posterior")
+    axes[0].fill_between(
+        z[shown], (log_joint[shown] - log_px).exp(), color=plots.COLOR["posterior"], alpha=0.3, label="posterior"
+    )
     plots.curve(z[shown], prior.log_prob(z[shown]).exp(), "prior", ax=axes[0], label="prior")
     plots.curve(z[shown], weight[shown], "bound", ax=axes[0], label="q")
-    axes[0].set(xlabel="z", ylabel="density", ylim=(0, 2), title=f"decoder mean: {decoder}")
+    axes[0].set(
+        xlabel="z", ylabel="density", ylim=(0, 2), xticks=[-2, 0, 2], yticks=[0, 1, 2], title=f"decoder mean: {decoder}"
+    )
     floor = -8.0
     bars = [
-        ("reconstruction", 0.0, reconstruction, "data"), ("minus KL(q || prior)", reconstruction, elbo, "prior"),
+        ("reconstruction", 0.0, reconstruction, "data"), ("minus KL to prior", reconstruction, elbo, "prior"),
         ("gap", elbo, log_px, "posterior"),
     ]  # fmt: skip
     for row, (_, start, end, role) in enumerate(bars):
@@ -1280,7 +1370,9 @@ def draw_terms(mean, width, decoder):
     axes[1].axvline(log_px, color=plots.COLOR["exact"], linestyle="--", linewidth=1.6, label="log p(x)")
     axes[1].axvline(max(elbo, floor), color=plots.COLOR["bound"], linewidth=2, label="ELBO")
     axes[1].legend(loc="lower left")
-    axes[1].set(xlim=(floor, max(0.6, reconstruction + 0.2)), ylim=(2.6, -0.6), xlabel="nats")
+    axes[1].set(
+        xlim=(floor, max(0.6, reconstruction + 0.2)), ylim=(2.6, -0.6), xticks=[-8, -6, -4, -2, 0], xlabel="nats"
+    )
     axes[1].set_title(f"ELBO {elbo:.2f} + gap {log_px - elbo:.2f} = {log_px:.2f}")
     return fig, axes
 
@@ -1296,7 +1388,9 @@ widgets.explore(
 
 # %% tags=["experiment"]
 means_q, widths_q = torch.linspace(-2, 2, 161, dtype=f64), torch.linspace(0.05, 1.5, 146, dtype=f64)
-log_w = Normal(means_q[:, None, None], widths_q[:, None]).log_prob(z_grid[::8])  # (161, 146, 501), every eighth grid point
+log_w = Normal(means_q[:, None, None], widths_q[:, None]).log_prob(
+    z_grid[::8]
+)  # (161, 146, 501), every eighth grid point
 gaps = torch.trapezoid(log_w.exp() * (log_w - log_posterior[::8]), z_grid[::8])
 best = gaps.argmin()
 print(
@@ -1307,9 +1401,10 @@ print(f"covering both bumps, mean 0 and the best width for it: gap {gaps[80].min
 findings["smallest gap of a Gaussian q with two bumps"] = gaps.min().item()
 
 # %% [markdown]
-# A Gaussian $q$ does best on *one* of the bumps. It then misses half of the posterior, which costs $\log 2$, plus a little because
-# a bump is not quite Gaussian. Covering both bumps puts probability in the valley between them, where the posterior
-# is almost zero, and the KL from $q$ punishes just that. A bound is only as good as the family that $q$ is chosen from.
+# A Gaussian $q$ does best on *one* of the bumps. It then misses half of the posterior, which costs $\log 2$, plus a
+# little because a bump is not quite Gaussian. Covering both bumps puts probability in the valley between them, where
+# the posterior is almost zero, and the KL from $q$ punishes just that. A bound is only as good as the family that $q$
+# is chosen from.
 
 # %% [markdown] written="elbo_proof" points=4
 # ### Question · prove it yourself ●●○ · 8 minutes · 4 points
@@ -1317,23 +1412,23 @@ findings["smallest gap of a Gaussian q with two bumps"] = gaps.min().item()
 # Close your eyes to the three derivations of section 4 and write down a proof that uses nothing but the inequality (5),
 # $\log u\le u-1$ with equality only at $u=1$: neither Jensen's inequality nor "a KL is never negative".
 #
-# 1. Prove that $\mathrm{ELBO}(q)\le\log p(x)$ for every density $q(z)$ (one step per line, with a reason for each; $q$ may be zero
-#    where the posterior is not).
+# 1. Prove that $\mathrm{ELBO}(q)\le\log p(x)$ for every density $q(z)$ (one step per line, with a reason for each;
+#    $q$ may be zero where the posterior is not).
 # 2. Say exactly when equality holds, and prove that it does not hold otherwise.
-# 3. In the small model with $x\mid z\sim\mathcal N(z^2, 0.5^2)$, $q$ runs over all Gaussians. Does the largest ELBO over this
-#    family equal $\log p(x)$? Explain in one or two sentences.
+# 3. In the small model with $x\mid z\sim\mathcal N(z^2, 0.5^2)$, $q$ runs over all Gaussians. Does the largest ELBO
+#    over this family equal $\log p(x)$? Explain in one or two sentences.
 #
 # (LaTeX between dollar signs is typeset; plain text is fine.)
 #
 # ### BEGIN MARK SCHEME
 # * **1 point**: sets up the difference $\mathrm{ELBO}(q)-\log p(x)$ as a single mean under $q$, e.g.
-#   $\mathbb E_q\bigl[\log\frac{p(x,z)}{q(z)\,p(x)}\bigr] = \mathbb E_q\bigl[\log\frac{p(z\mid x)}{q(z)}\bigr]$, saying that $\log p(x)$ is free of
-#   $z$ and $q$ integrates to 1.
+#   $\mathbb E_q\bigl[\log\frac{p(x,z)}{q(z)\,p(x)}\bigr] = \mathbb E_q\bigl[\log\frac{p(z\mid x)}{q(z)}\bigr]$,
+#   saying that $\log p(x)$ is free of $z$ and $q$ integrates to 1.
 # * **1 point**: applies $\log u\le u-1$ with $u=p(z\mid x)/q(z)$ where $q>0$, and bounds
 #   $\int_{q>0}p(z\mid x)\,dz - 1\le 0$. Half a point if the region $q=0$ is overlooked ("$=1-1=0$" for every $q$).
-# * **1 point**: equality iff $q(z)=p(z\mid x)$ (almost everywhere, or on all $z$ in the discrete case), with both directions:
-#   the posterior gives equality, and equality forces $u=1$ wherever $q>0$ and no posterior mass where $q=0$.
-#   Half a point for stating it with one direction only.
+# * **1 point**: equality iff $q(z)=p(z\mid x)$ (almost everywhere, or on all $z$ in the discrete case), with both
+#   directions: the posterior gives equality, and equality forces $u=1$ wherever $q>0$ and no posterior mass where
+#   $q=0$. Half a point for stating it with one direction only.
 # * **1 point**: no, strictly smaller: the posterior has two bumps, so it is no Gaussian, no member of the family gives
 #   equality, and the gap stays positive (about 0.74 nats; the number is not required).
 # * Using Jensen or KL $\ge 0$ as a given, correctly, in place of (5): at most 2 of the first 3 points.
@@ -1343,7 +1438,8 @@ findings["smallest gap of a Gaussian q with two bumps"] = gaps.min().item()
 #
 # $\mathrm{ELBO}(q)-\log p(x) = \mathbb E_q\bigl[\log p(x,z)-\log q(z)\bigr]-\log p(x)$, by definition.
 #
-# $=\mathbb E_q\bigl[\log p(x,z)-\log q(z)-\log p(x)\bigr]$, because $\log p(x)$ does not depend on $z$ and $q$ integrates to 1.
+# $=\mathbb E_q\bigl[\log p(x,z)-\log q(z)-\log p(x)\bigr]$, because $\log p(x)$ does not depend on $z$ and $q$
+# integrates to 1.
 #
 # $=\mathbb E_q\bigl[\log\frac{p(z\mid x)}{q(z)}\bigr]$, because $p(x,z)=p(z\mid x)\,p(x)$.
 #
@@ -1353,23 +1449,25 @@ findings["smallest gap of a Gaussian q with two bumps"] = gaps.min().item()
 #
 # $\le 0$, because the posterior integrates to 1 over all $z$, and so to at most 1 over a part of them.
 #
-# **2.** If $q$ is the posterior then $u=1$ everywhere and both inequalities are equalities. Conversely, equality in the first
-# needs $u=1$, that is $q(z)=p(z\mid x)$, for almost every $z$ with $q(z)>0$; equality in the second needs that the posterior has no
-# mass where $q=0$. Together: $q(z)=p(z\mid x)$ for almost every $z$. (If $p(z\mid x)=0$ on a set with $q>0$, the ELBO is $-\infty$.)
+# **2.** If $q$ is the posterior then $u=1$ everywhere and both inequalities are equalities. Conversely, equality in
+# the first needs $u=1$, that is $q(z)=p(z\mid x)$, for almost every $z$ with $q(z)>0$; equality in the second needs
+# that the posterior has no mass where $q=0$. Together: $q(z)=p(z\mid x)$ for almost every $z$. (If $p(z\mid x)=0$ on
+# a set with $q>0$, the ELBO is $-\infty$.)
 #
-# **3.** No. The posterior has two bumps, at about $\pm1.1$, so no Gaussian equals it; by 2. every Gaussian $q$ leaves a positive gap,
-# and the best one leaves 0.74 nats: it settles on one bump and pays about $\log 2$ for the other.
+# **3.** No. The posterior has two bumps, at about $\pm1.1$, so no Gaussian equals it; by 2. every Gaussian $q$ leaves
+# a positive gap, and the best one leaves 0.74 nats: it settles on one bump and pays about $\log 2$ for the other.
 # ### END SOLUTION
 
 # %% [markdown]
 # ## 5 · The same bound for a whole data set (9 minutes)
 #
-# So far $x$ was one image. Fitting means many, each with its own $q(z\mid x)$. Section 1 says: make $\mathrm{KL}(p_\text{data}\Vert
-# p_\theta)$ small. We cannot, because $p_\theta(x)$ is out of reach. But the KL between *joints* is within reach.
+# So far $x$ was one image. Fitting means many, each with its own $q(z\mid x)$. Section 1 says: make
+# $\mathrm{KL}(p_\text{data}\Vert p_\theta)$ small. We cannot, because $p_\theta(x)$ is out of reach. But the KL
+# between *joints* is within reach.
 #
-# The model has a joint, $p_\theta(x,z)$. The data have only $x$, so **define** a joint for them: draw $x$ from the data, then
-# $z$ from $q(z\mid x)$. Its density is $p_\text{data}(x)\,q(z\mid x)$. Compare the two joints, and split the model's as
-# $p_\theta(x,z) = p_\theta(x)\,p_\theta(z\mid x)$:
+# The model has a joint, $p_\theta(x,z)$. The data have only $x$, so **define** a joint for them: draw $x$ from the
+# data, then $z$ from $q(z\mid x)$. Its density is $p_\text{data}(x)\,q(z\mid x)$. Compare the two joints, and split
+# the model's as $p_\theta(x,z) = p_\theta(x)\,p_\theta(z\mid x)$:
 #
 # $$\mathrm{KL}\bigl(p_\text{data}(x)\,q(z\mid x)\,\Vert\,p_\theta(x,z)\bigr) = \mathbb E_{p_\text{data}}\mathbb E_{q}\Bigl[\log\frac{p_\text{data}(x)\;q(z\mid x)}{p_\theta(x)\;p_\theta(z\mid x)}\Bigr] \tag{35}$$
 #
@@ -1385,8 +1483,8 @@ findings["smallest gap of a Gaussian q with two bumps"] = gaps.min().item()
 #
 # $$\ge \mathrm{KL}\bigl(p_\text{data}(x)\,\Vert\,p_\theta(x)\bigr) \tag{38}$$
 #
-# And it can be computed up to a constant. In its definition, take $\log p_\text{data}(x)$ out; what is left of the ratio is
-# the ELBO with its sign turned:
+# And it can be computed up to a constant. In its definition, take $\log p_\text{data}(x)$ out; what is left of the
+# ratio is the ELBO with its sign turned:
 #
 # $$\mathrm{KL}\bigl(p_\text{data}(x)\,q(z\mid x)\,\Vert\,p_\theta(x,z)\bigr) = -H(p_\text{data}) - \mathbb E_{p_\text{data}}\bigl[\mathrm{ELBO}(x)\bigr] \tag{39}$$
 #
@@ -1423,12 +1521,12 @@ verify_equation(39, whole, -Categorical(data_table).entropy() - data_table @ bou
 # %% [markdown]
 # ### Find the error: an approximation that is none
 #
-# Another deck obtains the bound (38), too, but on the way it argues: *"according to $q_\phi(z\mid x)\to p(z\mid x)$ we have
-# $p(x,z) = p(z\mid x)\,p(x) \approx q_\phi(z\mid x)\,p(x)$"*. Read literally, (37) and (38) would then hold approximately, for a $q$
-# that is already good, and should break for a bad one.
+# Another deck obtains the bound (38), too, but on the way it argues: *"according to $q_\phi(z\mid x)\to p(z\mid x)$
+# we have $p(x,z) = p(z\mid x)\,p(x) \approx q_\phi(z\mid x)\,p(x)$"*. Read literally, (37) and (38) would then hold
+# approximately, for a $q$ that is already good, and should break for a bad one.
 #
-# **Predict, then run.** Draw 500 random models and random, mostly terrible $q$. By how much will (37) be off in the worst case?
-# How often will (38) fail?
+# **Predict, then run.** Draw 500 random models and random, mostly terrible $q$. By how much will (37) be off in the
+# worst case? How often will (38) fail?
 
 # %% tags=["experiment"]
 my_worst, my_failures = 0.1, 100  # your predictions: nats, and a count out of 500
@@ -1448,25 +1546,28 @@ for _ in range(500):
     badness.append(p_x @ gaps_x)
 off, excess, badness = torch.stack(off), torch.stack(excess), torch.stack(badness)
 fails = int((excess < -1e-12).sum())
-print(f"mean gap KL(q || posterior): {badness.mean():.2f} nats on average, {badness.max():.2f} at worst: these q are bad")
+print(
+    f"mean gap KL(q || posterior): {badness.mean():.2f} nats on average, {badness.max():.2f} at worst: these q are bad"
+)
 print(f"you predicted (37) off by {my_worst} nats and {my_failures} failures of (38)")
 print(f"found: (37) off by less than 1e-12 nats: {bool(off.abs().max() < 1e-12)}; (38) fails {fails} times in 500")
 expect(bool(off.abs().max() < 1e-12) and fails == 0, True, "(37) and (38) hold for every q, good or bad")
 findings["failures of the joint-KL bound in 500 bad cases"] = fails
 
 # %% [markdown]
-# There is no approximation to be made. The deck's $p(x,z)$ is meant as a true joint of data and latent, but nobody ever
-# observes $z$: the data *have* no joint. We choose one, and $p_\text{data}(x)\,q(z\mid x)$ is our choice. From then on every line is
-# an equality, for every $q$. What a bad $q$ costs is a loose bound, never a wrong one.
+# There is no approximation to be made. The deck's $p(x,z)$ is meant as a true joint of data and latent, but nobody
+# ever observes $z$: the data *have* no joint. We choose one, and $p_\text{data}(x)\,q(z\mid x)$ is our choice. From
+# then on every line is an equality, for every $q$. What a bad $q$ costs is a loose bound, never a wrong one.
 
 # %% [markdown]
 # ## 6 · EM: climbing the ELBO (24 minutes)
 #
-# The ELBO depends on two things, $q$ and $\theta$. So improve one at a time: this is the **EM algorithm** (Dempster, Laird and Rubin,
-# 1977), seen as Neal and Hinton (1998) taught to see it. Our model is a mixture of $K$ Gaussians with diagonal covariance:
-# $z\in\{1,\dots,K\}$, prior $p(z=k) = \pi_k$ (the *weights*), and $x\mid z=k\sim\mathcal N(\mu_k, \mathrm{diag}(v_k))$ with variances
-# $v_{kd}$ for the coordinates $d = 1, \dots, D$. For example $n$, write $r_{nk}$ for $q(z=k\mid x_n)$, the *responsibility* of component
-# $k$ for $x_n$. The mean ELBO over the data is, by (29),
+# The ELBO depends on two things, $q$ and $\theta$. So improve one at a time: this is the **EM algorithm** (Dempster,
+# Laird and Rubin, 1977), seen as Neal and Hinton (1998) taught to see it. Our model is a mixture of $K$ Gaussians
+# with diagonal covariance: $z\in\{1,\dots,K\}$, prior $p(z=k) = \pi_k$ (the *weights*), and
+# $x\mid z=k\sim\mathcal N(\mu_k, \mathrm{diag}(v_k))$ with variances $v_{kd}$ for the coordinates $d = 1, \dots, D$.
+# For example $n$, write $r_{nk}$ for $q(z=k\mid x_n)$, the *responsibility* of component $k$ for $x_n$. The mean ELBO
+# over the data is, by (29),
 #
 # $$F(r,\theta) = \frac1N\sum_{n=1}^N\sum_{k=1}^K r_{nk}\bigl[\log\pi_k + \log\mathcal N(x_n;\mu_k,\mathrm{diag}(v_k)) - \log r_{nk}\bigr] \tag{40}$$
 #
@@ -1474,8 +1575,8 @@ findings["failures of the joint-KL bound in 500 bad cases"] = fails
 #
 # $$F(r,\theta) = \frac1N\sum_{n=1}^N\log p_\theta(x_n) - \frac1N\sum_{n=1}^N\mathrm{KL}\bigl(r_n\,\Vert\,p_\theta(z\mid x_n)\bigr) \tag{41}$$
 #
-# **E step: the best $r$ for fixed $\theta$.** In (41) the first term is free of $r$ and the second is at best 0. So take the
-# posterior. With $K$ values of $z$, Bayes' rule needs no integral, only a sum over $K$.
+# **E step: the best $r$ for fixed $\theta$.** In (41) the first term is free of $r$ and the second is at best 0. So
+# take the posterior. With $K$ values of $z$, Bayes' rule needs no integral, only a sum over $K$.
 #
 # **M step: the best $\theta$ for fixed $r$.** In (40) set derivatives to zero. Only the terms with $\theta$ matter:
 #
@@ -1485,9 +1586,9 @@ findings["failures of the joint-KL bound in 500 bad cases"] = fails
 #
 # $$\frac{\partial F}{\partial\pi_k} = \frac1N\sum_n\frac{r_{nk}}{\pi_k} \tag{44}$$
 #
-# The weights must sum to 1. If the derivative (44) were larger for one $k$ than for another, moving a little weight from the other to
-# that one would raise $F$; so at the best weights (44) has the same value for all $k$. (That value is called a Lagrange
-# multiplier.) Solving the three conditions is yours to do in exercise 11.
+# The weights must sum to 1. If the derivative (44) were larger for one $k$ than for another, moving a little weight
+# from the other to that one would raise $F$; so at the best weights (44) has the same value for all $k$. (That value
+# is called a Lagrange multiplier.) Solving the three conditions is yours to do in exercise 11.
 
 # %%
 line_x = data.mixture_1d(500, device="cpu").double()  # (500, 1), the companion
@@ -1505,7 +1606,10 @@ def mixture_log_prob(x, weights, means, variances):
 
 
 generator = torch.Generator().manual_seed(11)
-theta_any = [t.requires_grad_() for t in (random_table(2), torch.randn(2, 1, dtype=f64, generator=generator), 0.5 + random_table(2, 1))]
+theta_any = [
+    t.requires_grad_()
+    for t in (random_table(2), torch.randn(2, 1, dtype=f64, generator=generator), 0.5 + random_table(2, 1))
+]
 r_any = random_table(500, 2)
 F = mixture_elbo(line_x, r_any, *theta_any)
 slope_weights, slope_means, slope_variances = torch.autograd.grad(F, theta_any)
@@ -1526,19 +1630,20 @@ verify_equation(44, slope_weights, (r_any / weights).mean(0))
 #
 # <details><summary>Hint 1: a nudge</summary>
 #
-# Bayes' rule divides $\pi_k\,\mathcal N(x;\mu_k,\mathrm{diag}(v_k))$ by its sum over $k$. Far from every mean each of these numbers is
-# 0 in floating point, and $0/0$ is `nan`. What did exercise 3 teach?
+# Bayes' rule divides $\pi_k\,\mathcal N(x;\mu_k,\mathrm{diag}(v_k))$ by its sum over $k$. Far from every mean each of
+# these numbers is 0 in floating point, and $0/0$ is `nan`. What did exercise 3 teach?
 #
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# Work with $\ell_k = \log\pi_k + \log\mathcal N(x;\dots)$. You want $e^{\ell_k}/\sum_j e^{\ell_j}$, and PyTorch has a stable function
-# with exactly this definition. The log of a weight 0 is `-inf`, and its responsibility comes out as 0.
+# Work with $\ell_k = \log\pi_k + \log\mathcal N(x;\dots)$. You want $e^{\ell_k}/\sum_j e^{\ell_j}$, and PyTorch has a
+# stable function with exactly this definition. The log of a weight 0 is `-inf`, and its responsibility comes out as 0.
 #
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# `log_normal(x[:, None], means, variances.log())` is (B, K). Add `weights.log()`, then `.softmax(...)` along the components.
+# `log_normal(x[:, None], means, variances.log())` is (B, K). Add `weights.log()`, then `.softmax(...)` along the
+# components.
 #
 # </details>
 
@@ -1568,25 +1673,40 @@ unit = torch.ones(2, 1, dtype=f64)
 middle = torch.tensor([[-0.25]], dtype=f64)  # as far from one mean as from the other
 expect(e_step(middle, thirty, centre, unit), thirty[None], "half way between equal bumps the prior decides")
 odds = e_step(line_x[:5], thirty, centre, unit)
-expect((odds[:, 1] / odds[:, 0]).log(), 3.5 * line_x[:5, 0] + 0.875 + math.log(7 / 3), "log odds are linear in x for equal variances")
+expect(
+    (odds[:, 1] / odds[:, 0]).log(),
+    3.5 * line_x[:5, 0] + 0.875 + math.log(7 / 3),
+    "log odds are linear in x for equal variances",
+)
 lost_point = torch.tensor([[1e4]], dtype=f64)
-expect(e_step(lost_point, thirty, centre, unit), torch.tensor([[0.0, 1.0]], dtype=f64), "stable ten thousand units away")
-expect(e_step(middle, torch.tensor([0.0, 1.0], dtype=f64), centre, unit), torch.tensor([[0.0, 1.0]], dtype=f64), "weight 0, responsibility 0")
+expect(
+    e_step(lost_point, thirty, centre, unit), torch.tensor([[0.0, 1.0]], dtype=f64), "stable ten thousand units away"
+)
+expect(
+    e_step(middle, torch.tensor([0.0, 1.0], dtype=f64), centre, unit),
+    torch.tensor([[0.0, 1.0]], dtype=f64),
+    "weight 0, responsibility 0",
+)
 best_r = e_step(line_x, weights, means, variances)
-expect(mixture_elbo(line_x, best_r, weights, means, variances), log_likelihood, "after the E step the ELBO equals the log-likelihood")
+expect(
+    mixture_elbo(line_x, best_r, weights, means, variances),
+    log_likelihood,
+    "after the E step the ELBO equals the log-likelihood",
+)
 
 # %% [markdown]
 # ### Exercise 11 · `m_step` ●●○ · 10 minutes · 2 points
 #
 # <details><summary>Hint 1: a nudge</summary>
 #
-# Set (42) to zero. $v_{kd}$ and $N$ cancel, and what is left says: $\mu_{kd}$ is a weighted mean. Write $N_k=\sum_n r_{nk}$.
+# Set (42) to zero. $v_{kd}$ and $N$ cancel, and what is left says: $\mu_{kd}$ is a weighted mean. Write
+# $N_k=\sum_n r_{nk}$.
 #
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# (43): multiply by $2v_{kd}^2$; the variance is the weighted mean of squared distances from the *new* mean. (44): $N_k/\pi_k$ is the same for
-# all $k$, and the weights sum to 1. No $N_k - 1$ anywhere: this is maximum likelihood.
+# (43): multiply by $2v_{kd}^2$; the variance is the weighted mean of squared distances from the *new* mean. (44):
+# $N_k/\pi_k$ is the same for all $k$, and the weights sum to 1. No $N_k - 1$ anywhere: this is maximum likelihood.
 #
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
@@ -1633,14 +1753,14 @@ expect(slope_variances, torch.zeros(2, 1, dtype=f64), "(43) is zero")
 expect(slope_weights[0], slope_weights[1], "(44) is the same for all components")
 
 # %% [markdown]
-# **Why EM cannot go down.** Let $r$ be the responsibilities after the E step at $\theta_\text{old}$. The gap is zero there; the M step
-# raises $F$; and at $\theta_\text{new}$ the bound is still a bound:
+# **Why EM cannot go down.** Let $r$ be the responsibilities after the E step at $\theta_\text{old}$. The gap is zero
+# there; the M step raises $F$; and at $\theta_\text{new}$ the bound is still a bound:
 #
 # $$\tfrac1N\textstyle\sum_n\log p_{\theta_\text{old}}(x_n) = F(r,\theta_\text{old}) \;\le\; F(r,\theta_\text{new}) \;\le\; \tfrac1N\sum_n\log p_{\theta_\text{new}}(x_n) \tag{45}$$
 #
-# **Predict, then run.** Fit two components to the 500 points of the companion, starting badly on purpose. You know the true
-# density they were drawn from. Will the fitted model's total log-likelihood on these points end below that of the true model, or
-# above, and by how many nats?
+# **Predict, then run.** Fit two components to the 500 points of the companion, starting badly on purpose. You know
+# the true density they were drawn from. Will the fitted model's total log-likelihood on these points end below that
+# of the true model, or above, and by how many nats?
 
 # %% tags=["experiment"]
 my_advantage = -1.0  # your prediction: fitted minus true, in nats over all 500 points
@@ -1665,9 +1785,13 @@ stairs = torch.stack([after_e, after_m], 1).flatten()  # E, M, E, M, ...
 half_steps = torch.arange(len(stairs)) / 2
 fig, axes = plots.figure(1, 2, width=9.6, height=3.5)
 plots.curve(half_steps, stairs, "bound", ax=axes[0], drawstyle="steps-post", label="ELBO")
-axes[0].plot(half_steps[::2], after_e, "o", color=plots.COLOR["posterior"], markersize=5, label="after an E step: no gap")
+axes[0].plot(
+    half_steps[::2], after_e, "o", color=plots.COLOR["posterior"], markersize=5, label="after an E step: no gap"
+)
 axes[0].plot(half_steps[1::2], after_m, "s", color=plots.COLOR["model"], markersize=4, label="after an M step")
-axes[0].axhline(true_log_likelihood.mean(), color=plots.COLOR["exact"], linestyle="--", linewidth=1.6, label="true density")
+axes[0].axhline(
+    true_log_likelihood.mean(), color=plots.COLOR["exact"], linestyle="--", linewidth=1.6, label="true density"
+)
 axes[0].legend(loc="lower right")
 axes[0].set(xlabel="iteration", ylabel="nats per point", title="Every half step goes up")
 line = torch.linspace(-4, 4, 400, dtype=f64)[:, None]
@@ -1686,8 +1810,9 @@ print(f"you predicted {my_advantage:+.2f} nats; fitted minus true is {advantage:
 findings["EM minus truth on the 500 points"] = advantage
 
 # %% [markdown]
-# Above, not below. Among all mixtures of two Gaussians, EM sought the one most likely to have made *these* 500 points; the true
-# one is merely one candidate. That is overfitting in its mildest form. It is the reason why you compare models on test data.
+# Above, not below. Among all mixtures of two Gaussians, EM sought the one most likely to have made *these* 500
+# points; the true one is merely one candidate. That is overfitting in its mildest form. It is the reason why you
+# compare models on test data.
 #
 # ### Find the error: one theta too many
 #
@@ -1695,14 +1820,16 @@ findings["EM minus truth on the 500 points"] = advantage
 #
 # $$\theta \leftarrow \arg\max_\theta\ \mathbb E_{z\sim p_\theta(z\mid x)}\bigl[\log p_\theta(x,z)\bigr]$$
 #
-# Compare with (40) and (45). What is wrong? (The mean over the data is missing as well, but that is only carelessness.) To see what the
-# slide's recipe computes, write $\log p_\theta(x,z) = \log p_\theta(x) + \log p_\theta(z\mid x)$ and take the mean under the posterior:
+# Compare with (40) and (45). What is wrong? (The mean over the data is missing as well, but that is only
+# carelessness.) To see what the slide's recipe computes, write
+# $\log p_\theta(x,z) = \log p_\theta(x) + \log p_\theta(z\mid x)$ and take the mean under the posterior:
 #
 # $$\mathbb E_{z\sim p_\theta(z\mid x)}\bigl[\log p_\theta(x,z)\bigr] = \log p_\theta(x) - H\bigl(p_\theta(z\mid x)\bigr) \tag{46}$$
 #
-# So it is not the likelihood, and no bound in the sense of (45). What will it prefer? Take data from $\tfrac12\mathcal N(-1,1) + \tfrac12\mathcal
-# N(1,1)$ and the model $\tfrac12\mathcal N(-m,1)+\tfrac12\mathcal N(m,1)$, so that $m=1$ is exactly right. **Predict**: which $m$ does the slide's
-# recipe choose?
+# So it is not the likelihood, and no bound in the sense of (45). What will it prefer? Take data from
+# $\tfrac12\mathcal N(-1,1) + \tfrac12\mathcal N(1,1)$ and the model
+# $\tfrac12\mathcal N(-m,1)+\tfrac12\mathcal N(m,1)$, so that $m=1$ is exactly right. **Predict**: which $m$ does the
+# slide's recipe choose?
 
 # %% tags=["experiment"]
 my_m = 1.0  # your prediction
@@ -1731,16 +1858,16 @@ def expected_log_joint(r, m):
     return data_mean((r * log_joint).sum(-1))
 
 
-m_values = torch.linspace(0.2, 2.2, 101, dtype=f64).tolist()
+m_values = torch.linspace(0.2, 2.2, 81, dtype=f64).tolist()
 log_lik = [data_mean(mixture_log_prob(x_line, *at(m))) for m in m_values]
 slide = [expected_log_joint(e_step(x_line, *at(m)), m) for m in m_values]  # the same theta twice
-m_slide = m_values[max(range(101), key=lambda i: slide[i])]
-m_true = m_values[max(range(101), key=lambda i: log_lik[i])]
+m_slide = m_values[max(range(81), key=lambda i: slide[i])]
+m_true = m_values[max(range(81), key=lambda i: log_lik[i])]
 r_old = e_step(x_line, *at(m_slide))  # the right M step from there: posterior at theta_old, joint at theta
 entropy_old = data_mean(Categorical(r_old).entropy())
 bound = [expected_log_joint(r_old, m) + entropy_old for m in m_values]
-m_next = m_values[max(range(101), key=lambda i: bound[i])]
-verify_equation(46, slide[50], log_lik[50] - data_mean(Categorical(e_step(x_line, *at(m_values[50]))).entropy()))
+m_next = m_values[max(range(81), key=lambda i: bound[i])]
+verify_equation(46, slide[40], log_lik[40] - data_mean(Categorical(e_step(x_line, *at(m_values[40]))).entropy()))
 
 fig, ax = plots.figure(width=6.8, height=3.8)
 plots.curve(m_values, log_lik, "exact", ax=ax, label="log-likelihood")
@@ -1756,21 +1883,23 @@ plots.show(
     alt="Three curves against m. The log-likelihood peaks at 1. The slide's objective lies lower and peaks to the right of it. The "
     "ELBO with responsibilities fixed touches the log-likelihood at the slide's choice and peaks to the left of it.",
 )
-print(f"the slide's recipe stays at m = {m_slide:.2f}; a right M step from there goes to m = {m_next:.2f}, towards {m_true:.2f}")
+print(
+    f"the slide's recipe stays at m = {m_slide:.2f}; a right M step from there goes to m = {m_next:.2f}, towards {m_true:.2f}"
+)
 findings["m chosen by the slide's M step (truth 1)"] = m_slide
 
 # %% [markdown]
-# The recipe pushes the bumps apart: by (46) it rewards a small entropy of the posterior, components that are told apart with
-# certainty. In an M step the posterior stays at $\theta_\text{old}$ while the joint moves:
-# $\theta_\text{new} = \arg\max_\theta \frac1N\sum_n\mathbb E_{z\sim p_{\theta_\text{old}}(z\mid x_n)}[\log p_\theta(x_n,z)]$. With well separated
-# bumps, as in the companion, the entropy is nearly zero and nobody would have noticed.
+# The recipe pushes the bumps apart: by (46) it rewards a small entropy of the posterior, components that are told
+# apart with certainty. In an M step the posterior stays at $\theta_\text{old}$ while the joint moves:
+# $\theta_\text{new} = \arg\max_\theta \frac1N\sum_n\mathbb E_{z\sim p_{\theta_\text{old}}(z\mid x_n)}[\log p_\theta(x_n,z)]$.
+# With well separated bumps, as in the companion, the entropy is nearly zero and nobody would have noticed.
 #
 # ### Your EM on real digits
 #
-# Your two functions know nothing of dimensions, so give them the digits and $K=10$ components. One obstacle first: some
-# pixels are 0 in every image. A component can then shrink its variance there to 0 and its density to infinity, and maximum likelihood has
-# no maximum. The remedy is to *dequantise*: grey level 5 of 17 stands for the interval from 5/17 to 6/17, so spread it evenly over that.
-# The next cell takes about 2 seconds.
+# Your two functions know nothing of dimensions, so give them the digits and $K=10$ components. One obstacle first:
+# some pixels are 0 in every image. A component can then shrink its variance there to 0 and its density to infinity,
+# and maximum likelihood has no maximum. The remedy is to *dequantise*: grey level 5 of 17 stands for the interval
+# from 5/17 to 6/17, so spread it evenly over that. The next cell takes about 2 seconds.
 
 # %% tags=["experiment"]
 constant = (levels == levels[0]).all(0).sum().item()
@@ -1778,27 +1907,39 @@ generator = torch.Generator().manual_seed(13)
 spread = (levels + torch.rand(levels.shape, generator=generator, dtype=f64)) / 17  # (1437, 64), dequantised
 print(f"{constant} of 64 pixels never change in the {len(levels)} training digits")
 
-theta = (torch.full((10,), 0.1, dtype=f64), spread[torch.randperm(len(spread), generator=generator)[:10]], torch.full((10, 64), 0.1, dtype=f64))
+theta = (
+    torch.full((10,), 0.1, dtype=f64),
+    spread[torch.randperm(len(spread), generator=generator)[:10]],
+    torch.full((10, 64), 0.1, dtype=f64),
+)
 climb = []
 for _ in range(15):
     r = e_step(spread, *theta)
     theta = m_step(spread, r)
     climb.append(mixture_elbo(spread, r, *theta).item())
-expect(all(a <= b + 1e-9 for a, b in zip(climb, climb[1:], strict=False)), True, "the ELBO rises at every iteration, on the digits too")
+expect(
+    all(a <= b + 1e-9 for a, b in itertools.pairwise(climb)),
+    True,
+    "the ELBO rises at every iteration, on the digits too",
+)
 weights_found, prototypes, _ = theta
 plots.show(
-    plots.image_grid(prototypes, 10, labels=[f"{w:.2f}" for w in weights_found], title="Ten prototypes that nobody labelled"),
+    plots.image_grid(
+        prototypes, 10, labels=[f"{w:.2f}" for w in weights_found], title="Ten prototypes that nobody labelled"
+    ),
     alt="Ten blurred digits, the means of the ten components, each with its weight above; most can be read as a digit.",
 )
 print(f"ELBO per digit: {climb[0]:.1f} nats after the first iteration, {climb[-1]:.1f} after {len(climb)}")
 findings["ELBO gained by EM on the digits"] = climb[-1] - climb[0]
 
 # %% [markdown]
-# Shapes of digits, found without a single label. But $z$ has only ten values, and each prototype is an average of everything it
-# is responsible for, blur included. To describe *this* 3, its slant and its stroke, $z$ should be a vector and the decoder a network.
+# Shapes of digits, found without a single label. But $z$ has only ten values, and each prototype is an average of
+# everything it is responsible for, blur included. To describe *this* 3, its slant and its stroke, $z$ should be a
+# vector and the decoder a network.
 #
-# And there EM ends: its E step needs the posterior, and for a network that is the intractable integral of section 2. What is left
-# is to *learn* a $q(z\mid x)$, with a network of its own, by climbing the same ELBO. That is the variational autoencoder.
+# And there EM ends: its E step needs the posterior, and for a network that is the intractable integral of section 2.
+# What is left is to *learn* a $q(z\mid x)$, with a network of its own, by climbing the same ELBO. That is the
+# variational autoencoder.
 
 # %% [markdown]
 # ## 7 · What you have shown (4 minutes)
@@ -1811,53 +1952,62 @@ for what, value in findings.items():
 
 # %% [markdown]
 # * Maximum likelihood is KL minimisation: (3) and (4), two parallel curves.
-# * $p(x)$ is a mean over the prior, and brute force fails when the posterior is more than $\log K$ nats away from the prior.
-# * $\log p(x) = \mathrm{ELBO}(q) + \mathrm{KL}(q\,\Vert\,p(z\mid x))$, for every $q$: an equation, not an approximation. The ELBO
-#   is all of it that can be computed.
+# * $p(x)$ is a mean over the prior, and brute force fails when the posterior is more than $\log K$ nats away from the
+#   prior.
+# * $\log p(x) = \mathrm{ELBO}(q) + \mathrm{KL}(q\,\Vert\,p(z\mid x))$, for every $q$: an equation, not an
+#   approximation. The ELBO is all of it that can be computed.
 # * The KL of the joints bounds the KL of the marginals, and EM climbs the ELBO, one argument at a time.
 #
 # ### Test yourself
 #
-# **1.** A friend trains a model and reports an ELBO of $-80$ nats for an image. Another reports $-75$ nats for the same image, from another
-# model. Is the second model better?
+# **1.** A friend trains a model and reports an ELBO of $-80$ nats for an image. Another reports $-75$ nats for the
+# same image, from another model. Is the second model better?
 #
 # <details><summary>Answer</summary>
 #
-# Not necessarily. Both are lower bounds of their own log-likelihoods. The first model may have $\log p(x)=-70$ and a poor $q$ (gap 10), the
-# second $\log p(x) = -75$ and no gap. To compare models one needs to know the gaps, or a tighter bound (lesson 2).
+# Not necessarily. Both are lower bounds of their own log-likelihoods. The first model may have $\log p(x)=-70$ and a
+# poor $q$ (gap 10), the second $\log p(x) = -75$ and no gap. To compare models one needs to know the gaps, or a
+# tighter bound (lesson 2).
 #
 # </details>
 #
-# **2.** Your code prints an ELBO that is *above* the exact $\log p(x)$, by much more than the standard error. What do you conclude?
+# **2.** Your code prints an ELBO that is *above* the exact $\log p(x)$, by much more than the standard error. What do
+# you conclude?
 #
 # <details><summary>Answer</summary>
 #
-# There is a mistake: by (29) the difference would be a negative KL. Favourites: samples drawn from something other than the $q$ whose density is
-# subtracted, a missing constant in a log-density, a mean where a sum over coordinates belongs.
+# There is a mistake: by (29) the difference would be a negative KL. Favourites: samples drawn from something other
+# than the $q$ whose density is subtracted, a missing constant in a log-density, a mean where a sum over coordinates
+# belongs.
 #
 # </details>
 #
-# **3.** Naive Monte Carlo (12) is unbiased for $p(x)$, yet all your estimates of $\log p(x)$ were too low. How do the two go together?
+# **3.** Naive Monte Carlo (12) is unbiased for $p(x)$, yet all your estimates of $\log p(x)$ were too low. How do the
+# two go together?
 #
 # <details><summary>Answer</summary>
 #
-# The mean over many repetitions is right because of rare, enormous overestimates that you never see. And in expectation, the log of an
-# unbiased estimate is too low by Jensen's inequality, as in (33). It is itself a lower bound; lesson 2 makes a better one of it by drawing from $q$.
+# The mean over many repetitions is right because of rare, enormous overestimates that you never see. And in
+# expectation, the log of an unbiased estimate is too low by Jensen's inequality, as in (33). It is itself a lower
+# bound; lesson 2 makes a better one of it by drawing from $q$.
 #
 # </details>
 #
 # ### What comes next
 #
-# Lesson 2 makes $q(z\mid x)$ a network, the *encoder*, and trains it together with the decoder. That needs one more idea: how to
-# differentiate through a random draw. Lessons 4 to 6 stack a thousand latents with a fixed $q$: a diffusion model. Its training
-# objective is the ELBO of this lesson.
+# Lesson 2 makes $q(z\mid x)$ a network, the *encoder*, and trains it together with the decoder. That needs one more
+# idea: how to differentiate through a random draw. Lessons 4 to 6 stack a thousand latents with a fixed $q$: a
+# diffusion model. Its training objective is the ELBO of this lesson.
 #
 # ### References
 #
 # * S. Kullback and R. Leibler (1951), *On information and sufficiency*.
 # * A. Dempster, N. Laird and D. Rubin (1977), *Maximum likelihood from incomplete data via the EM algorithm*.
-# * R. Neal and G. Hinton (1998), *A view of the EM algorithm that justifies incremental, sparse, and other variants*. The view of section 6.
-# * M. Jordan, Z. Ghahramani, T. Jaakkola and L. Saul (1999), *An introduction to variational methods for graphical models*.
+# * R. Neal and G. Hinton (1998), *A view of the EM algorithm that justifies incremental, sparse, and other variants*.
+#   The view of section 6.
+# * M. Jordan, Z. Ghahramani, T. Jaakkola and L. Saul (1999), *An introduction to variational methods for graphical
+#   models*.
 # * M. Tipping and C. Bishop (1999), *Probabilistic principal component analysis*. The model of sections 2 and 3.
 # * D. Kingma and M. Welling (2014), *Auto-encoding variational Bayes*. Where lesson 2 goes.
-# * S. Chatterjee and P. Diaconis (2018), *The sample size required in importance sampling*. How many samples section 2 would have needed.
+# * S. Chatterjee and P. Diaconis (2018), *The sample size required in importance sampling*. How many samples section
+#   2 would have needed.

@@ -166,10 +166,10 @@ with torch.no_grad():
     gaussian = MultivariateNormal(codes.mean(0), codes.T.cov())
     from_fit = model.decoder(gaussian.sample((2000,))).sigmoid()
 
-fig, (left, right) = plots.figure(1, 2, width=9, height=2.8, width_ratios=[1.2, 1])
-rows = torch.cat([test_x[:12], rebuilt[:12], from_prior[:12], from_fit[:12]])
+fig, (left, right) = plots.figure(1, 2, width=9, height=2.9, width_ratios=[1.3, 1])
+rows = torch.cat([test_x[:10], rebuilt[:10], from_prior[:10], from_fit[:10]])
 names = ["test digits", "rebuilt", "codes from N(0, I)", "codes from a fit"]
-plots.image_grid(rows, 12, ax=left, labels=names, title="Rebuilt digits, and invented ones")
+plots.image_grid(rows, 10, ax=left, labels=names, title="Rebuilt digits, and invented ones")
 sets = dict(zip(names, [test_x, rebuilt, from_prior, from_fit], strict=True))
 shares = draw_shares(right, sets, ["data", "model", "noise", "noise"], my_guess)
 right.set_title(f"Rebuilt: {shares[names[1]].value:.0%}. Invented: {shares[names[2]].value:.0%}")
@@ -1388,10 +1388,10 @@ with torch.no_grad():
     z = torch.randn(2000, 8, device=device)
     from_vae, from_autoencoder = vae.decode(z).sigmoid(), autoencoder.decoder(z).sigmoid()
     rebuilt = vae.decode(vae.encode(test_x)[0]).sigmoid()
-fig, (left, right) = plots.figure(1, 2, width=9, height=2.8, width_ratios=[1.2, 1])
-rows = torch.cat([test_x[:12], rebuilt[:12], from_vae[:12], from_autoencoder[:12]])
+fig, (left, right) = plots.figure(1, 2, width=9, height=2.9, width_ratios=[1.3, 1])
+rows = torch.cat([test_x[:10], rebuilt[:10], from_vae[:10], from_autoencoder[:10]])
 names = ["test digits", "VAE, rebuilt", "VAE, from N(0, I)", "autoencoder, N(0, I)"]
-plots.image_grid(rows, 12, ax=left, labels=names, title="Eight latents, with and without the KL")
+plots.image_grid(rows, 10, ax=left, labels=names, title="Eight latents, with and without the KL")
 sets = dict(zip(names, [test_x, rebuilt, from_vae, from_autoencoder], strict=True))
 shares = draw_shares(right, sets, ["data", "model", "model", "noise"], my_vae_share)
 right.set_title(f"Invented: {shares[names[3]].value:.0%} became {shares[names[2]].value:.0%}")
@@ -1478,7 +1478,7 @@ with torch.no_grad():
 fig, (left, right) = plots.figure(1, 2, width=9.4, height=4.6)
 plots.scatter(means, classes=test_y, ax=left, xlabel="first latent", ylabel="second latent")
 left.set_title("Where the encoder puts 360 test digits")
-plots.image_grid(manifold, n, ax=right, title="What the plane decodes to, in equal shares of the prior")
+plots.image_grid(manifold, n, ax=right, title="What the plane decodes to")
 plots.show(
     fig,
     alt="Left, codes of the test digits: ten classes in ten regions. Right, the decoded grid of codes, where digits change smoothly into one another.",
@@ -1580,7 +1580,7 @@ fig, (left, right) = plots.figure(1, 2, width=9.4, height=3.4, width_ratios=[1, 
 left.barh(range(1, 9), kl_of_each.sort(descending=True).values.tolist(), color=plots.COLOR["posterior"])
 plots.guess(left, y=my_active + 0.5, label="your prediction: those above")
 left.set(
-    xlabel="KL (nats)", ylabel="latents, busiest first", ylim=(9.6, 0.4), title=f"{len(active)} of 8 carry something"
+    xlabel="KL (nats)", ylabel="latents, busiest first", ylim=(10.4, 0.4), title=f"{len(active)} of 8 carry something"
 )
 left.legend(loc="lower right")
 names = [f"latent {j}" for j in active[:6] or [0]]
@@ -2099,7 +2099,7 @@ def train_linear(sigma2, beta):
     seed_everything(0)
     model = LinearModel(16).to(device)
     adam = partial(torch.optim.Adam, betas=(0.9, 0.95))
-    fit(model, loss, train_x, steps=budget(4000), batch_size=len(train_x), lr=3e-2, optimizer=adam)
+    fit(model, loss, train_x, steps=budget(2000), batch_size=len(train_x), lr=3e-2, optimizer=adam)
     with torch.no_grad():
         mu, logvar = model.encoder(train_x), model.logvar.expand(len(train_x), -1)
         kls = torch.stack([gaussian_kl(mu[:, [j]], logvar[:, [j]]).mean() for j in range(16)])
@@ -2108,7 +2108,7 @@ def train_linear(sigma2, beta):
     return kls.sort(descending=True).values.cpu(), float(cosines.max()) if cosines.numel() else 0.0
 
 
-print("Training three times takes about 10 seconds.")
+print("Training three times takes about 5 seconds.")
 fig, axes = plots.figure(1, 3, width=9.6, height=3, sharey=True)
 for ax, (sigma2, beta) in zip(axes, [(0.15, 1.0), (0.4, 1.0), (0.1, 4.0)], strict=True):
     kls, cosine = train_linear(sigma2, beta)
@@ -2227,7 +2227,7 @@ distance = (averages - decoded).square().mean().sqrt().item()
 between = (train_x[:700] - train_x[700:1400]).square().mean().sqrt().item()
 claimants = (1 / claims.square().sum(1)).median().item()  # how many equal claims would be as spread out
 print(f"decoder to average: {distance:.3f} (you said {my_distance:g}); two random digits: {between:.3f}")
-title = f"What is decoded is an average of some {claimants:.0f} digits, to {distance:.3f} per pixel"
+title = f"Each decoded image is nearly an average of some {claimants:.0f} digits"
 fig = plots.image_grid(torch.cat([decoded, averages]), 14, labels=["decoded", "averaged"], title=title)
 plots.show(fig, alt="For 14 codes, the decoder's images and weighted averages of training digits, which look alike.")
 findings["decoder to weighted average of training digits"] = (

@@ -56,9 +56,10 @@
 # | $x_t$ | `xt` | the data after $t$ steps, same shape |
 # | $\epsilon$, $\epsilon_t$ | `eps` | standard normal noise, $\mathcal N(0, I)$, same shape |
 # | $\beta_t$ | `beta[t]` | variance of the noise that step $t$ adds; `beta[0] = 0` |
-# | $\alpha_t = 1 - \beta_t$ | `alpha[t]` | |
+# | $\alpha_t = 1 - \beta_t$ | `alpha[t]` | share of the variance that step $t$ keeps |
 # | $\bar\alpha_t = \alpha_1 \alpha_2 \cdots \alpha_t$ | `alpha_bar[t]` | share of the signal's variance left after $t$ steps; `alpha_bar[0] = 1` |
 # | $q(x_t \mid x_{t-1})$ | | the forward step: a fixed distribution with no parameter to learn |
+# | $k_t$, $v_t$ | `keep[t]` | in section 2: any factor before $x_{t-1}$, and the variance of a pixel at time $t$ |
 # | $\lambda_t$ | `log_snr` | logarithm of the signal-to-noise ratio |
 #
 # Every table has $T + 1$ entries and is indexed by $t$ itself, so no formula needs a "$t - 1$, because arrays start at
@@ -1021,7 +1022,7 @@ print(f"signal left at t = 600, alpha_bar: linear {tables['linear'][600]:.3f}, c
 # this is where a denoiser has something to learn. The linear schedule crosses it early and then spends its last steps
 # on near-noise. The cosine spends most of its steps inside.
 #
-# That is a comparison of *plans*, not a proof that one gives better samples; lesson 06 puts them to the test. It
+# That is a comparison of *plans*, not a proof that one gives better samples; none are made before lesson 06. It
 # also depends on the data. In large images neighbouring pixels agree, so the same noise hides less, and the
 # schedule must reach lower $\lambda$.
 #
@@ -1043,8 +1044,8 @@ def draw_scrub(percent, steps):
     eps = torch.randn(digit.shape, generator=torch.Generator().manual_seed(7))
     cosine = beta_from_alpha_bar(cosine_alpha_bar(steps))
     # A fixed layout: finding one anew at every drag would take longer than drawing.
-    fig, axes = plots.figure(1, 3, width=9, height=2.9, width_ratios=[1.5, 1.35, 1.35], layout="none")
-    fig.subplots_adjust(left=0.01, right=0.985, bottom=0.17, top=0.88, wspace=0.22)
+    fig, axes = plots.figure(1, 3, width=8, height=2.5, width_ratios=[1.5, 1.35, 1.35], layout="none")
+    fig.subplots_adjust(left=0.01, right=0.985, bottom=0.2, top=0.87, wspace=0.24)
     pixel, images, labels = torch.linspace(-4, 4, 121), [], []
     axes[1].plot(pixel, normal(0.0, 1.0).log_prob(pixel).exp(), ":", color=plots.COLOR["prior"])
     for name, beta, role, look in (("linear", linear_beta(steps), "data", "-"), ("cosine", cosine, "model", "-.")):
@@ -1054,7 +1055,7 @@ def draw_scrub(percent, steps):
         std = q_sample(torch.zeros_like(digit), t, table, torch.ones_like(digit)).mean()
         level = log_snr(table)
         labels.append(f"{name}: λ = {level[t].item():.1f}")
-        axes[1].hist(images[-1].flatten().numpy(), bins=20, range=(-4, 4), density=True, color=color, alpha=0.3)
+        axes[1].hist(images[-1].flatten().numpy(), bins=16, range=(-4, 4), density=True, color=color, alpha=0.3)
         axes[1].plot(pixel, normal(means[:, None], std).log_prob(pixel).exp().mean(0), look, color=color)
         axes[2].plot(torch.linspace(0, 100, steps + 1)[1:], level[1:], look, color=color, label=name)
         axes[2].plot(100 * t.item() / steps, level[t].item(), "o", color=color)
@@ -1207,7 +1208,7 @@ plots.show(
 
 # %% [markdown]
 # With $T = 100$ and the old end points, 60% of the picture is still there. A sampler that starts from $\mathcal N(0, I)$
-# then starts where no training picture ever was. Fewer steps must be *larger* steps: the end of the line has to move
+# then starts where its network has hardly ever been. Fewer steps must be *larger* steps: the end of the line has to move
 # up with $1/T$ (but not above 1), or use the cosine, which ends where it should for every $T$.
 #
 # What must hold at $t = T$ is therefore no more than this: $\bar\alpha_T$ so small that (32) is a negligible number of
@@ -1222,9 +1223,9 @@ plots.show(
 # |---|---|---|
 # | Ho et al. (2020), this course | $x_t = \sqrt{\alpha_t}\,x_{t-1} + \sqrt{\beta_t}\,\epsilon$ | |
 # | lecture slides with $\alpha_t^2 + \beta_t^2 = 1$ | $x_t = \alpha_t\,x_{t-1} + \beta_t\,\epsilon$ | see the exercise |
-# | Song et al., DDIM (2021) | $x_t = \sqrt{\alpha_t}\,x_0 + \sqrt{1-\alpha_t}\,\epsilon$ | its $\alpha_t$ is our $\bar\alpha_t$ |
+# | J. Song et al., DDIM (2021) | $x_t = \sqrt{\alpha_t}\,x_0 + \sqrt{1-\alpha_t}\,\epsilon$ | its $\alpha_t$ is our $\bar\alpha_t$ |
 # | Kingma et al. (2021) | $x_t = \alpha_t\,x_0 + \sigma_t\,\epsilon$ | its $\alpha_t$ is our $\sqrt{\bar\alpha_t}$ |
-# | "variance exploding" (Song et al., 2021) | $x_t = x_0 + \sigma_t\,\epsilon$ | slide P; its $\sigma_t^2$ is our $1/\mathrm{SNR}_t$ |
+# | "variance exploding" (Y. Song et al., 2021) | $x_t = x_0 + \sigma_t\,\epsilon$ | slide P; its $\sigma_t^2$ is our $1/\mathrm{SNR}_t$ |
 #
 # One letter, $\alpha_t$, and four meanings. Below, the second row's letters are $a$ and $b$, to keep them apart.
 #
@@ -1408,7 +1409,7 @@ endings = [variance_after(keep, beta)[-1].item() for keep in (torch.ones_like(be
 linear = alpha_bar_from_beta(beta)
 cosine = alpha_bar_from_beta(beta_from_alpha_bar(cosine_alpha_bar(1000).double()))
 short = alpha_bar_from_beta(linear_beta(100).double())
-one, last = torch.ones(1, 1).double(), torch.tensor([1000])
+one = torch.ones(1, 1).double()
 print("variance at T with factor 1, 1 - beta, sqrt(1 - beta): " + ", ".join(f"{v:.3f}" for v in endings))
 print(
     f"noise overtakes signal: linear t = {int((log_snr(linear) >= 0).sum())}, cosine t = {int((log_snr(cosine) >= 0).sum())}"
@@ -1453,6 +1454,7 @@ for table in (short, linear):
 #   step and our jump; section 4 has the linear schedule.
 # * A. Nichol, P. Dhariwal, *Improved denoising diffusion probabilistic models*, ICML 2021. Equation (17) is the cosine
 #   schedule.
+# * J. Song, C. Meng, S. Ermon, *Denoising diffusion implicit models*, ICLR 2021. Its $\alpha_t$ is our $\bar\alpha_t$.
 # * D. Kingma, T. Salimans, B. Poole, J. Ho, *Variational diffusion models*, NeurIPS 2021. Schedules by their
 #   signal-to-noise ratio.
 # * Y. Song, J. Sohl-Dickstein, D. Kingma, A. Kumar, S. Ermon, B. Poole, *Score-based generative modeling through

@@ -98,9 +98,7 @@ def q_sample(x0, t, alpha_bar, eps):
 SHORT_BETA = linear_beta(6, 0.05, 0.5)
 SHORT, LONG = alpha_bar_from_beta(SHORT_BETA), alpha_bar_from_beta(linear_beta(1000))
 LATER, EVERY = torch.arange(2, 7), torch.arange(1, 1001)  # t = 2..6 of the short schedule, t = 1..1000 of the long one
-IMAGE = torch.arange(24.0, dtype=torch.float64).reshape(
-    2, 1, 3, 4
-)  # two tiny images that no two axes of can be mixed up
+IMAGE = torch.arange(24.0, dtype=torch.float64).reshape(2, 1, 3, 4)  # two tiny images, every axis another length
 print("alpha_bar, T = 6:   ", " ".join(f"{value:.3f}" for value in SHORT))
 print("alpha_bar, T = 1000:", " ".join(f"{LONG[t]:.5f}" for t in (0, 1, 300, 1000)), "at t = 0, 1, 300, 1000")
 
@@ -207,13 +205,9 @@ def random_rows(*shape):
     return weights / weights.sum(-1, keepdim=True)
 
 
-Q1, Q2, Q3 = random_rows(3, 3), random_rows(3, 3), random_rows(3, 3)  # Q2[i, j] = q(x_2 = j | x_1 = i)
-P1, P2, P3, p_end = (
-    random_rows(3, 3),
-    random_rows(3, 3),
-    random_rows(3, 3),
-    random_rows(3),
-)  # P2[j, i] = p(x_1 = i | x_2 = j)
+Q1, Q2, Q3 = (random_rows(3, 3) for _ in range(3))  # Q2[i, j] = q(x_2 = j | x_1 = i)
+P1, P2, P3 = (random_rows(3, 3) for _ in range(3))  # P2[j, i] = p(x_1 = i | x_2 = j)
+p_end = random_rows(3)  # p(x_3)
 x0 = 2
 q_path = torch.einsum("a,ab,bc->abc", Q1[x0], Q2, Q3)  # q(x_1, x_2, x_3 | x_0), one entry per path
 p_path = torch.einsum("c,cb,ba,a->abc", p_end, P3, P2, P1[:, x0])  # p(x_0, x_1, x_2, x_3) at that x_0
@@ -280,11 +274,11 @@ verify_equation(10, elbo, average(p1.log(), (pT / m3).log(), (p2 / back12).log()
 # %% [markdown]
 # Two more lines make it readable.
 #
-# $$\mathrm{ELBO} = \mathbb E_{q(x_1 \mid x_0)} \big[ \log p_\theta(x_0 \mid x_1) \big] + \mathbb E_{q(x_T \mid x_0)} \left[ \log \frac{p(x_T)}{q(x_T \mid x_0)} \right] + \sum_{t=2}^T \mathbb E_{q(x_{t-1}, x_t \mid x_0)} \left[ \log \frac{p_\theta(x_{t-1} \mid x_t)}{q(x_{t-1} \mid x_t, x_0)} \right] \tag{11}$$
+# $$\begin{aligned} \mathrm{ELBO} = {} & \mathbb E_{q(x_1 \mid x_0)} \big[ \log p_\theta(x_0 \mid x_1) \big] + \mathbb E_{q(x_T \mid x_0)} \left[ \log \frac{p(x_T)}{q(x_T \mid x_0)} \right] \\ & + \sum_{t=2}^T \mathbb E_{q(x_{t-1}, x_t \mid x_0)} \left[ \log \frac{p_\theta(x_{t-1} \mid x_t)}{q(x_{t-1} \mid x_t, x_0)} \right] \end{aligned} \tag{11}$$
 #
 # *the average of a sum is the sum of the averages, and each term needs the average over its own variables only;*
 #
-# $$= \underbrace{\mathbb E_{q(x_1 \mid x_0)} \big[ \log p_\theta(x_0 \mid x_1) \big]}_{-L_0} - \underbrace{\mathrm{KL}\big( q(x_T \mid x_0) \,\Vert\, p(x_T) \big)}_{L_T} - \sum_{t=2}^T \underbrace{\mathbb E_{q(x_t \mid x_0)} \Big[ \mathrm{KL}\big( q(x_{t-1} \mid x_t, x_0) \,\Vert\, p_\theta(x_{t-1} \mid x_t) \big) \Big]}_{L_{t-1}} \tag{12}$$
+# $$\begin{aligned} = {} & \underbrace{\mathbb E_{q(x_1 \mid x_0)} \big[ \log p_\theta(x_0 \mid x_1) \big]}_{-L_0} - \underbrace{\mathrm{KL}\big( q(x_T \mid x_0) \,\Vert\, p(x_T) \big)}_{L_T} \\ & - \sum_{t=2}^T \underbrace{\mathbb E_{q(x_t \mid x_0)} \Big[ \mathrm{KL}\big( q(x_{t-1} \mid x_t, x_0) \,\Vert\, p_\theta(x_{t-1} \mid x_t) \big) \Big]}_{L_{t-1}} \end{aligned} \tag{12}$$
 #
 # *write $q(x_{t-1}, x_t \mid x_0) = q(x_t \mid x_0)\, q(x_{t-1} \mid x_t, x_0)$ and average over $x_{t-1}$ first: that inner average
 # is a KL divergence with a minus sign, and so is the one over $x_T$.*
@@ -698,21 +692,13 @@ print(f"your mean {right:.6f}, the slide's {slide:.6f}, you guessed {prediction:
 t = torch.arange(1, 1001)
 c0, ct = posterior_coefficients(t, LONG)
 on_path = (c0 + ct * LONG[t].sqrt()) / LONG[t - 1].sqrt()
-fig, ax = plots.curve(
-    t, on_path * (1 - LONG[t]) / (1 - LONG[t].sqrt()), "model", label="over $1 - \\sqrt{\\bar\\alpha_t}$ (slide)"
-)
-plots.curve(t, on_path, "exact", label="over $1 - \\bar\\alpha_t$ (yours)", ax=ax, xlabel="time $t$")
-plots.curve(
-    [],
-    [],
-    "model",
-    ax=ax,
-    ylabel="mean / true place",
-    title="The slide's mean misses the noiseless path, up to twofold",
-)
+slide_on_path = on_path * (1 - LONG[t]) / (1 - LONG[t].sqrt())
+fig, ax = plots.curve(t, slide_on_path, "model", label="over $1 - \\sqrt{\\bar\\alpha_t}$ (slide)", xlabel="time $t$")
+plots.curve(t, on_path, "exact", label="over $1 - \\bar\\alpha_t$ (yours)", ax=ax, ylabel="mean / true place")
+ax.set_title("The slide's mean misses the noiseless path, up to twofold")
 plots.show(
     fig,
-    alt="Your mean stays on the noiseless path for every t; the slide's lies up to a factor of two above it at small t.",
+    alt="Your mean stays on the noiseless path at every t; the slide's lies up to a factor of two above it at small t.",
 )
 
 # %% [markdown]
@@ -1222,23 +1208,22 @@ verify_equation(38, right - wrong, (1 / SHORT[t] - 1).sqrt()[:, None] * errors)
 prediction = 10  # your guess for the ratio
 
 t = torch.arange(2, 1001)
-weights = {"$\\epsilon$": loss_weight_eps(t, LONG), "$x_0$": loss_weight_x0(t, LONG)}
-lowest = int(t[weights["$\\epsilon$"].argmin()])
+weights = {"noise": loss_weight_eps(t, LONG), "x_0": loss_weight_x0(t, LONG)}
 fig, ax = plots.figure()
 for (name, values), role in zip(weights.items(), ("noise", "data"), strict=True):
-    plots.curve(t, values / values[-1], role, label=f"bound's weight, error in {name}", ax=ax)
-    print(
-        f"error in {name.strip('$')}: weight {values[0]:.3g} at t = 2, {values[-1]:.3g} at t = 1000, ratio {values[0] / values[-1]:.3g}"
-    )
-plots.curve([2, 1000], [1, 1], "model", label="simplified loss, error in $\\epsilon$", ax=ax)
-plots.guess(ax, y=prediction, label="your ratio for $\\epsilon$")
+    plots.curve(t, values / values[-1], role, label=f"bound's weight, error in {name.replace('x_0', '$x_0$')}", ax=ax)
+    first, last = values[0].item(), values[-1].item()
+    print(f"error in {name + ':':7}weight {first:.3g} at t = 2, {last:.3g} at t = 1000, ratio {first / last:.3g}")
+plots.curve([2, 1000], [1, 1], "model", label="simplified loss, error in noise", ax=ax)
+plots.guess(ax, y=prediction, label="your ratio for noise")
 ax.set(xscale="log", yscale="log", xlabel="time $t$", ylabel="weight / weight at T")
 ax.set_title("The bound cares most about the first, nearly clean steps")
 plots.show(
     fig,
     alt="On logarithmic axes: the weight for x_0 falls by ten powers of ten from t = 2 to T, the one for the noise by less than two; the simplified loss is flat.",
 )
-print(f"the weight for the noise is lowest at t = {lowest}")
+lowest = int(t[weights["noise"].argmin()])
+print(f"the weight for the noise is lowest at t = {lowest}, then it rises a little")
 
 # %% [markdown]
 # An error in $x_0$ is charged by powers of ten more at the start, simply because there $x_0$ can be read off $x_t$ almost exactly. In the noise the weight varies far less, which is one reason to predict noise.
@@ -1340,7 +1325,7 @@ verify_equation(46, left, loss_weight_eps(t, SHORT)[0] * mean_square(eps - guess
 # ### Small steps
 #
 # Measure, for the mixture on the line, how far $q(x_{t-1} \mid x_t)$ is from the Gaussian with the same mean and variance, averaged over $x_t$ and summed over $t = 2, \dots, T$. This sum
-# is what any Gaussian model loses, in nats, even with a perfect network. More steps mean more terms in the sum. Predict: from $T = 10$ to $T = 100$, by
+# is what any Gaussian model loses in these steps, in nats, even with a perfect network. More steps mean more terms in the sum. Predict: from $T = 10$ to $T = 100$, by
 # what factor does the *sum* change?
 
 
@@ -1368,7 +1353,7 @@ print("summed KL:", ", ".join(f"{cost:.2g} nats at T = {T}" for T, cost in costs
 prediction = 10  # your guess: the sum at T = 10 over the sum at T = 100
 
 fig, (left, right) = plots.figure(1, 2, width=9, height=3.4)
-for T, alpha in ((4, 0.35), (10, 0.65), (100, 1.0)):
+for T, alpha in ((4, 0.4), (10, 0.7), (100, 1.0)):
     table, t = cosine[T], T // 2
     before = MIXTURE.noised(table[t - 1]).log_prob(LINE[:, None]).exp()
     density = normalised(before * step_density(LINE, 0.0, 1 - table[t] / table[t - 1]))
@@ -1376,7 +1361,12 @@ for T, alpha in ((4, 0.35), (10, 0.65), (100, 1.0)):
     width = ((density * (LINE - mean) ** 2).sum() * SPACING).sqrt()
     plots.curve((LINE - mean) / width, density * width, "posterior", alpha=alpha, label=f"T = {T}", ax=left)
 plots.curve(LINE, Normal(0.0, 1.0).log_prob(LINE).exp(), "exact", label="Gaussian", ax=left)
-left.set(xlim=(-3, 3), xlabel="$x_{t-1}$, standardised", ylabel="density", title="$q(x_{t-1} | x_t = 0)$ at $t = T/2$")
+left.set(
+    xlim=(-3, 3),
+    xlabel="$x_{t-1}$ given $x_t = 0$, $t = T/2$, standardised",
+    ylabel="density",
+    title="Small steps go back as Gaussians",
+)
 plots.curve(list(costs), list(costs.values()), "model", marker="o", ax=right)
 right.plot(
     [10, 100], [costs[10], costs[10] / prediction], color=plots.COLOR["guess"], linestyle=":", label="your prediction"

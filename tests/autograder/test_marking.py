@@ -72,6 +72,25 @@ def _(x):
     return x**2 + x**3
 
 
+@exercise("mk_scaled", points=2)
+def mk_scaled(student, case):
+    """Something linear, whatever its slope, and never negative for positive x: truths that depend on the student."""
+    x = case.uniform(3) + 1
+    slope = student(torch.ones(1, dtype=x.dtype))
+    case.expect(student(x), slope * x, "linear", points=1, suspects={"squared": lambda: slope * x**2})
+    case.check((slope > 0).all(), "positive", points=1, hint="it must be positive")
+
+
+@mk_scaled.misconception("the square", hint="A straight line was asked for.")
+def _(x):
+    return 5 * x**2
+
+
+@mk_scaled.misconception("negative", hint="The slope is positive.")
+def _(x):
+    return -2 * x
+
+
 def square(x):
     return x * x
 
@@ -107,6 +126,13 @@ def test_a_mistake_unknown_so_far_gets_no_name_and_says_what_is_wrong():
 def test_a_mistake_that_only_fails_the_same_checks_is_not_taken_for_a_known_one():
     result = marked(mk_square, mk_square=lambda x: (x * x).clamp(max=2e3))
     assert result.points == 1.5 and result.diagnosis is None
+
+
+def test_where_the_truth_depends_on_the_student_only_a_suspect_proves_a_mistake():
+    assert marked(mk_scaled, mk_scaled=lambda x: 3 * x).passed
+    assert marked(mk_scaled, mk_scaled=lambda x: 3 * x**2).diagnosis == "the square"
+    assert marked(mk_scaled, mk_scaled=lambda x: 3 * x**3).diagnosis is None
+    assert marked(mk_scaled, mk_scaled=lambda x: -7 * x).diagnosis is None  # nothing but the verdict agrees
 
 
 def test_an_earlier_mistake_is_not_paid_for_twice():

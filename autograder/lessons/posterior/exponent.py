@@ -39,8 +39,8 @@ def posterior_exponent(student, case):
         return *values, *(case.uniform(low=low, high=high) for _ in range(2))
 
     rows, images = inputs(*case.sizes(2)), inputs(*case.sizes(4))
-    case.expect(asked(*rows), truth(*rows), "differences between two values of x_{t-1}, batches of rows", points=0.75)
-    case.expect(asked(*images), truth(*images), "the same for batches of images", points=0.25)
+    case.expect(asked(*rows), truth(*rows), "differences between two values of x_{t-1}, rows", points=0.75, dtype=True)
+    case.expect(asked(*images), truth(*images), "the same for images", points=0.25)
     near_one, tiny = inputs(*case.sizes(3), low=0.97, high=0.99), inputs(*case.sizes(3), low=0.01, high=0.03)
     case.expect(asked(*near_one), truth(*near_one), "alpha_t and alpha_bar_{t-1} close to 1", points=0.25)
     case.expect(asked(*tiny), truth(*tiny), "alpha_t and alpha_bar_{t-1} close to 0", points=0.25)

@@ -54,8 +54,8 @@ def q_posterior(student, case):
         inputs(*[case.integer(4, 7)] * 2),
     )
     got, true = asked(*rows), truth(*rows)
-    case.expect(got[0], true[0], "the mean, t from 1 to T on a short, uneven schedule", points=0.5)
-    case.expect(got[1], true[1], "the variance, t from 1 to T", points=0.5, atol=1e-12)
+    case.expect(got[0], true[0], "the mean, t from 1 to T on a short, uneven schedule", points=0.5, dtype=True)
+    case.expect(got[1], true[1], "the variance, t from 1 to T", points=0.5, atol=1e-12, dtype=True)
     case.expect(asked(*images), truth(*images), "batches of images", points=0.25, atol=1e-12)
     case.expect(asked(*square), truth(*square), "a batch as long as its last axis", points=0.25, atol=1e-12)
     case.conventions(asked, rows, truth, points=0.5)

@@ -91,6 +91,17 @@ AXIS = (
     "1), so that each example meets its own.",
 )
 
+LOST = (
+    "the dtype is lost",
+    "The result shall have the dtype of alpha_bar. torch.tensor(list) makes float32 of Python floats whatever the "
+    "table was; index the table with t instead, or pass dtype=alpha_bar.dtype.",
+)
+OVERWRITTEN = (
+    "an input is overwritten",
+    "The value is right, but a function with a trailing underscore, or +=, wrote it into the tensor that you were "
+    "given. The caller still needs that tensor: work on a new one.",
+)
+
 
 def early(t, alpha_bar):
     """`tables` for somebody whose tables start at step 1."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...exercise import exercise
-from .inputs import AXIS, EARLY, ONE_TIME, along, first_of, schedule, tables, times
+from .inputs import AXIS, EARLY, ONE_TIME, OVERWRITTEN, along, first_of, schedule, tables, times
 
 LESSON = "05-posterior"
 
@@ -23,7 +23,7 @@ def _inverse(student, case, truth):
         inputs(*case.sizes(4, low=3)),
         inputs(*[case.integer(4, 7)] * 2),
     )
-    case.expect(student(*rows), truth(*rows), "t from 1 to T on a short, uneven schedule", points=0.25)
+    case.expect(student(*rows), truth(*rows), "t from 1 to T on a short, uneven schedule", points=0.25, dtype=True)
     case.expect(student(*images), truth(*images), "batches of images", points=0.25)
     case.expect(student(*square), truth(*square), "a batch as long as its last axis", points=0.25)
     case.conventions(student, rows, truth, points=0.25)
@@ -138,6 +138,13 @@ def _(xt, eps, t, alpha_bar):
     return (xt - (1 - level).sqrt() * eps) / level.sqrt()
 
 
+@predict_x0.misconception(OVERWRITTEN[0], hint=OVERWRITTEN[1])
+def _(xt, eps, t, alpha_bar):
+    level = along(alpha_bar[t], xt)
+    xt -= (1 - level).sqrt() * eps
+    return xt / level.sqrt()
+
+
 # ---- predict_eps
 
 
@@ -244,3 +251,9 @@ def _(xt, x0, t, alpha_bar):
 def _(xt, x0, t, alpha_bar):
     level = alpha_bar[t]
     return (xt - level.sqrt() * x0) / (1 - level).sqrt()
+
+
+@predict_eps.misconception(OVERWRITTEN[0], hint=OVERWRITTEN[1])
+def _(xt, x0, t, alpha_bar):
+    level = along(alpha_bar[t], xt)
+    return xt.sub_(level.sqrt() * x0) / (1 - level).sqrt()

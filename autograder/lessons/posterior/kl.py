@@ -22,7 +22,7 @@ def normal_kl(student, case):
         return case.normal(batch, channels, height, width)
 
     full = image(), image() - 0.3, image(), image() + 0.4
-    case.expect(student(*full), truth(*full), "four tensors of one shape, batches of images", points=0.5)
+    case.expect(student(*full), truth(*full), "four tensors of one shape, images", points=0.5, dtype=True)
     rows = case.normal(batch, width), case.normal(batch, width), case.normal(batch, width), case.normal(batch, width)
     case.expect(student(*rows), truth(*rows), "batches of rows", points=0.25)
     shared = image(), case.normal() - 1.2, case.normal(batch, 1, 1, 1), case.normal() + 0.8

@@ -7,6 +7,7 @@ import torch
 from ...exercise import exercise
 from .inputs import (
     EARLY,
+    LOST,
     ONE_TIME,
     SHIFTED,
     condition,
@@ -35,7 +36,9 @@ def posterior_variance(student, case):
 
     steps, batch = case.integer(6, 9), case.integer(10, 13)
     alpha_bar, t = schedule(case, steps), times(case, steps, batch)
-    case.expect(student(t, alpha_bar), truth(t, alpha_bar), "t from 2 to T on a short, uneven schedule", points=0.75)
+    case.expect(
+        student(t, alpha_bar), truth(t, alpha_bar), "t from 2 to T on a short, uneven schedule", points=0.75, dtype=True
+    )
     start = times(case, steps, 5, first=1)
     case.expect(student(start, alpha_bar), truth(start, alpha_bar), "t = 1 among others", points=0.25, atol=1e-12)
     fine = torch.tensor([2, 300, 999, 1000]), fine_schedule()
@@ -165,6 +168,12 @@ def _(t, alpha_bar):
     return beta * (1 - before) / (1 - now)
 
 
+@posterior_variance.misconception(LOST[0], hint=LOST[1])
+def _(t, alpha_bar):
+    now, before, _, beta = tables(t, alpha_bar)
+    return torch.tensor((beta * (1 - before) / (1 - now)).tolist())
+
+
 # ---- posterior_coefficients
 
 
@@ -177,7 +186,9 @@ def posterior_coefficients(student, case):
     for got, true, name in zip(
         case.unpack(student(t, alpha_bar), "c0", "ct"), truth(t, alpha_bar), ("x_0", "x_t"), strict=True
     ):
-        case.expect(got, true, f"the coefficient of {name}, t from 2 to T on a short, uneven schedule", points=0.5)
+        case.expect(
+            got, true, f"the coefficient of {name}, t from 2 to T on a short, uneven schedule", points=0.5, dtype=True
+        )
     start = times(case, steps, 5, first=1)
     case.expect(student(start, alpha_bar), truth(start, alpha_bar), "t = 1 among others", points=0.5, atol=1e-12)
     fine = torch.tensor([2, 300, 999, 1000]), fine_schedule()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...exercise import exercise
-from .inputs import AXIS, EARLY, ONE_TIME, along, condition, early, first_of, schedule, tables, times
+from .inputs import AXIS, EARLY, ONE_TIME, OVERWRITTEN, along, condition, early, first_of, schedule, tables, times
 
 LESSON = "05-posterior"
 
@@ -29,7 +29,7 @@ def posterior_mean_from_eps(student, case):
         inputs(*case.sizes(4, low=3)),
         inputs(*[case.integer(4, 7)] * 2),
     )
-    case.expect(student(*rows), truth(*rows), "t from 2 to T on a short, uneven schedule", points=0.75)
+    case.expect(student(*rows), truth(*rows), "t from 2 to T on a short, uneven schedule", points=0.75, dtype=True)
     start = case.normal(3, 4), case.normal(3, 4), torch.ones(3, dtype=torch.long), alpha_bar
     case.expect(student(*start), truth(*start), "t = 1", points=0.25)
     case.expect(student(*images), truth(*images), "batches of images", points=0.25)
@@ -159,3 +159,9 @@ def _(xt, eps, t, alpha_bar):
 def _(xt, eps, t, alpha_bar):
     now, _, alpha, beta = tables(t, alpha_bar)
     return (xt - beta / (1 - now).sqrt() * eps) / alpha.sqrt()
+
+
+@posterior_mean_from_eps.misconception(OVERWRITTEN[0], hint=OVERWRITTEN[1])
+def _(xt, eps, t, alpha_bar):
+    now, _, alpha, beta = (along(value, xt) for value in tables(t, alpha_bar))
+    return xt.sub_(beta / (1 - now).sqrt() * eps).div_(alpha.sqrt())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...exercise import exercise
-from .inputs import AXIS, EARLY, ONE_TIME, SHIFTED
+from .inputs import AXIS, EARLY, LOST, ONE_TIME, OVERWRITTEN, SHIFTED
 
 from .inputs import along, early, fine_schedule, first_of, log_joint, schedule, shifted, tables, times  # isort: skip
 
@@ -21,7 +21,7 @@ def posterior_precision(student, case):
     truth = posterior_precision.oracle
     steps, batch = case.integer(6, 9), case.integer(10, 13)
     short = times(case, steps, batch), schedule(case, steps)
-    case.expect(student(*short), truth(*short), "t from 2 to T on a short, uneven schedule", points=1)
+    case.expect(student(*short), truth(*short), "t from 2 to T on a short, uneven schedule", points=1, dtype=True)
     fine = torch.tensor([2, 300, 999, 1000]), fine_schedule()
     case.expect(
         student(*fine), truth(*fine), "t = 2, 300, 999 and 1000 on the linear schedule with T = 1000", points=0.5
@@ -146,6 +146,12 @@ def _(t, alpha_bar):
     return alpha / beta + 1 / (1 - before)
 
 
+@posterior_precision.misconception(LOST[0], hint=LOST[1])
+def _(t, alpha_bar):
+    _, before, alpha, beta = tables(t, alpha_bar)
+    return torch.tensor((alpha / beta + 1 / (1 - before)).tolist())
+
+
 # ---- posterior_linear_term
 
 
@@ -160,7 +166,7 @@ def posterior_linear_term(student, case):
         return case.normal(*shape), case.normal(*shape), times(case, steps, shape[0]), alpha_bar
 
     rows, images = inputs(*case.sizes(2, low=4)), inputs(*case.sizes(4, low=3))
-    case.expect(student(*rows), truth(*rows), "t from 2 to T on a short, uneven schedule", points=0.75)
+    case.expect(student(*rows), truth(*rows), "t from 2 to T on a short, uneven schedule", points=0.75, dtype=True)
     case.expect(student(*images), truth(*images), "batches of images", points=0.25)
     square = inputs(*[case.integer(4, 7)] * 2)
     case.expect(student(*square), truth(*square), "a batch as long as its last axis", points=0.25)
@@ -303,3 +309,9 @@ def _(x0, xt, t, alpha_bar):
 def _(x0, xt, t, alpha_bar):
     _, before, alpha, beta = tables(t, alpha_bar)
     return alpha.sqrt() / beta * xt + before.sqrt() / (1 - before) * x0
+
+
+@posterior_linear_term.misconception(OVERWRITTEN[0], hint=OVERWRITTEN[1])
+def _(x0, xt, t, alpha_bar):
+    _, before, alpha, beta = (along(value, x0) for value in tables(t, alpha_bar))
+    return xt.mul_(alpha.sqrt() / beta).add_(before.sqrt() / (1 - before) * x0)

@@ -9,6 +9,7 @@ from ...case import difference
 from ...exercise import exercise
 from .inputs import (
     EARLY,
+    LOST,
     ONE_TIME,
     SHIFTED,
     condition,
@@ -34,7 +35,7 @@ def _weights(student, case, routes):
         return next((true for true in truths if _agree(got, true)), truths[0])
 
     def expect(inputs, what, points):
-        case.expect(student(*inputs), truth(*inputs), what, points=points)
+        case.expect(student(*inputs), truth(*inputs), what, points=points, dtype=True)
 
     steps, batch = case.integer(6, 9), case.integer(10, 13)
     short = times(case, steps, batch), schedule(case, steps)
@@ -177,6 +178,11 @@ def _(t, alpha_bar):
 @loss_weight_x0.misconception(ONE_TIME[0], hint=ONE_TIME[1])
 def _(t, alpha_bar):
     return _weight_x0(tables(first_of(t), alpha_bar))
+
+
+@loss_weight_x0.misconception(LOST[0], hint=LOST[1])
+def _(t, alpha_bar):
+    return torch.tensor(_weight_x0(tables(t, alpha_bar)).tolist())
 
 
 # ---- loss_weight_eps

@@ -37,6 +37,11 @@ class _Plain(nn.Module):
     hint="In forward the noise is scaled by exp(logvar), the variance. Use your reparameterize, which takes the root.",
 )
 class VarianceTimesNoise(_Plain):
+    def __init__(self, data_dim, hidden_dim, latent_dim):
+        super().__init__(data_dim, hidden_dim, latent_dim)
+        nn.init.zeros_(self.encoder[-1].weight)  # so that sigma = 1 at first, where the mistake would not show
+        nn.init.zeros_(self.encoder[-1].bias)
+
     def sample(self, mu, logvar, eps):
         return mu + logvar.exp() * eps
 
@@ -163,6 +168,16 @@ class OtherOrder(_Plain):
 class DetachedCode(_Plain):
     def sample(self, mu, logvar, eps):
         return super().sample(mu, logvar, eps).detach()
+
+
+@vae.misconception(
+    "no gradient reaches logvar",
+    hint="The reconstruction trains mu alone: logvar was cut off from the graph. The encoder must also learn how much "
+    "noise the decoder can stand.",
+)
+class DetachedSigma(_Plain):
+    def sample(self, mu, logvar, eps):
+        return super().sample(mu, logvar.detach(), eps)
 
 
 @vae.misconception(

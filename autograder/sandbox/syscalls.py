@@ -1,0 +1,77 @@
+"""A seccomp filter: the system calls that no lesson needs and that namespaces and rlimits do not cover.
+
+What is refused, and why: memory that belongs to no process and so escapes every limit (memfd_create, System V shared
+memory); sockets of families that know no network namespace (vsock reaches the host of a virtual machine); and parts of
+the kernel that are new, privileged or have a record of holes (io_uring, bpf, perf, userfaultfd, keyrings, ptrace,
+mounts and namespaces). A refused call fails with EPERM, as it may on any machine, so libraries fall back.
+
+The filter is classic BPF: a list of (code, jump if true, jump if false, constant), read from <linux/filter.h>.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import platform
+import struct
+
+PR_SET_SECCOMP, FILTER = 22, 2
+LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
+ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
+NUMBER, ARCHITECTURE, ARGUMENT = 0, 4, 16  # offsets into struct seccomp_data
+FOREIGN = 0x40000000  # x32's numbers begin here
+FAMILIES = (1, 2, 10, 16)  # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK: each belongs to a network namespace
+
+# machine: (the kernel's name for it, the number of socket, the numbers that are refused). From <asm/unistd.h>.
+_X86 = {
+    "memfd_create": 319, "memfd_secret": 447, "shmget": 29, "shmat": 30, "msgget": 68, "semget": 64,
+    "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "bpf": 321, "perf_event_open": 298,
+    "userfaultfd": 323, "add_key": 248, "request_key": 249, "keyctl": 250, "ptrace": 101, "process_vm_readv": 310,
+    "process_vm_writev": 311, "kcmp": 312, "mount": 165, "umount2": 166, "pivot_root": 155, "chroot": 161,
+    "unshare": 272, "setns": 308, "open_tree": 428, "move_mount": 429, "fsopen": 430, "fsmount": 432,
+    "mount_setattr": 442, "open_by_handle_at": 304, "name_to_handle_at": 303, "fanotify_init": 300, "quotactl": 179,
+    "acct": 163, "swapon": 167, "reboot": 169, "init_module": 175, "finit_module": 313, "kexec_load": 246,
+    "syslog": 103, "personality": 135, "modify_ldt": 154, "vhangup": 153, "landlock_create_ruleset": 444,
+}  # fmt: skip
+_ARM = {
+    "memfd_create": 279, "memfd_secret": 447, "shmget": 194, "shmat": 196, "msgget": 186, "semget": 190,
+    "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "bpf": 280, "perf_event_open": 241,
+    "userfaultfd": 282, "add_key": 217, "request_key": 218, "keyctl": 219, "ptrace": 117, "process_vm_readv": 270,
+    "process_vm_writev": 271, "kcmp": 272, "mount": 40, "umount2": 39, "pivot_root": 41, "chroot": 51,
+    "unshare": 97, "setns": 268, "open_tree": 428, "move_mount": 429, "fsopen": 430, "fsmount": 432,
+    "mount_setattr": 442, "open_by_handle_at": 265, "name_to_handle_at": 264, "fanotify_init": 262, "quotactl": 60,
+    "acct": 89, "swapon": 224, "reboot": 142, "init_module": 105, "finit_module": 273, "kexec_load": 104,
+    "syslog": 116, "personality": 92, "vhangup": 58, "landlock_create_ruleset": 444,
+}  # fmt: skip
+MACHINES = {"x86_64": (0xC000003E, 41, _X86), "aarch64": (0xC00000B7, 198, _ARM)}
+
+
+def refuse() -> None:
+    """Put the filter on this process and all it will start; needs no_new_privs. On another machine nothing happens."""
+    known = MACHINES.get(platform.machine())
+    if known is None:
+        return
+    program = _program(*known)
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
+    header = struct.pack("HxxxxxxP", len(program), ctypes.addressof(code))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_SECCOMP, FILTER, ctypes.c_char_p(header), 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "the kernel takes no seccomp filter")
+
+
+def _program(machine: int, socket: int, refused: dict[str, int]) -> list[tuple[int, int, int, int]]:
+    families = len(FAMILIES)
+    return [
+        (LOAD, 0, 0, ARCHITECTURE),
+        (EQUAL, 1, 0, machine),
+        (RETURN, 0, 0, REFUSE),  # another machine's calls (int 0x80), whose numbers mean something else
+        (LOAD, 0, 0, NUMBER),
+        (AT_LEAST, 0, 1, FOREIGN),
+        (RETURN, 0, 0, REFUSE),
+        *(line for number in refused.values() for line in ((EQUAL, 0, 1, number), (RETURN, 0, 0, REFUSE))),
+        (EQUAL, 0, families + 2, socket),
+        (LOAD, 0, 0, ARGUMENT),
+        *((EQUAL, families - i, 0, family) for i, family in enumerate(FAMILIES)),
+        (RETURN, 0, 0, REFUSE),
+        (RETURN, 0, 0, ALLOW),
+    ]
