@@ -801,9 +801,8 @@ def quadratic_form(z, m, C):
     return ((z - m) * torch.linalg.solve(C, (z - m).T).T).sum(-1)
 
 
-density = ((2 * math.pi) ** 3 * torch.linalg.det(covariances[1])) ** -0.5 * (
-    -quadratic_form(z[:5], means[1], covariances[1]) / 2
-).exp()
+peak = ((2 * math.pi) ** 3 * torch.linalg.det(covariances[1])) ** -0.5
+density = peak * (-quadratic_form(z[:5], means[1], covariances[1]) / 2).exp()
 verify_equation(18, density.log(), p.log_prob(z[:5]))
 few = z[:50]  # fifty points are a distribution of their own, with their own mean and covariance: (19) is exact for it
 m_q, C_q = few.mean(0), few.T.cov(correction=0)
@@ -1617,9 +1616,10 @@ weights, means, variances = (t.detach() for t in theta_any)
 
 density = weights * Normal(means, variances.sqrt()).log_prob(line_x[:, None]).sum(-1).exp()  # (500, 2), p(x, z)
 verify_equation(40, F, (r_any * (density / r_any).log()).sum() / 500)
-posterior_any = Categorical(density / density.sum(1, keepdim=True))
-log_likelihood = mixture_log_prob(line_x, weights, means, variances).mean()
-verify_equation(41, F, log_likelihood - kl_divergence(Categorical(r_any), posterior_any).mean())
+log_px_any = mixture_log_prob(line_x, weights, means, variances)
+log_likelihood = log_px_any.mean()
+gap_any = (r_any * (r_any.log() - density.log() + log_px_any[:, None])).sum(1)  # the posterior's log by (13)
+verify_equation(41, F, log_likelihood - gap_any.mean())
 apart = line_x[:, None] - means  # (500, 2, 1)
 verify_equation(42, slope_means, (r_any[..., None] * apart / variances).mean(0))
 verify_equation(43, slope_variances, (r_any[..., None] / 2 * (apart**2 / variances**2 - 1 / variances)).mean(0))

@@ -434,10 +434,8 @@ opened = (
     )
     / 2
 )
-A, b = (
-    -sympy.diff(exponent, x, 2),
-    sympy.diff(exponent, x).subs(x, 0),
-)  # what (19) calls A and b, found by differentiating
+A = -sympy.diff(exponent, x, 2)  # what (19) calls A and b, found by differentiating
+b = sympy.diff(exponent, x).subs(x, 0)
 square = -A / 2 * (x - b / A) ** 2
 verify_equation(18, at(without_constant(exponent)), at(without_constant(opened)))
 verify_equation(20, at(without_constant(exponent)), at(without_constant(square)))
@@ -894,10 +892,7 @@ PLACE[noise] = 1.1
 total = a * ap  # alphabar_t
 x0_from_noise = (xt_ - sympy.sqrt(1 - total) * noise) / sympy.sqrt(total)
 mean = (b / A).subs(x0_, x0_from_noise)
-weight_x0, weight_xt = (
-    sympy.diff(b / A, x0_),
-    sympy.diff(b / A, xt_),
-)  # the coefficients of (25), found by differentiating
+weight_x0, weight_xt = (sympy.diff(b / A, source) for source in (x0_, xt_))  # (25)'s, found by differentiating
 bracket = sympy.sqrt(a) * (1 - ap) / (1 - total) + b_ / (sympy.sqrt(a) * (1 - total))
 last = -b_ / (sympy.sqrt(a) * sympy.sqrt(1 - total)) * noise
 verify_equation(27, at(mean), at(weight_xt * xt_ + weight_x0 * x0_from_noise))
@@ -1332,11 +1327,10 @@ verify_equation(46, left, loss_weight_eps(t, SHORT)[0] * mean_square(eps - guess
 # %%
 def gaussian_step_cost(t, alpha_bar):
     """E KL(q(x_{t-1} | x_t) || the Gaussian with its mean and variance) over x_t, for the mixture, in nats, on a grid."""
-    line = torch.linspace(-6, 6, 1201, dtype=torch.float64)
+    line = torch.linspace(-6, 6, 601, dtype=torch.float64)
     spacing, keep = line[1] - line[0], alpha_bar[t] / alpha_bar[t - 1]
-    joint = MIXTURE.noised(alpha_bar[t - 1]).log_prob(line[:, None]) + Normal(
-        keep.sqrt() * line, (1 - keep).sqrt()
-    ).log_prob(line[::5, None])  # (x_t, x_{t-1})
+    step = Normal(keep.sqrt() * line, (1 - keep).sqrt()).log_prob(line[::5, None])  # (x_t, x_{t-1})
+    joint = MIXTURE.noised(alpha_bar[t - 1]).log_prob(line[:, None]) + step
     log_q = joint - joint.logsumexp(1, keepdim=True) - spacing.log()
     mass = log_q.exp() * spacing
     mean = (mass * line).sum(1, keepdim=True)
@@ -1444,14 +1438,13 @@ def negative_elbo(alpha_bar, eigenvalues, variances):
 
 
 # %% [markdown]
-# First (47) to (51) themselves, on four of DDPM's steps, where $q(x_T)$ is still far from noise:
+# First (47) to (51) themselves, on a schedule of four steps, where $q(x_T)$ is still far from noise:
 
 # %%
 gaussian = exact.CORRELATED_GAUSSIAN
 eigenvalues = gaussian.eigenvalues
 few = alpha_bar_from_beta(linear_beta(4, 0.05, 0.4))
 best, choices = reverse_variances(few, eigenvalues)
-steps = torch.arange(1, 5)
 marginal = few[:, None] * eigenvalues + 1 - few[:, None]  # variance of x_t per direction, t = 0..4
 keep = (few[1:] / few[:-1])[:, None]
 
@@ -1595,7 +1588,7 @@ print(
 # %% [markdown]
 # * The ELBO of a diffusion model splits into $L_T$, $L_0$ and one KL per step, with two cancellations and no approximation after Jensen's inequality (1 to 12).
 # * Forward the Markov property removes $x_0$, backward it does not; $q(x_{t-1} \mid x_t)$ needs the data, $q(x_{t-1} \mid x_t, x_0)$ does not (13 to 16).
-# * The posterior is Gaussian, with a mean between $x_0$ and $x_t$ and a variance that depends on $t$ alone (17 to 25). In terms of the noise its mean is one short line (30).
+# * The posterior is Gaussian: its mean is a weighted sum of $x_0$ and $x_t$, its variance depends on $t$ alone (17 to 25). In terms of the noise its mean is one short line (30).
 # * Each KL is a squared error with a weight; dropping the weight gives the simplified loss (34 to 40). Merging two noises and eliminating $\omega$ leads to the same place (41 to 46).
 # * A Gaussian step back is an approximation that small steps make good; for Gaussian data it is exact, and what is left of the bound is entropy and $L_T$'s marginal counterpart (47 to 51).
 # * Three slides, three faults: a root below a fraction bar, an index one too high, a Markov property quoted backwards. Short schedules and boundary times expose such things.

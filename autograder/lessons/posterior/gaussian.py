@@ -36,11 +36,10 @@ def q_posterior(student, case):
 
     def truth(x0, xt, t, alpha_bar):  # with the student's own coefficients where those are followed through
         c0, ct = case.unpack(coefficients_of(t, alpha_bar), "c0", "ct")
-        rows = torch.einsum("b,bi->bi", c0, x0.flatten(1)) + torch.einsum("b,bi->bi", ct, xt.flatten(1))
-        variance = torch.einsum("b,bi->bi", variance_of(t, alpha_bar), torch.ones_like(x0).flatten(1))
-        both = rows, variance
+        mean = torch.einsum("b,bi->bi", c0, x0.flatten(1)) + torch.einsum("b,bi->bi", ct, xt.flatten(1))
+        both = mean, variance_of(t, alpha_bar)
         failed = next((part for part in both if isinstance(part, Failure)), None)
-        return failed if failed is not None else tuple(part.reshape(x0.shape) for part in both)
+        return failed or (mean.reshape(x0.shape), along(both[1], x0).expand(x0.shape))
 
     steps = case.integer(6, 9)
     alpha_bar = schedule(case, steps)

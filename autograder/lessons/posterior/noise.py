@@ -130,7 +130,7 @@ def _(xt, eps, t, alpha_bar):
 
 @posterior_mean_from_eps.misconception(
     "x_0 instead of the mean of x_{t-1}",
-    hint="You went all the way back to x_0. The posterior mean lies between x_0 and x_t; at t = 1 the two agree.",
+    hint="You went all the way back to x_0. The mean of x_{t-1} leans on x_t as well; at t = 1 alone it is x_0.",
 )
 def _(xt, eps, t, alpha_bar):
     now = along(alpha_bar[t], xt)
