@@ -1329,7 +1329,7 @@ def gaussian_step_cost(t, alpha_bar):
     """E KL(q(x_{t-1} | x_t) || the Gaussian with its mean and variance) over x_t, for the mixture, in nats, on a grid."""
     line = torch.linspace(-6, 6, 601, dtype=torch.float64)
     spacing, keep = line[1] - line[0], alpha_bar[t] / alpha_bar[t - 1]
-    step = Normal(keep.sqrt() * line, (1 - keep).sqrt()).log_prob(line[::5, None])  # (x_t, x_{t-1})
+    step = Normal(keep.sqrt() * line, (1 - keep).sqrt()).log_prob(line[::12, None])  # (x_t, x_{t-1}), 51 by 601
     joint = MIXTURE.noised(alpha_bar[t - 1]).log_prob(line[:, None]) + step
     log_q = joint - joint.logsumexp(1, keepdim=True) - spacing.log()
     mass = log_q.exp() * spacing
