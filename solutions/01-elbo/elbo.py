@@ -67,10 +67,26 @@ fig, axes = plots.figure(1, 4, width=9.6, height=2.7)
 plots.image_grid(data.companion_digit(device="cpu"), 1, ax=axes[0], title="one digit: 64 numbers")
 line = torch.linspace(-4, 4, 400, dtype=f64)
 axes[1].hist(
-    data.mixture_1d(500, device="cpu").flatten().numpy(), 40, density=True, color=plots.COLOR["data"], alpha=0.4
+    data.mixture_1d(500, device="cpu").flatten().numpy(),
+    40,
+    density=True,
+    color=plots.COLOR["data"],
+    alpha=0.4,
 )
-plots.curve(line, exact.MIXTURE_1D.log_prob(line[:, None]).exp(), "exact", ax=axes[1], title="two bumps on a line")
-plots.scatter(data.correlated_gaussian(500, device="cpu"), "data", ax=axes[2], size=4, title="a tilted Gaussian")
+plots.curve(
+    line,
+    exact.MIXTURE_1D.log_prob(line[:, None]).exp(),
+    "exact",
+    ax=axes[1],
+    title="two bumps on a line",
+)
+plots.scatter(
+    data.correlated_gaussian(500, device="cpu"),
+    "data",
+    ax=axes[2],
+    size=4,
+    title="a tilted Gaussian",
+)
 plots.scatter(data.two_moons(500, device="cpu"), "data", ax=axes[3], size=4, title="two moons")
 axes[1].set(xlabel="x", ylabel="density")
 for ax in axes[2:]:
@@ -156,7 +172,9 @@ plots.show(
 # is KL minimisation.
 
 # %%
-levels = (16 * data.digits("train", device="cpu")).round().long()  # (1437, 64), whole numbers from 0 to 16
+levels = (
+    (16 * data.digits("train", device="cpu")).round().long()
+)  # (1437, 64), whole numbers from 0 to 16
 pixel = levels[:, 28]  # row 3, column 4, counted from 0
 p_data = torch.bincount(pixel, minlength=17).to(f64) / len(pixel)
 
@@ -169,7 +187,9 @@ def coin_model(theta):
 
 log_p, log_q = p_data.log(), coin_model(0.5).log()
 kl = kl_divergence(Categorical(p_data), Categorical(coin_model(0.5)))
-verify_equation(1, kl, (log_p - log_q)[pixel].mean())  # the average over the images is the sum over the table
+verify_equation(
+    1, kl, (log_p - log_q)[pixel].mean()
+)  # the average over the images is the sum over the table
 verify_equation(2, kl, log_p[pixel].mean() - log_q[pixel].mean())
 verify_equation(3, kl, -Categorical(p_data).entropy() - log_q[pixel].mean())
 verify_equation(4, p_data @ log_q, log_q[pixel].mean())
@@ -194,11 +214,16 @@ verify_equation(4, p_data @ log_q, log_q[pixel].mean())
 u = torch.linspace(0.01, 5, 500, dtype=f64)
 verify_equation(5, u.log(), u - 1, relation="<=")
 
-p_holes, q_full = torch.tensor([0.5, 0.3, 0.2, 0.0], dtype=f64), torch.tensor([0.1, 0.4, 0.2, 0.3], dtype=f64)
+p_holes, q_full = (
+    torch.tensor([0.5, 0.3, 0.2, 0.0], dtype=f64),
+    torch.tensor([0.1, 0.4, 0.2, 0.3], dtype=f64),
+)
 inside = p_holes > 0
 ratio = q_full[inside] / p_holes[inside]
 after_tangent = p_holes[inside] @ (ratio - 1)
-verify_equation(6, -kl_divergence(Categorical(p_holes), Categorical(q_full)), after_tangent, relation="<=")
+verify_equation(
+    6, -kl_divergence(Categorical(p_holes), Categorical(q_full)), after_tangent, relation="<="
+)
 verify_equation(7, after_tangent, q_full[inside].sum() - 1)
 verify_equation(7, q_full[inside].sum() - 1, 0.0, relation="<=")
 
@@ -246,11 +271,27 @@ def kl_discrete(p, q):
 
 # %% checks="kl_discrete"
 half, skew = torch.tensor([0.5, 0.5], dtype=f64), torch.tensor([0.25, 0.75], dtype=f64)
-expect(kl_discrete(half, skew), math.log(2) - math.log(3) / 2, "KL((1/2, 1/2) || (1/4, 3/4)) is log 2 - (log 3)/2")
+expect(
+    kl_discrete(half, skew),
+    math.log(2) - math.log(3) / 2,
+    "KL((1/2, 1/2) || (1/4, 3/4)) is log 2 - (log 3)/2",
+)
 expect(kl_discrete(skew, skew), 0.0, "a table has KL 0 from itself")
-expect(kl_discrete(torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.5])), math.log(2), "an entry with p = 0 counts 0")
-expect(kl_discrete(torch.tensor([0.5, 0.5]), torch.tensor([0.0, 1.0])), math.inf, "p > 0 where q = 0 gives +inf")
-expect(kl_discrete(p_data, coin_model(0.5)), kl, "the pixel against a fair coin, as torch.distributions has it")
+expect(
+    kl_discrete(torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.5])),
+    math.log(2),
+    "an entry with p = 0 counts 0",
+)
+expect(
+    kl_discrete(torch.tensor([0.5, 0.5]), torch.tensor([0.0, 1.0])),
+    math.inf,
+    "p > 0 where q = 0 gives +inf",
+)
+expect(
+    kl_discrete(p_data, coin_model(0.5)),
+    kl,
+    "the pixel against a fair coin, as torch.distributions has it",
+)
 
 # %% [markdown]
 # **Predict, then run.** Which $\theta$ will maximum likelihood choose for the pixel? Look at the left histogram in your
@@ -262,7 +303,9 @@ my_theta = 0.5  # your prediction
 # %% tags=["experiment"]
 theta = torch.linspace(0.3, 0.9, 121, dtype=f64)
 divergence = torch.stack([kl_discrete(p_data, coin_model(t)) for t in theta])
-log_likelihood = coin_model(theta).log()[:, pixel].mean(-1)  # (121,), the average over the 1437 images
+log_likelihood = (
+    coin_model(theta).log()[:, pixel].mean(-1)
+)  # (121,), the average over the 1437 images
 best = theta[divergence.argmin()]
 expect(theta[log_likelihood.argmax()], best, "the likelihood is greatest where the KL is least")
 expect(
@@ -273,7 +316,9 @@ expect(
 
 fig, axes = plots.figure(1, 2, width=9.6, height=3.4)
 axes[0].bar(range(17), p_data, color=plots.COLOR["data"], alpha=0.5, label="data")
-plots.curve(range(17), coin_model(best), "model", ax=axes[0], label="best coin", marker="o", markersize=4)
+plots.curve(
+    range(17), coin_model(best), "model", ax=axes[0], label="best coin", marker="o", markersize=4
+)
 axes[0].set(xlabel="grey level x", ylabel="probability", title="One coin cannot be black and white")
 plots.curve(theta, divergence, "model", ax=axes[1], label="KL from the data")
 plots.curve(theta, -log_likelihood, "data", ax=axes[1], label="minus log-likelihood")
@@ -314,10 +359,14 @@ print(
 share, dark, bright = torch.meshgrid(
     *[torch.linspace(0.02, 0.98, 49, dtype=f64)] * 3, indexing="ij"
 )  # p(z = 1), and the coin for z = 0 and for z = 1
-two_coins = (1 - share[..., None]) * coin_model(dark) + share[..., None] * coin_model(bright)  # equation (8), as a sum
+two_coins = (1 - share[..., None]) * coin_model(dark) + share[..., None] * coin_model(
+    bright
+)  # equation (8), as a sum
 score = (two_coins.log() * p_data).sum(-1)
 at = score.argmax()
-kl_one = kl_discrete(p_data, coin_model(pixel.double().mean() / 16))  # the best single coin has the mean of the data
+kl_one = kl_discrete(
+    p_data, coin_model(pixel.double().mean() / 16)
+)  # the best single coin has the mean of the data
 kl_two = kl_discrete(p_data, two_coins.reshape(-1, 17)[at])
 findings["KL of two coins with a hidden bit"] = kl_two.item()
 print(
@@ -362,13 +411,19 @@ verify_equation(  # (8) on the mixture: z is the number of the bump
     ),
 )
 
-small = exact.LinearVAE.fit(train[:, [27, 28, 36]], 2)  # three pixels and two latents, to look closely
+small = exact.LinearVAE.fit(
+    train[:, [27, 28, 36]], 2
+)  # three pixels and two latents, to look closely
 generator = torch.Generator().manual_seed(0)
 z, eps = (torch.randn(400_000, n, dtype=f64, generator=generator) for n in (2, 3))
 made = z @ small.W.T + small.b + small.sigma2**0.5 * eps
 verify_equation(9, made.mean(0), small.b, standard_error=(made.std(0).max() / 400_000**0.5).item())
-cov_error = (2 / 400_000) ** 0.5 * made.var(0).max().item()  # of a variance; a covariance's is smaller
-verify_equation(10, made.T.cov(), small.W @ small.W.T + small.sigma2 * torch.eye(3), standard_error=cov_error)
+cov_error = (2 / 400_000) ** 0.5 * made.var(
+    0
+).max().item()  # of a variance; a covariance's is smaller
+verify_equation(
+    10, made.T.cov(), small.W @ small.W.T + small.sigma2 * torch.eye(3), standard_error=cov_error
+)
 
 model = exact.LinearVAE.fit(train, 2)  # all 64 pixels and two latents
 ticks = torch.linspace(-6, 6, 241, dtype=f64)
@@ -377,7 +432,9 @@ log_joint = Normal(grid_z @ model.W.T + model.b, model.sigma2**0.5).log_prob(dig
 log_joint += Normal(0.0, 1.0).log_prob(grid_z).sum(-1)
 by_grid = log_joint.logsumexp(0) + 2 * (ticks[1] - ticks[0]).log()  # (8), as a Riemann sum
 verify_equation(
-    11, by_grid, MultivariateNormal(model.b, model.W @ model.W.T + model.sigma2 * torch.eye(64)).log_prob(digit)
+    11,
+    by_grid,
+    MultivariateNormal(model.b, model.W @ model.W.T + model.sigma2 * torch.eye(64)).log_prob(digit),
 )
 
 # %% [markdown]
@@ -436,9 +493,15 @@ def log_normal(x, mean, logvar):
 
 # %% checks="log_normal"
 generator = torch.Generator().manual_seed(1)
-x, mean, logvar = (torch.randn(shape, dtype=f64, generator=generator) for shape in [(4, 1, 3), (5, 3), (3,)])
+x, mean, logvar = (
+    torch.randn(shape, dtype=f64, generator=generator) for shape in [(4, 1, 3), (5, 3), (3,)]
+)
 independent = Normal(mean, (logvar / 2).exp()).log_prob(x).sum(-1)
-expect(log_normal(x, mean, logvar), independent, "five means against four points, as torch.distributions has it")
+expect(
+    log_normal(x, mean, logvar),
+    independent,
+    "five means against four points, as torch.distributions has it",
+)
 expect(
     log_normal(x, mean, logvar[:1]),
     log_normal(x, mean, logvar[:1].expand(3)),
@@ -447,7 +510,9 @@ expect(
 far = log_normal(torch.full((1, 3), 1e3, dtype=f64), mean[0], logvar)
 expect(far.isfinite().all(), True, "finite a thousand units from the mean")
 line = torch.linspace(-12, 12, 4001, dtype=f64)[:, None]
-area = torch.trapezoid(log_normal(line, torch.tensor(0.5, dtype=f64), torch.tensor(0.3, dtype=f64)).exp(), line[:, 0])
+area = torch.trapezoid(
+    log_normal(line, torch.tensor(0.5, dtype=f64), torch.tensor(0.3, dtype=f64)).exp(), line[:, 0]
+)
 expect(area, 1.0, "the density integrates to 1", hint="the constants")
 
 # %% [markdown]
@@ -464,7 +529,9 @@ expect(area, 1.0, "the density integrates to 1", hint="the constants")
 # %%
 generator = torch.Generator().manual_seed(2)
 z = torch.randn(50_000, 2, dtype=f64, generator=generator)
-log_px_given_z = Normal(z @ model.W.T + model.b, model.sigma2**0.5).log_prob(digit).sum(-1)  # (50000,)
+log_px_given_z = (
+    Normal(z @ model.W.T + model.b, model.sigma2**0.5).log_prob(digit).sum(-1)
+)  # (50000,)
 densities = log_px_given_z.exp()
 error = densities.std() / len(z) ** 0.5
 verify_equation(12, model.log_evidence(digit).exp(), densities.mean(), standard_error=error.item())
@@ -472,8 +539,12 @@ verify_equation(12, model.log_evidence(digit).exp(), densities.mean(), standard_
 wide = exact.LinearVAE.fit(train, 32)
 z = torch.randn(50_000, 32, dtype=f64, generator=generator)
 log_px_given_z = Normal(z @ wide.W.T + wide.b, wide.sigma2**0.5).log_prob(digit).sum(-1)
-print(f"J = 32: log p(x | z) between {log_px_given_z.min():.0f} and {log_px_given_z.max():.0f} nats")
-print(f"exp gives exactly 0 for {(log_px_given_z.exp() == 0).double().mean():.0%} of the samples, in double precision")
+print(
+    f"J = 32: log p(x | z) between {log_px_given_z.min():.0f} and {log_px_given_z.max():.0f} nats"
+)
+print(
+    f"exp gives exactly 0 for {(log_px_given_z.exp() == 0).double().mean():.0%} of the samples, in double precision"
+)
 
 # %% [markdown]
 # ### Exercise 3 · `log_mean_exp` ●●○ · 6 minutes · 1 point
@@ -520,10 +591,22 @@ def log_mean_exp(values, dim):
 values = torch.tensor([[0.0, 1.0, 2.0], [-1.0, 0.5, 3.0]], dtype=f64)
 expect(log_mean_exp(values, 0), values.exp().mean(0).log(), "harmless numbers, first axis")
 expect(log_mean_exp(values, -1), values.exp().mean(-1).log(), "harmless numbers, last axis")
-expect(log_mean_exp(values - 5000, 1), values.exp().mean(1).log() - 5000, "numbers far too small for exp")
-expect(log_mean_exp(values + 5000, 1), values.exp().mean(1).log() + 5000, "numbers far too large for exp")
+expect(
+    log_mean_exp(values - 5000, 1),
+    values.exp().mean(1).log() - 5000,
+    "numbers far too small for exp",
+)
+expect(
+    log_mean_exp(values + 5000, 1),
+    values.exp().mean(1).log() + 5000,
+    "numbers far too large for exp",
+)
 zeros = torch.tensor([[-math.inf, 0.0], [-math.inf, -math.inf]], dtype=f64)
-expect(log_mean_exp(zeros, 1), torch.tensor([math.log(0.5), -math.inf], dtype=f64), "-inf stands for the number 0")
+expect(
+    log_mean_exp(zeros, 1),
+    torch.tensor([math.log(0.5), -math.inf], dtype=f64),
+    "-inf stands for the number 0",
+)
 
 # %% [markdown]
 # ### Exercise 4 · `evidence_monte_carlo` ●○○ · 3 minutes · 1 point
@@ -565,7 +648,9 @@ def evidence_monte_carlo(log_px_given_z):
 # %% checks="evidence_monte_carlo"
 table = torch.tensor([[0.2, 0.5], [0.4, 0.1], [0.6, 0.9]], dtype=f64)  # three samples, two images
 expect(
-    evidence_monte_carlo(table.log()), torch.tensor([0.4, 0.5], dtype=f64).log(), "means 0.4 and 0.5 over three samples"
+    evidence_monte_carlo(table.log()),
+    torch.tensor([0.4, 0.5], dtype=f64).log(),
+    "means 0.4 and 0.5 over three samples",
 )
 expect(
     evidence_monte_carlo(table.log() - 2000) + 2000,
@@ -573,8 +658,15 @@ expect(
     "the same 2000 nats lower",
 )
 z = torch.randn(50_000, 2, dtype=f64, generator=torch.Generator().manual_seed(3))
-log_px_given_z = Normal(z @ model.W.T + model.b, model.sigma2**0.5).log_prob(digit).sum(-1, keepdim=True)
-expect(evidence_monte_carlo(log_px_given_z), model.log_evidence(digit), "near the exact evidence at J = 2", atol=0.1)
+log_px_given_z = (
+    Normal(z @ model.W.T + model.b, model.sigma2**0.5).log_prob(digit).sum(-1, keepdim=True)
+)
+expect(
+    evidence_monte_carlo(log_px_given_z),
+    model.log_evidence(digit),
+    "near the exact evidence at J = 2",
+    atol=0.1,
+)
 
 # %% [markdown]
 # **Predict, then run.** Now the second trouble, with your own functions: one digit of each class, $K = 100\,000$
@@ -589,7 +681,9 @@ my_miss = 2.0  # your prediction, in nats
 
 # %% tags=["experiment"]
 test, classes = data.digits("test", labels=True, device="cpu")
-ten = test[torch.stack([torch.nonzero(classes == c)[0, 0] for c in range(10)])]  # float32, precise enough here
+ten = test[
+    torch.stack([torch.nonzero(classes == c)[0, 0] for c in range(10)])
+]  # float32, precise enough here
 latents, num_samples = (2, 8, 16, 32), 100_000
 missing, marks = {}, (10, 100, 1000, 10_000, 100_000)
 for J in latents:
@@ -602,7 +696,9 @@ for J in latents:
         rows.append(log_normal(ten, z @ W.T + b, logvar))  # (250, 10)
     log_px_given_z = torch.cat(rows)  # (K, 10)
     truth = linear.log_evidence(ten)
-    missing[J] = torch.stack([truth - evidence_monte_carlo(log_px_given_z[:K]) for K in marks])  # (5, 10)
+    missing[J] = torch.stack(
+        [truth - evidence_monte_carlo(log_px_given_z[:K]) for K in marks]
+    )  # (5, 10)
     heaviest = log_px_given_z.softmax(0).max(0).values.mean()
     error = missing[J][-1].std() / 10**0.5
     print(
@@ -613,8 +709,19 @@ for J in latents:
 fig, ax = plots.figure(width=6.6, height=3.8)
 for J, shade in zip(latents, (0.35, 0.55, 0.75, 1.0), strict=True):
     error = missing[J].std(-1) / 10**0.5
-    plots.curve(marks, missing[J].mean(-1), "model", error=error, ax=ax, alpha=shade, marker="o", markersize=4)
-    ax.annotate(f"J = {J}", (1.3e5, missing[J][-1].mean() + {2: -0.45, 8: 0.25}.get(J, 0)), va="center")
+    plots.curve(
+        marks,
+        missing[J].mean(-1),
+        "model",
+        error=error,
+        ax=ax,
+        alpha=shade,
+        marker="o",
+        markersize=4,
+    )
+    ax.annotate(
+        f"J = {J}", (1.3e5, missing[J][-1].mean() + {2: -0.45, 8: 0.25}.get(J, 0)), va="center"
+    )
 ax.axhline(0, color=plots.COLOR["exact"], linestyle="--", linewidth=1.6)
 ax.set_xscale("log")
 ax.set_yscale("symlog", linthresh=1)
@@ -669,7 +776,9 @@ findings["naive estimate misses at J = 32 by"] = missing[32][-1].mean().item()
 # %%
 z_any = torch.tensor([[0.3, -1.1]], dtype=f64)  # any z of the grid will do
 cell_area = (ticks[1] - ticks[0]) ** 2
-posterior_on_grid = (log_joint - log_joint.logsumexp(0)).exp() / cell_area  # normalised numerically, (58081,)
+posterior_on_grid = (
+    log_joint - log_joint.logsumexp(0)
+).exp() / cell_area  # normalised numerically, (58081,)
 here = (grid_z - z_any).square().sum(-1).argmin()  # its place on the grid
 likelihood_there = Normal(z_any @ model.W.T + model.b, model.sigma2**0.5).log_prob(digit).sum()
 bayes = Normal(0.0, 1.0).log_prob(z_any).sum() + likelihood_there - model.log_evidence(digit)
@@ -678,12 +787,15 @@ verify_equation(13, posterior_on_grid[here].log(), bayes)
 s_z, w1, w2, d1, d2, var, A, h = sympy.symbols("z w1 w2 d1 d2 var A h", positive=True)  # d = x - b
 log_density = -sympy.log(2 * sympy.pi) / 2
 joint = (log_density - s_z**2 / 2) + sum(
-    log_density - sympy.log(var) / 2 - (d - w * s_z) ** 2 / (2 * var) for d, w in [(d1, w1), (d2, w2)]
+    log_density - sympy.log(var) / 2 - (d - w * s_z) ** 2 / (2 * var)
+    for d, w in [(d1, w1), (d2, w2)]
 )
 exponent = -(s_z**2) / 2 - ((d1 - w1 * s_z) ** 2 + (d2 - w2 * s_z) ** 2) / (2 * var)
 collected = -(s_z**2) / 2 * (1 + (w1**2 + w2**2) / var) + s_z * (w1 * d1 + w2 * d2) / var
 completed = -A / 2 * (s_z - h / A) ** 2 + h**2 / (2 * A)
-verify_equation(14, float(sympy.simplify((joint - exponent).diff(s_z))), 0.0)  # what is left over is free of z
+verify_equation(
+    14, float(sympy.simplify((joint - exponent).diff(s_z))), 0.0
+)  # what is left over is free of z
 verify_equation(15, float(sympy.simplify((exponent - collected).diff(s_z))), 0.0)
 verify_equation(16, float(sympy.simplify(-A / 2 * s_z**2 + s_z * h - completed)), 0.0)
 
@@ -734,15 +846,27 @@ mean, cov = ppca_posterior(digit, model.W, model.b, model.sigma2)
 grid_mean = (posterior_on_grid[:, None] * grid_z).sum(0, keepdim=True) * cell_area
 expect(mean, grid_mean, "mean as found on the grid, J = 2")
 centred = grid_z - grid_mean
-expect(cov, (posterior_on_grid[:, None] * centred).T @ centred * cell_area, "covariance as found on the grid, J = 2")
+expect(
+    cov,
+    (posterior_on_grid[:, None] * centred).T @ centred * cell_area,
+    "covariance as found on the grid, J = 2",
+)
 mean, cov = ppca_posterior(train[:5], wide.W, wide.b, wide.sigma2)
-for seed in (0, 1):  # (13) solved for log p(x) holds at every z, so any z must give the exact evidence
+for seed in (
+    0,
+    1,
+):  # (13) solved for log p(x) holds at every z, so any z must give the exact evidence
     z = torch.randn(1, 32, dtype=f64, generator=torch.Generator().manual_seed(seed))
     joint_there = (
-        Normal(z @ wide.W.T + wide.b, wide.sigma2**0.5).log_prob(train[:5]).sum(-1) + Normal(0.0, 1.0).log_prob(z).sum()
+        Normal(z @ wide.W.T + wide.b, wide.sigma2**0.5).log_prob(train[:5]).sum(-1)
+        + Normal(0.0, 1.0).log_prob(z).sum()
     )
     log_px = joint_there - MultivariateNormal(mean, cov).log_prob(z)
-    expect(log_px, wide.log_evidence(train[:5]), f"Bayes' rule at z number {seed + 1} gives the exact evidence, J = 32")
+    expect(
+        log_px,
+        wide.log_evidence(train[:5]),
+        f"Bayes' rule at z number {seed + 1} gives the exact evidence, J = 32",
+    )
 
 # %% [markdown]
 # Look at it for $J = 2$. Green is the prior, where naive Monte Carlo draws; purple is the posterior of the companion
@@ -754,15 +878,24 @@ generator = torch.Generator().manual_seed(4)
 angle = torch.linspace(0, 2 * math.pi, 200, dtype=f64)
 ellipse = mean + 2 * torch.stack([angle.cos(), angle.sin()], 1) @ torch.linalg.cholesky(cov).T
 prior_draws = torch.randn(1000, 2, dtype=f64, generator=generator)
-whitened = torch.linalg.solve_triangular(torch.linalg.cholesky(cov), (prior_draws - mean).T, upper=False)
+whitened = torch.linalg.solve_triangular(
+    torch.linalg.cholesky(cov), (prior_draws - mean).T, upper=False
+)
 hits = (whitened.square().sum(0) < 4).sum().item()
 fig, ax = plots.figure(width=4.6, height=4.8)
 plots.scatter(prior_draws, "prior", ax=ax, size=5, label="1000 draws from the prior")
-plots.curve(ellipse[:, 0], ellipse[:, 1], "posterior", ax=ax, label="posterior, two standard deviations")
-ax.set(xlabel="first latent", ylabel="second latent", title=f"{hits} of 1000 prior draws fall where the 3 is")
+plots.curve(
+    ellipse[:, 0], ellipse[:, 1], "posterior", ax=ax, label="posterior, two standard deviations"
+)
+ax.set(
+    xlabel="first latent",
+    ylabel="second latent",
+    title=f"{hits} of 1000 prior draws fall where the 3 is",
+)
 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13))
 plots.show(
-    fig, alt="Latent plane: a wide round cloud of prior draws, and a small ellipse of the posterior, off the centre."
+    fig,
+    alt="Latent plane: a wide round cloud of prior draws, and a small ellipse of the posterior, off the centre.",
 )
 
 # %% [markdown]
@@ -791,9 +924,18 @@ mix = torch.randn(2, 3, 3, dtype=f64, generator=generator)
 covariances = mix @ mix.mT + 0.5 * torch.eye(3, dtype=f64)
 means = torch.randn(2, 3, dtype=f64, generator=generator)
 q, p = (MultivariateNormal(m, c) for m, c in zip(means, covariances, strict=True))
-z = q.mean + torch.randn(200_000, 3, dtype=f64, generator=generator) @ torch.linalg.cholesky(covariances[0]).T
+z = (
+    q.mean
+    + torch.randn(200_000, 3, dtype=f64, generator=generator)
+    @ torch.linalg.cholesky(covariances[0]).T
+)
 log_ratio = q.log_prob(z) - p.log_prob(z)
-verify_equation(17, kl_divergence(q, p), log_ratio.mean(), standard_error=(log_ratio.std() / len(z) ** 0.5).item())
+verify_equation(
+    17,
+    kl_divergence(q, p),
+    log_ratio.mean(),
+    standard_error=(log_ratio.std() / len(z) ** 0.5).item(),
+)
 
 
 def quadratic_form(z, m, C):
@@ -804,13 +946,16 @@ def quadratic_form(z, m, C):
 peak = ((2 * math.pi) ** 3 * torch.linalg.det(covariances[1])) ** -0.5
 density = peak * (-quadratic_form(z[:5], means[1], covariances[1]) / 2).exp()
 verify_equation(18, density.log(), p.log_prob(z[:5]))
-few = z[:50]  # fifty points are a distribution of their own, with their own mean and covariance: (19) is exact for it
+few = z[
+    :50
+]  # fifty points are a distribution of their own, with their own mean and covariance: (19) is exact for it
 m_q, C_q = few.mean(0), few.T.cov(correction=0)
 shift = m_q - means[1]
 verify_equation(
     19,
     quadratic_form(few, means[1], covariances[1]).mean(),
-    torch.linalg.solve(covariances[1], C_q).trace() + quadratic_form(m_q[None], means[1], covariances[1]).squeeze(),
+    torch.linalg.solve(covariances[1], C_q).trace()
+    + quadratic_form(m_q[None], means[1], covariances[1]).squeeze(),
 )
 
 # %% [markdown]
@@ -857,7 +1002,9 @@ def gaussian_kl_full(mean_q, cov_q, mean_p, cov_p):
 
 # %% checks="gaussian_kl_full"
 rows = torch.randn(4, 3, dtype=f64, generator=torch.Generator().manual_seed(6))
-library = kl_divergence(MultivariateNormal(means[0], covariances[0]), MultivariateNormal(rows, covariances[1]))
+library = kl_divergence(
+    MultivariateNormal(means[0], covariances[0]), MultivariateNormal(rows, covariances[1])
+)
 expect(
     gaussian_kl_full(means[:1].expand(4, 3), covariances[0], rows, covariances[1]),
     library,
@@ -875,7 +1022,9 @@ expect(
     "moving a unit Gaussian by 3 costs 9/2 nats",
 )
 tiny = 1e-12 * torch.eye(40, dtype=f64)
-still = gaussian_kl_full(torch.zeros(1, 40, dtype=f64), tiny, torch.zeros(1, 40, dtype=f64), 2 * tiny)
+still = gaussian_kl_full(
+    torch.zeros(1, 40, dtype=f64), tiny, torch.zeros(1, 40, dtype=f64), 2 * tiny
+)
 expect(still, torch.tensor([20 * math.log(2) - 10], dtype=f64), "determinants of 1e-480 do no harm")
 
 # %% [markdown]
@@ -893,9 +1042,13 @@ distance = {}
 for J in (2, 8, 16, 32):
     linear = exact.LinearVAE.fit(train, J)
     mean, cov = ppca_posterior(ten, linear.W, linear.b, linear.sigma2)
-    distance[J] = gaussian_kl_full(mean, cov, torch.zeros_like(mean), torch.eye(J, dtype=f64)).mean().item()
+    distance[J] = (
+        gaussian_kl_full(mean, cov, torch.zeros_like(mean), torch.eye(J, dtype=f64)).mean().item()
+    )
     missed = naive_miss.get(J, math.nan) + 0.0
-    print(f"{J:2d}   {distance[J]:22.1f}   {math.exp(distance[J]):21.0e}   {abs(round(missed, 1)):23.1f}")
+    print(
+        f"{J:2d}   {distance[J]:22.1f}   {math.exp(distance[J]):21.0e}   {abs(round(missed, 1)):23.1f}"
+    )
 findings["KL from posterior to prior at J = 32"] = distance[32]
 
 # %% [markdown]
@@ -922,7 +1075,9 @@ findings["KL from posterior to prior at J = 32"] = distance[32]
 z_grid = torch.linspace(-8, 8, 4001, dtype=f64)
 x_seen = torch.tensor(1.5, dtype=f64)
 prior = Normal(torch.tensor(0.0, dtype=f64), torch.tensor(1.0, dtype=f64))
-q = Normal(torch.tensor(0.8, dtype=f64), torch.tensor(0.4, dtype=f64))  # some q, chosen without thought
+q = Normal(
+    torch.tensor(0.8, dtype=f64), torch.tensor(0.4, dtype=f64)
+)  # some q, chosen without thought
 
 log_pz, log_qz = prior.log_prob(z_grid), q.log_prob(z_grid)
 log_likelihood_z = Normal(z_grid**2, 0.5).log_prob(x_seen)  # log p(x | z) at every z of the grid
@@ -1085,12 +1240,20 @@ def elbo_discrete(p_xz, q):
 
 # %% checks="elbo_discrete"
 p_xz = torch.tensor([0.10, 0.05, 0.25], dtype=f64)  # p(x) = 0.4
-expect(elbo_discrete(p_xz, p_xz / p_xz.sum()), math.log(0.4), "at the posterior the ELBO is log p(x)")
+expect(
+    elbo_discrete(p_xz, p_xz / p_xz.sum()), math.log(0.4), "at the posterior the ELBO is log p(x)"
+)
 uniform = torch.full((3,), 1 / 3, dtype=f64)
 expect(
-    elbo_discrete(p_xz, uniform), p_xz.log().mean() + math.log(3), "uniform q: mean log joint plus the entropy log 3"
+    elbo_discrete(p_xz, uniform),
+    p_xz.log().mean() + math.log(3),
+    "uniform q: mean log joint plus the entropy log 3",
 )
-expect(elbo_discrete(p_xz, torch.tensor([0.0, 1.0, 0.0], dtype=f64)), math.log(0.05), "q on one z: the log joint there")
+expect(
+    elbo_discrete(p_xz, torch.tensor([0.0, 1.0, 0.0], dtype=f64)),
+    math.log(0.05),
+    "q on one z: the log joint there",
+)
 impossible = torch.tensor([0.4, 0.0, 0.0], dtype=f64)
 expect(elbo_discrete(impossible, uniform), -math.inf, "q draws a z that cannot have made x: -inf")
 
@@ -1141,7 +1304,9 @@ for share in ([0.2, 0.3, 0.5], [0.9, 0.1, 0.0]):
         math.log(0.4),
         f"ELBO + gap = log p(x) for q = {share}",
     )
-expect(elbo_gap_discrete(impossible, uniform), math.inf, "the gap is infinite where the ELBO is -inf")
+expect(
+    elbo_gap_discrete(impossible, uniform), math.inf, "the gap is infinite where the ELBO is -inf"
+)
 
 # %% [markdown]
 # ### Find the error: a slide's last line
@@ -1175,14 +1340,27 @@ line_d = line_e + torch.stack([elbo_gap_discrete(p_xz, c) for c in candidates])
 print(f"log p(x) = {truth:.4f}")
 for i in (20, 49, 100, 180):
     print(f"q = ({1 - r[i]:.3f}, {r[i]:.3f}): line (d) {line_d[i]:.4f}, line (e) {line_e[i]:.4f}")
-wrong = "e" if (line_e - truth).abs().max() > 1e-6 and (line_d - truth).abs().max() < 1e-6 else "another"
+wrong = (
+    "e"
+    if (line_e - truth).abs().max() > 1e-6 and (line_d - truth).abs().max() < 1e-6
+    else "another"
+)
 print(f"you suspected line ({suspect}); the line that moves with q is ({wrong})")
 
 at_top = r[line_e.argmax()]
 fig, ax = plots.figure(width=6.4, height=3.6)
 plots.curve(r, line_e, "bound", ax=ax, label="line (e), the ELBO")
-ax.axhline(truth, color=plots.COLOR["exact"], linestyle="--", linewidth=1.6, label="log p(x), and line (d)")
-ax.fill_between(r, line_e, truth, color=plots.COLOR["posterior"], alpha=0.15, label="gap: KL from q to the posterior")
+ax.axhline(
+    truth, color=plots.COLOR["exact"], linestyle="--", linewidth=1.6, label="log p(x), and line (d)"
+)
+ax.fill_between(
+    r,
+    line_e,
+    truth,
+    color=plots.COLOR["posterior"],
+    alpha=0.15,
+    label="gap: KL from q to the posterior",
+)
 ax.set(xlabel="q's probability r of the right-hand bump", ylabel="nats")
 ax.set_title(f"Line (e) touches log p(x) at r = {at_top:.2f} alone")
 ax.legend(loc="lower left")
@@ -1247,9 +1425,17 @@ expect(
 )
 tables = [
     torch.tensor(rows, dtype=f64)
-    for rows in ([[-3.0, -2.0], [-5.0, 0.0]], [[-1.0, -1.0], [-2.0, -1.0]], [[0.5, 0.0], [-0.5, 1.0]])
+    for rows in (
+        [[-3.0, -2.0], [-5.0, 0.0]],
+        [[-1.0, -1.0], [-2.0, -1.0]],
+        [[0.5, 0.0], [-0.5, 1.0]],
+    )
 ]
-expect(elbo_monte_carlo(*tables), torch.tensor([-5.5, -2.5], dtype=f64), "two samples, two examples, by hand")
+expect(
+    elbo_monte_carlo(*tables),
+    torch.tensor([-5.5, -2.5], dtype=f64),
+    "two samples, two examples, by hand",
+)
 
 # %% [markdown]
 # **Predict, then run.** Back to the companion digit under pPCA with $J = 8$. There we know $\log p(x)$ and the
@@ -1265,7 +1451,9 @@ linear = exact.LinearVAE.fit(train, 8)
 mean, cov = ppca_posterior(digit, linear.W, linear.b, linear.sigma2)
 root = torch.linalg.cholesky(cov)
 truth = linear.log_evidence(digit).item()
-direction = torch.full((8,), 8**-0.5, dtype=f64)  # a unit vector: d times it is d posterior standard deviations
+direction = torch.full(
+    (8,), 8**-0.5, dtype=f64
+)  # a unit vector: d times it is d posterior standard deviations
 logvar = torch.tensor(math.log(linear.sigma2), dtype=f64)
 zero = torch.zeros((), dtype=f64)
 
@@ -1280,7 +1468,11 @@ def leave(d, s, K=1000):
         MultivariateNormal(away, spread).log_prob(z),
     )  # fmt: skip
     error = (log_ratio[0] + log_ratio[1] - log_ratio[2]).std() / K**0.5
-    return elbo_monte_carlo(*log_ratio).item(), error.item(), truth - gaussian_kl_full(away, spread, mean, cov).item()
+    return (
+        elbo_monte_carlo(*log_ratio).item(),
+        error.item(),
+        truth - gaussian_kl_full(away, spread, mean, cov).item(),
+    )
 
 
 moves, widths = torch.linspace(0, 4, 17).tolist(), torch.logspace(-0.7, 0.5, 19, base=10).tolist()
@@ -1289,9 +1481,18 @@ for ax, values, runs in [
     (axes[0], moves, [leave(d, 1.0) for d in moves]),
     (axes[1], widths, [leave(0.0, s) for s in widths]),
 ]:
-    estimate, error, closed = (torch.tensor(column, dtype=f64) for column in zip(*runs, strict=True))
+    estimate, error, closed = (
+        torch.tensor(column, dtype=f64) for column in zip(*runs, strict=True)
+    )
     plots.curve(
-        values, estimate, "bound", error=error, ax=ax, label="your ELBO, 1000 samples", marker="o", markersize=3.5
+        values,
+        estimate,
+        "bound",
+        error=error,
+        ax=ax,
+        label="your ELBO, 1000 samples",
+        marker="o",
+        markersize=3.5,
     )
     plots.curve(values, closed, "exact", ax=ax, label="log p(x) - KL, exact")
     ax.axhline(truth, color=plots.COLOR["data"], linewidth=1.2, label="log p(x)")
@@ -1303,10 +1504,15 @@ for ax, values, runs in [
     )
 plots.guess(axes[0], y=truth - my_loss, label="your prediction for d = 2")
 lost = truth - leave(2.0, 1.0)[2]
-axes[0].set(xlabel="mean off by d standard deviations", title=f"d = 2 costs {lost:.2f} nats: half of d squared")
+axes[0].set(
+    xlabel="mean off by d standard deviations",
+    title=f"d = 2 costs {lost:.2f} nats: half of d squared",
+)
 axes[0].plot(2, truth - lost, "o", color=plots.COLOR["exact"], markersize=7, fillstyle="none")
 axes[0].legend(loc="lower left")
-axes[1].set(xlabel="widths s times too large", xscale="log", title="Too narrow and too wide both cost")
+axes[1].set(
+    xlabel="widths s times too large", xscale="log", title="Too narrow and too wide both cost"
+)
 axes[1].set_xticks([0.2, 0.5, 1, 2, 3], ["0.2", "0.5", "1", "2", "3"])
 axes[1].minorticks_off()
 axes[1].get_legend().remove()
@@ -1317,7 +1523,9 @@ plots.show(
 )
 at_posterior = leave(0.0, 1.0)
 findings["ELBO lost when q is 2 standard deviations off"] = lost
-print(f"at the posterior: ELBO {at_posterior[0]:.4f}, log p(x) {truth:.4f}, standard error {at_posterior[1]:.6f}")
+print(
+    f"at the posterior: ELBO {at_posterior[0]:.4f}, log p(x) {truth:.4f}, standard error {at_posterior[1]:.6f}"
+)
 
 # %% [markdown]
 # Two things to take home. The loss is exactly the KL, $d^2/2$ for a shift. And at the posterior the estimate does not
@@ -1338,7 +1546,9 @@ def draw_terms(mean, width, decoder):
     z = torch.linspace(-8, 8, 801, dtype=f64)
     prior = Normal(torch.zeros((), dtype=f64), torch.ones((), dtype=f64))
     q = Normal(torch.tensor(mean, dtype=f64), torch.tensor(width, dtype=f64))
-    log_likelihood = Normal(z**2 if decoder == "z squared" else z, 0.5).log_prob(torch.tensor(1.5, dtype=f64))
+    log_likelihood = Normal(z**2 if decoder == "z squared" else z, 0.5).log_prob(
+        torch.tensor(1.5, dtype=f64)
+    )
     log_joint = log_likelihood + prior.log_prob(z)
     log_px = torch.trapezoid(log_joint.exp(), z).log().item()
     weight = q.log_prob(z).exp()
@@ -1346,16 +1556,27 @@ def draw_terms(mean, width, decoder):
     kl = kl_divergence(q, prior).item()
     elbo = reconstruction - kl
 
-    fig, axes = plots.figure(1, 2, width=8.0, height=3.0, layout="none")  # a fixed layout is drawn in half the time
+    fig, axes = plots.figure(
+        1, 2, width=8.0, height=3.0, layout="none"
+    )  # a fixed layout is drawn in half the time
     fig.subplots_adjust(left=0.07, right=0.98, bottom=0.17, top=0.89, wspace=0.48)
     shown = z.abs() <= 3
     axes[0].fill_between(
-        z[shown], (log_joint[shown] - log_px).exp(), color=plots.COLOR["posterior"], alpha=0.3, label="posterior"
+        z[shown],
+        (log_joint[shown] - log_px).exp(),
+        color=plots.COLOR["posterior"],
+        alpha=0.3,
+        label="posterior",
     )
     plots.curve(z[shown], prior.log_prob(z[shown]).exp(), "prior", ax=axes[0], label="prior")
     plots.curve(z[shown], weight[shown], "bound", ax=axes[0], label="q")
     axes[0].set(
-        xlabel="z", ylabel="density", ylim=(0, 2), xticks=[-2, 0, 2], yticks=[0, 1, 2], title=f"decoder mean: {decoder}"
+        xlabel="z",
+        ylabel="density",
+        ylim=(0, 2),
+        xticks=[-2, 0, 2],
+        yticks=[0, 1, 2],
+        title=f"decoder mean: {decoder}",
     )
     floor = -8.0
     bars = [
@@ -1366,11 +1587,16 @@ def draw_terms(mean, width, decoder):
         low, high = max(min(start, end), floor), max(start, end, floor)
         axes[1].barh(row, high - low, left=low, height=0.6, color=plots.COLOR[role], alpha=0.75)
     axes[1].set_yticks(range(3), [f"{name}\n{end - start:+.2f}" for name, start, end, _ in bars])
-    axes[1].axvline(log_px, color=plots.COLOR["exact"], linestyle="--", linewidth=1.6, label="log p(x)")
+    axes[1].axvline(
+        log_px, color=plots.COLOR["exact"], linestyle="--", linewidth=1.6, label="log p(x)"
+    )
     axes[1].axvline(max(elbo, floor), color=plots.COLOR["bound"], linewidth=2, label="ELBO")
     axes[1].legend(loc="lower left")
     axes[1].set(
-        xlim=(floor, max(0.6, reconstruction + 0.2)), ylim=(2.6, -0.6), xticks=[-8, -6, -4, -2, 0], xlabel="nats"
+        xlim=(floor, max(0.6, reconstruction + 0.2)),
+        ylim=(2.6, -0.6),
+        xticks=[-8, -6, -4, -2, 0],
+        xlabel="nats",
     )
     axes[1].set_title(f"ELBO {elbo:.2f} + gap {log_px - elbo:.2f} = {log_px:.2f}")
     return fig, axes
@@ -1498,7 +1724,10 @@ def random_table(*shape, sharpness=1.0):
     return (sharpness * torch.randn(*shape, dtype=f64, generator=generator)).softmax(-1)
 
 
-data_table, q_table = random_table(4), random_table(4, 3)  # p_data(x) for four x; q(z | x) for three z
+data_table, q_table = (
+    random_table(4),
+    random_table(4, 3),
+)  # p_data(x) for four x; q(z | x) for three z
 model_table = random_table(12).reshape(4, 3)  # p_theta(x, z)
 model_x = model_table.sum(1)
 model_posterior = model_table / model_x[:, None]
@@ -1549,8 +1778,14 @@ print(
     f"mean gap KL(q || posterior): {badness.mean():.2f} nats on average, {badness.max():.2f} at worst: these q are bad"
 )
 print(f"you predicted (37) off by {my_worst} nats and {my_failures} failures of (38)")
-print(f"found: (37) off by less than 1e-12 nats: {bool(off.abs().max() < 1e-12)}; (38) fails {fails} times in 500")
-expect(bool(off.abs().max() < 1e-12) and fails == 0, True, "(37) and (38) hold for every q, good or bad")
+print(
+    f"found: (37) off by less than 1e-12 nats: {bool(off.abs().max() < 1e-12)}; (38) fails {fails} times in 500"
+)
+expect(
+    bool(off.abs().max() < 1e-12) and fails == 0,
+    True,
+    "(37) and (38) hold for every q, good or bad",
+)
 findings["failures of the joint-KL bound in 500 bad cases"] = fails
 
 # %% [markdown]
@@ -1607,22 +1842,32 @@ def mixture_log_prob(x, weights, means, variances):
 generator = torch.Generator().manual_seed(11)
 theta_any = [
     t.requires_grad_()
-    for t in (random_table(2), torch.randn(2, 1, dtype=f64, generator=generator), 0.5 + random_table(2, 1))
+    for t in (
+        random_table(2),
+        torch.randn(2, 1, dtype=f64, generator=generator),
+        0.5 + random_table(2, 1),
+    )
 ]
 r_any = random_table(500, 2)
 F = mixture_elbo(line_x, r_any, *theta_any)
 slope_weights, slope_means, slope_variances = torch.autograd.grad(F, theta_any)
 weights, means, variances = (t.detach() for t in theta_any)
 
-density = weights * Normal(means, variances.sqrt()).log_prob(line_x[:, None]).sum(-1).exp()  # (500, 2), p(x, z)
+density = (
+    weights * Normal(means, variances.sqrt()).log_prob(line_x[:, None]).sum(-1).exp()
+)  # (500, 2), p(x, z)
 verify_equation(40, F, (r_any * (density / r_any).log()).sum() / 500)
 log_px_any = mixture_log_prob(line_x, weights, means, variances)
 log_likelihood = log_px_any.mean()
-gap_any = (r_any * (r_any.log() - density.log() + log_px_any[:, None])).sum(1)  # the posterior's log by (13)
+gap_any = (r_any * (r_any.log() - density.log() + log_px_any[:, None])).sum(
+    1
+)  # the posterior's log by (13)
 verify_equation(41, F, log_likelihood - gap_any.mean())
 apart = line_x[:, None] - means  # (500, 2, 1)
 verify_equation(42, slope_means, (r_any[..., None] * apart / variances).mean(0))
-verify_equation(43, slope_variances, (r_any[..., None] / 2 * (apart**2 / variances**2 - 1 / variances)).mean(0))
+verify_equation(
+    43, slope_variances, (r_any[..., None] / 2 * (apart**2 / variances**2 - 1 / variances)).mean(0)
+)
 verify_equation(44, slope_weights, (r_any / weights).mean(0))
 
 # %% [markdown]
@@ -1671,7 +1916,11 @@ centre = torch.tensor([[-2.0], [1.5]], dtype=f64)
 thirty = torch.tensor([0.3, 0.7], dtype=f64)
 unit = torch.ones(2, 1, dtype=f64)
 middle = torch.tensor([[-0.25]], dtype=f64)  # as far from one mean as from the other
-expect(e_step(middle, thirty, centre, unit), thirty[None], "half way between equal bumps the prior decides")
+expect(
+    e_step(middle, thirty, centre, unit),
+    thirty[None],
+    "half way between equal bumps the prior decides",
+)
 odds = e_step(line_x[:5], thirty, centre, unit)
 expect(
     (odds[:, 1] / odds[:, 0]).log(),
@@ -1680,7 +1929,9 @@ expect(
 )
 lost_point = torch.tensor([[1e4]], dtype=f64)
 expect(
-    e_step(lost_point, thirty, centre, unit), torch.tensor([[0.0, 1.0]], dtype=f64), "stable ten thousand units away"
+    e_step(lost_point, thirty, centre, unit),
+    torch.tensor([[0.0, 1.0]], dtype=f64),
+    "stable ten thousand units away",
 )
 expect(
     e_step(middle, torch.tensor([0.0, 1.0], dtype=f64), centre, unit),
@@ -1745,9 +1996,13 @@ groups = [cloud[:10], cloud[10:]]
 wanted = (
     torch.tensor([1 / 3, 2 / 3], dtype=f64), torch.stack([g.mean(0) for g in groups]), torch.stack([g.var(0, correction=0) for g in groups]),
 )  # fmt: skip
-expect(m_step(cloud, hard), wanted, "hard assignments: shares, means and variances of the two groups")
+expect(
+    m_step(cloud, hard), wanted, "hard assignments: shares, means and variances of the two groups"
+)
 new = [t.clone().requires_grad_() for t in m_step(line_x, r_any)]
-slope_weights, slope_means, slope_variances = torch.autograd.grad(mixture_elbo(line_x, r_any, *new), new)
+slope_weights, slope_means, slope_variances = torch.autograd.grad(
+    mixture_elbo(line_x, r_any, *new), new
+)
 expect(slope_means, torch.zeros(2, 1, dtype=f64), "(42) is zero for soft responsibilities, too")
 expect(slope_variances, torch.zeros(2, 1, dtype=f64), "(43) is zero")
 expect(slope_weights[0], slope_weights[1], "(44) is the same for all components")
@@ -1766,7 +2021,11 @@ expect(slope_weights[0], slope_weights[1], "(44) is the same for all components"
 my_advantage = -1.0  # your prediction: fitted minus true, in nats over all 500 points
 
 # %% tags=["experiment"]
-theta = (torch.tensor([0.5, 0.5], dtype=f64), torch.tensor([[0.0], [0.5]], dtype=f64), torch.ones(2, 1, dtype=f64))
+theta = (
+    torch.tensor([0.5, 0.5], dtype=f64),
+    torch.tensor([[0.0], [0.5]], dtype=f64),
+    torch.ones(2, 1, dtype=f64),
+)
 before, after_e, after_m, likelihood = [], [], [], []
 for _ in range(16):
     before.append(mixture_log_prob(line_x, *theta).mean())
@@ -1775,7 +2034,9 @@ for _ in range(16):
     theta = m_step(line_x, r)
     after_m.append(mixture_elbo(line_x, r, *theta))
     likelihood.append(mixture_log_prob(line_x, *theta).mean())
-before, after_e, after_m, likelihood = (torch.stack(v) for v in (before, after_e, after_m, likelihood))
+before, after_e, after_m, likelihood = (
+    torch.stack(v) for v in (before, after_e, after_m, likelihood)
+)
 verify_equation(45, before, after_e)
 verify_equation(45, after_e, after_m, likelihood, relation="<=")
 
@@ -1786,19 +2047,48 @@ half_steps = torch.arange(len(stairs)) / 2
 fig, axes = plots.figure(1, 2, width=9.6, height=3.5)
 plots.curve(half_steps, stairs, "bound", ax=axes[0], drawstyle="steps-post", label="ELBO")
 axes[0].plot(
-    half_steps[::2], after_e, "o", color=plots.COLOR["posterior"], markersize=5, label="after an E step: no gap"
+    half_steps[::2],
+    after_e,
+    "o",
+    color=plots.COLOR["posterior"],
+    markersize=5,
+    label="after an E step: no gap",
 )
-axes[0].plot(half_steps[1::2], after_m, "s", color=plots.COLOR["model"], markersize=4, label="after an M step")
+axes[0].plot(
+    half_steps[1::2],
+    after_m,
+    "s",
+    color=plots.COLOR["model"],
+    markersize=4,
+    label="after an M step",
+)
 axes[0].axhline(
-    true_log_likelihood.mean(), color=plots.COLOR["exact"], linestyle="--", linewidth=1.6, label="true density"
+    true_log_likelihood.mean(),
+    color=plots.COLOR["exact"],
+    linestyle="--",
+    linewidth=1.6,
+    label="true density",
 )
 axes[0].legend(loc="lower right")
 axes[0].set(xlabel="iteration", ylabel="nats per point", title="Every half step goes up")
 line = torch.linspace(-4, 4, 400, dtype=f64)[:, None]
-axes[1].hist(line_x.flatten().numpy(), 40, density=True, color=plots.COLOR["data"], alpha=0.35, label="500 points")
+axes[1].hist(
+    line_x.flatten().numpy(),
+    40,
+    density=True,
+    color=plots.COLOR["data"],
+    alpha=0.35,
+    label="500 points",
+)
 plots.curve(line[:, 0], mixture_log_prob(line, *theta).exp(), "model", ax=axes[1], label="EM")
-plots.curve(line[:, 0], exact.MIXTURE_1D.log_prob(line).exp(), "exact", ax=axes[1], label="true density")
-axes[1].set(xlabel="x", ylabel="density", title=f"On its own data EM beats the truth by {advantage:.2f} nats")
+plots.curve(
+    line[:, 0], exact.MIXTURE_1D.log_prob(line).exp(), "exact", ax=axes[1], label="true density"
+)
+axes[1].set(
+    xlabel="x",
+    ylabel="density",
+    title=f"On its own data EM beats the truth by {advantage:.2f} nats",
+)
 plots.show(
     fig,
     alt="Left: the ELBO rises at every E and M step, in a staircase that ends just above the true density's log-likelihood. Right: the "
@@ -1863,19 +2153,29 @@ log_lik = [data_mean(mixture_log_prob(x_line, *at(m))) for m in m_values]
 slide = [expected_log_joint(e_step(x_line, *at(m)), m) for m in m_values]  # the same theta twice
 m_slide = m_values[max(range(81), key=lambda i: slide[i])]
 m_true = m_values[max(range(81), key=lambda i: log_lik[i])]
-r_old = e_step(x_line, *at(m_slide))  # the right M step from there: posterior at theta_old, joint at theta
+r_old = e_step(
+    x_line, *at(m_slide)
+)  # the right M step from there: posterior at theta_old, joint at theta
 entropy_old = data_mean(Categorical(r_old).entropy())
 bound = [expected_log_joint(r_old, m) + entropy_old for m in m_values]
 m_next = m_values[max(range(81), key=lambda i: bound[i])]
-verify_equation(46, slide[40], log_lik[40] - data_mean(Categorical(e_step(x_line, *at(m_values[40]))).entropy()))
+verify_equation(
+    46, slide[40], log_lik[40] - data_mean(Categorical(e_step(x_line, *at(m_values[40]))).entropy())
+)
 
 fig, ax = plots.figure(width=6.8, height=3.8)
 plots.curve(m_values, log_lik, "exact", ax=ax, label="log-likelihood")
 plots.curve(m_values, bound, "bound", ax=ax, label=f"ELBO with r from m = {m_slide:.2f}")
 plots.curve(m_values, slide, "model", ax=ax, label="the slide's objective")
-ax.plot([m_true, m_slide], [max(log_lik), max(slide)], "o", color=plots.COLOR["exact"], markersize=6)
+ax.plot(
+    [m_true, m_slide], [max(log_lik), max(slide)], "o", color=plots.COLOR["exact"], markersize=6
+)
 ax.set_ylim(-3.25, -1.55)
-ax.set(xlabel="m", ylabel="nats per point", title=f"The slide picks m = {m_slide:.2f}; the truth is {m_true:.2f}")
+ax.set(
+    xlabel="m",
+    ylabel="nats per point",
+    title=f"The slide picks m = {m_slide:.2f}; the truth is {m_true:.2f}",
+)
 plots.guess(ax, x=my_m)
 ax.legend(loc="lower right")
 plots.show(
@@ -1904,7 +2204,9 @@ findings["m chosen by the slide's M step (truth 1)"] = m_slide
 # %% tags=["experiment"]
 constant = (levels == levels[0]).all(0).sum().item()
 generator = torch.Generator().manual_seed(13)
-spread = (levels + torch.rand(levels.shape, generator=generator, dtype=f64)) / 17  # (1437, 64), dequantised
+spread = (
+    levels + torch.rand(levels.shape, generator=generator, dtype=f64)
+) / 17  # (1437, 64), dequantised
 print(f"{constant} of 64 pixels never change in the {len(levels)} training digits")
 
 theta = (
@@ -1925,11 +2227,16 @@ expect(
 weights_found, prototypes, _ = theta
 plots.show(
     plots.image_grid(
-        prototypes, 10, labels=[f"{w:.2f}" for w in weights_found], title="Ten prototypes that nobody labelled"
+        prototypes,
+        10,
+        labels=[f"{w:.2f}" for w in weights_found],
+        title="Ten prototypes that nobody labelled",
     ),
     alt="Ten blurred digits, the means of the ten components, each with its weight above; most can be read as a digit.",
 )
-print(f"ELBO per digit: {climb[0]:.1f} nats after the first iteration, {climb[-1]:.1f} after {len(climb)}")
+print(
+    f"ELBO per digit: {climb[0]:.1f} nats after the first iteration, {climb[-1]:.1f} after {len(climb)}"
+)
 findings["ELBO gained by EM on the digits"] = climb[-1] - climb[0]
 
 # %% [markdown]

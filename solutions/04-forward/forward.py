@@ -86,7 +86,9 @@ def double(values):
 
 def normal(mean, std):
     """N(mean, std^2) in double precision; mean and std may be numbers or tensors."""
-    return Normal(torch.as_tensor(mean, dtype=torch.float64), torch.as_tensor(std, dtype=torch.float64))
+    return Normal(
+        torch.as_tensor(mean, dtype=torch.float64), torch.as_tensor(std, dtype=torch.float64)
+    )
 
 
 # %% [markdown]
@@ -101,7 +103,9 @@ sigmas = torch.tensor([0.3, 1.0, 2.0, 4.0, 16.0])
 noise = torch.randn(5, 64, generator=torch.Generator().manual_seed(4))
 noisy = digit.flatten(1) + sigmas[:, None] * noise
 train = digits.flatten(1)
-weights = torch.softmax(-(torch.cdist(noisy, train) ** 2) / (2 * sigmas[:, None] ** 2), dim=1)  # Bayes' rule
+weights = torch.softmax(
+    -(torch.cdist(noisy, train) ** 2) / (2 * sigmas[:, None] ** 2), dim=1
+)  # Bayes' rule
 repaired = weights @ train
 
 plots.show(
@@ -169,10 +173,17 @@ def linear_beta(T, first=1e-4, last=0.02):
 
 # %% checks="linear_beta"
 beta = linear_beta(5, first=0.1, last=0.5)
-expect(beta, torch.tensor([0.0, 0.1, 0.2, 0.3, 0.4, 0.5]), "five steps from 0.1 to 0.5", hint="beta[0] = 0 comes extra")
+expect(
+    beta,
+    torch.tensor([0.0, 0.1, 0.2, 0.3, 0.4, 0.5]),
+    "five steps from 0.1 to 0.5",
+    hint="beta[0] = 0 comes extra",
+)
 beta = linear_beta(1000)
 expect(tuple(beta.shape), (1001,), "1000 steps make a table of 1001 entries")
-expect(beta[[0, 1, 1000]], torch.tensor([0.0, 1e-4, 0.02]), "beta[0], beta[1] and beta[T] are as asked")
+expect(
+    beta[[0, 1, 1000]], torch.tensor([0.0, 1e-4, 0.02]), "beta[0], beta[1] and beta[T] are as asked"
+)
 expect(beta.sum().item(), 10.05, "their sum is T times the mean of the ends")
 
 # %% [markdown]
@@ -211,7 +222,9 @@ def variance(values, probs):
 both_values = (c * x_values[:, None] + d * e_values[None, :]).flatten()
 both_probs = (x_probs[:, None] * e_probs[None, :]).flatten()  # independence: probabilities multiply
 verify_equation(
-    1, variance(both_values, both_probs), c**2 * variance(x_values, x_probs) + d**2 * variance(e_values, e_probs)
+    1,
+    variance(both_values, both_probs),
+    c**2 * variance(x_values, x_probs) + d**2 * variance(e_values, e_probs),
 )
 
 # %% [markdown]
@@ -256,15 +269,27 @@ def variance_after(keep, beta):
 # %% checks="variance_after"
 keep, beta = torch.tensor([1.0, 0.5, 0.5]), torch.tensor([0.0, 0.5, 1.0])
 expect(
-    variance_after(keep, beta), torch.tensor([1.0, 0.75, 1.1875]), "two steps, by hand", hint="rule (1), step by step"
+    variance_after(keep, beta),
+    torch.tensor([1.0, 0.75, 1.1875]),
+    "two steps, by hand",
+    hint="rule (1), step by step",
 )
-expect(variance_after(keep, torch.zeros(3)), torch.tensor([1.0, 0.25, 0.0625]), "no noise: only the shrinking is left")
+expect(
+    variance_after(keep, torch.zeros(3)),
+    torch.tensor([1.0, 0.25, 0.0625]),
+    "no noise: only the shrinking is left",
+)
 keep, beta = double([1.0, 0.9, 0.3, 1.2]), double([0.0, 0.2, 0.6, 0.1])
 x = torch.randn(400_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 for t in (1, 2, 3):  # the same chain, sampled
     eps = torch.randn(400_000, generator=torch.Generator().manual_seed(t), dtype=torch.float64)
     x = keep[t] * x + beta[t].sqrt() * eps
-expect(variance_after(keep, beta)[-1], x.var(), "three steps agree with 400,000 sampled chains", rtol=0.01)
+expect(
+    variance_after(keep, beta)[-1],
+    x.var(),
+    "three steps agree with 400,000 sampled chains",
+    rtol=0.01,
+)
 
 # %% [markdown]
 # ### Experiment: find the error
@@ -284,13 +309,29 @@ for slide, keep in keeps.items():
     role = "model" if slide == "R" else "noise"
     label = f"slide {slide}: ends at {result[-1]:.3g}"
     plots.curve(range(1001), result, role, label=label, ax=ax, linestyle=looks[slide])
-    ax.plot(1000, guesses[slide], "x", color=plots.COLOR["guess"], markersize=9, markeredgewidth=2, clip_on=False)
+    ax.plot(
+        1000,
+        guesses[slide],
+        "x",
+        color=plots.COLOR["guess"],
+        markersize=9,
+        markeredgewidth=2,
+        clip_on=False,
+    )
     print(f"slide {slide}: predicted {guesses[slide]:g}, variance at t = 1000 is {result[-1]:.3f}")
-ax.set(xlabel="time step t", ylabel="variance of a pixel (log scale)", yscale="log", yticks=[0.5, 1, 2, 5, 10])
+ax.set(
+    xlabel="time step t",
+    ylabel="variance of a pixel (log scale)",
+    yscale="log",
+    yticks=[0.5, 1, 2, 5, 10],
+)
 ax.set_yticklabels(["0.5", "1", "2", "5", "10"])
 ax.minorticks_off()
 ax.set_title("Only slide R keeps the variance at 1 (× your prediction)")
-plots.show(fig, alt="Variance against time: slide P grows to 11, slide Q falls to one half, slide R stays at 1.")
+plots.show(
+    fig,
+    alt="Variance against time: slide P grows to 11, slide Q falls to one half, slide R stays at 1.",
+)
 
 # %% [markdown]
 # Slide P's pictures grow without bound; adding is all it does, and the variance ends at $1 + \sum_t \beta_t$. Slide Q
@@ -346,9 +387,13 @@ v_before = variance(pixel, half)
 verify_equation(2, variance_of_step(0.5, pixel), 0.5**2 * v_before + b)
 k = sympy.symbols("k", positive=True)
 (root,) = sympy.solve(sympy.Eq(1, k**2 + sympy.Rational(36, 100)), k)  # SymPy solves (3)
-verify_equation(3, 1.0, float(root) ** 2 + b, variance_of_step(float(root), pixel / 2))  # pixel / 2 has variance 1
+verify_equation(
+    3, 1.0, float(root) ** 2 + b, variance_of_step(float(root), pixel / 2)
+)  # pixel / 2 has variance 1
 verify_equation(4, float(root), math.sqrt(1 - b))
-verify_equation(5, variance_of_step(0.8, pixel) - 1, (1 - b) * v_before + b - 1, (1 - b) * (v_before - 1))
+verify_equation(
+    5, variance_of_step(0.8, pixel) - 1, (1 - b) * v_before + b - 1, (1 - b) * (v_before - 1)
+)
 v_star = 1.0
 for _ in range(200):  # slide Q's step again and again, until nothing changes
     v_star = (1 - b) ** 2 * v_star + b
@@ -441,13 +486,26 @@ def q_step(x_prev, t, beta, eps):
 # %% checks="q_step"
 beta = torch.tensor([0.0, 0.36, 0.64])  # roots: 0.8 and 0.6, then 0.6 and 0.8
 t, one, zero = torch.tensor([2, 1]), torch.ones(2, 3), torch.zeros(2, 3)
-expect(q_step(one, t, beta, zero)[:, 0], torch.tensor([0.6, 0.8]), "factor of the picture, each example at its own t")
-expect(q_step(zero, t, beta, one)[:, 0], torch.tensor([0.8, 0.6]), "factor of the noise", hint="beta_t is a variance")
+expect(
+    q_step(one, t, beta, zero)[:, 0],
+    torch.tensor([0.6, 0.8]),
+    "factor of the picture, each example at its own t",
+)
+expect(
+    q_step(zero, t, beta, one)[:, 0],
+    torch.tensor([0.8, 0.6]),
+    "factor of the noise",
+    hint="beta_t is a variance",
+)
 generator = torch.Generator().manual_seed(1)
 x, eps = torch.randn(4, 1, 8, 8, generator=generator), torch.randn(4, 1, 8, 8, generator=generator)
 t, beta = torch.tensor([3, 1, 2, 3]), torch.tensor([0.0, 0.1, 0.3, 0.7])
 alone = [q_step(x[i : i + 1], t[i : i + 1], beta, eps[i : i + 1]) for i in range(4)]
-expect(q_step(x, t, beta, eps), torch.cat(alone), "a batch of images gives what its images give one by one")
+expect(
+    q_step(x, t, beta, eps),
+    torch.cat(alone),
+    "a batch of images gives what its images give one by one",
+)
 many = torch.randn(200_000, 1, generator=generator), torch.randn(200_000, 1, generator=generator)
 var = q_step(many[0], torch.full((200_000,), 3), beta, many[1]).var()
 expect(var.item(), 1.0, "variance 1 stays variance 1 (200,000 samples)", atol=0.015)
@@ -459,11 +517,19 @@ expect(var.item(), 1.0, "variance 1 stays variance 1 (200,000 samples)", atol=0.
 beta = linear_beta(1000)
 stops = (0, 100, 200, 400, 700, 1000)
 rows = []
-for keep in (torch.ones(1001), 1 - beta, None):  # slides P and Q written out, slide R by your function
+for keep in (
+    torch.ones(1001),
+    1 - beta,
+    None,
+):  # slides P and Q written out, slide R by your function
     generator, x, row = torch.Generator().manual_seed(7), digit, [digit]
     for t in range(1, 1001):
         eps = torch.randn(digit.shape, generator=generator)
-        x = q_step(x, torch.tensor([t]), beta, eps) if keep is None else keep[t] * x + beta[t].sqrt() * eps
+        x = (
+            q_step(x, torch.tensor([t]), beta, eps)
+            if keep is None
+            else keep[t] * x + beta[t].sqrt() * eps
+        )
         if t in stops:
             row.append(x)
     rows += row
@@ -511,9 +577,13 @@ plots.show(
 a, b, s = 0.5, 1.1, 0.9
 u = torch.linspace(-12, 12, 16001, dtype=torch.float64)
 du = float(u[1] - u[0])
-by_sum = (normal(0.0, a**0.5).log_prob(u).exp() * normal(0.0, b**0.5).log_prob(s - u).exp()).sum() * du
+by_sum = (
+    normal(0.0, a**0.5).log_prob(u).exp() * normal(0.0, b**0.5).log_prob(s - u).exp()
+).sum() * du
 verify_equation(8, by_sum, normal(0.0, (a + b) ** 0.5).log_prob(double(s)).exp())
-verify_equation(9, u**2 / a + (s - u) ** 2 / b, (a + b) / (a * b) * (u - a * s / (a + b)) ** 2 + s**2 / (a + b))
+verify_equation(
+    9, u**2 / a + (s - u) ** 2 / b, (a + b) / (a * b) * (u - a * s / (a + b)) ** 2 + s**2 / (a + b)
+)
 constant = 1 / (2 * math.pi * math.sqrt(a * b)) * math.sqrt(2 * math.pi * a * b / (a + b))
 verify_equation(10, by_sum, constant * math.exp(-(s**2) / (2 * (a + b))))
 
@@ -557,11 +627,19 @@ merged = 1 - at * ap
 line_15 = sympy.sqrt(at * ap) * x_old + sympy.sqrt(merged) * (bracket / sympy.sqrt(merged))
 values = [float(line.subs(point)) for line in (line_12, line_13, line_15)]
 mid = float(x_mid.subs(point))
-step = normal(0.5**0.5 * mid, 0.5**0.5)  # q(x_t given x_{t-1}); eps_t = 2 sits two standard deviations above its mean
-verify_equation(11, step.icdf(normal(0.0, 1.0).cdf(double(2.0))), float(line_11.subs("x_mid", x_mid).subs(point)))
+step = normal(
+    0.5**0.5 * mid, 0.5**0.5
+)  # q(x_t given x_{t-1}); eps_t = 2 sits two standard deviations above its mean
+verify_equation(
+    11,
+    step.icdf(normal(0.0, 1.0).cdf(double(2.0))),
+    float(line_11.subs("x_mid", x_mid).subs(point)),
+)
 verify_equation(12, values[0], values[1])
 verify_equation(13, values[1], values[2])
-squares = sympy.Poly(sympy.expand(bracket**2), e_old, e_new)  # coefficients of e^2 are the variances
+squares = sympy.Poly(
+    sympy.expand(bracket**2), e_old, e_new
+)  # coefficients of e^2 are the variances
 variance_sum = squares.coeff_monomial(e_old**2) + squares.coeff_monomial(e_new**2)
 verify_equation(14, float(variance_sum.subs(point)), float(merged.subs(point)))
 verify_equation(15, values[0], values[2])
@@ -601,7 +679,10 @@ print("the sum of the two variances, simplified by SymPy:", sympy.expand(varianc
 # Lines (16) to (21) for x_0 = 0.7 and four uneven steps; each integral (18) is a sum on a grid of x_{t-1}.
 x_start, alphas = 0.7, [0.9, 0.6, 0.8, 0.3]
 grid = torch.linspace(-9, 9, 1801, dtype=torch.float64)
-cell, near = float(grid[1] - grid[0]), slice(700, 1101, 25)  # the values compared lie between -2 and 2
+cell, near = (
+    float(grid[1] - grid[0]),
+    slice(700, 1101, 25),
+)  # the values compared lie between -2 and 2
 signal, density = 1.0, None  # product of the alphas so far; q(x_t given x_0) on the grid
 for al in alphas:
     before, signal = signal, signal * al
@@ -610,16 +691,22 @@ for al in alphas:
         density = normal(al**0.5 * x_start, (1 - al) ** 0.5).log_prob(grid).exp()
         verify_equation(17, density[near], claim.log_prob(grid).exp()[near])
         continue
-    transition = normal(al**0.5 * grid[None, :], (1 - al) ** 0.5).log_prob(grid[:, None]).exp()  # (x_t, x_{t-1})
+    transition = (
+        normal(al**0.5 * grid[None, :], (1 - al) ** 0.5).log_prob(grid[:, None]).exp()
+    )  # (x_t, x_{t-1})
     density = transition @ density * cell
     mean = (grid * density).sum() * cell
     spread = ((grid - mean) ** 2 * density).sum() * cell
 verify_equation(18, density[near], claim.log_prob(grid).exp()[near])
 verify_equation(16, density.sum() * cell, claim.log_prob(grid).exp().sum() * cell)
-verify_equation(19, mean, al**0.5 * before**0.5 * x_start, (al * before) ** 0.5 * x_start, signal**0.5 * x_start)
+verify_equation(
+    19, mean, al**0.5 * before**0.5 * x_start, (al * before) ** 0.5 * x_start, signal**0.5 * x_start
+)
 verify_equation(20, spread, al * (1 - before) + (1 - al), 1 - al * before, 1 - signal)
 quantiles = double([0.1, 0.5, 0.9])
-verify_equation(21, claim.icdf(quantiles), claim.mean + claim.stddev * normal(0.0, 1.0).icdf(quantiles))
+verify_equation(
+    21, claim.icdf(quantiles), claim.mean + claim.stddev * normal(0.0, 1.0).icdf(quantiles)
+)
 
 # %% [markdown]
 # ### Exercise: `alpha_bar_from_beta`  ●○○ · 4 min · 1 point
@@ -699,18 +786,38 @@ def q_sample(x0, t, alpha_bar, eps):
 # %% checks="q_sample"
 table = torch.tensor([1.0, 0.64, 0.0784])  # roots 0.8 and 0.28; of 1 - alpha_bar 0.6 and 0.96
 t, one, zero = torch.tensor([2, 1]), torch.ones(2, 3), torch.zeros(2, 3)
-expect(q_sample(one, t, table, zero)[:, 2], torch.tensor([0.28, 0.8]), "what is left of the picture at each t")
-expect(q_sample(zero, t, table, one)[:, 2], torch.tensor([0.96, 0.6]), "the standard deviation of the noise at each t")
+expect(
+    q_sample(one, t, table, zero)[:, 2],
+    torch.tensor([0.28, 0.8]),
+    "what is left of the picture at each t",
+)
+expect(
+    q_sample(zero, t, table, one)[:, 2],
+    torch.tensor([0.96, 0.6]),
+    "the standard deviation of the noise at each t",
+)
 generator = torch.Generator().manual_seed(2)
 x, eps = torch.randn(3, 1, 8, 8, generator=generator), torch.randn(3, 1, 8, 8, generator=generator)
 alone = [q_sample(x[i : i + 1], torch.tensor([i % 2 + 1]), table, eps[i : i + 1]) for i in range(3)]
-expect(q_sample(x, torch.tensor([1, 2, 1]), table, eps), torch.cat(alone), "a batch gives what its images give alone")
-x0 = exact.MIXTURE_1D.sample(100_000, torch.Generator().manual_seed(3))
-xt = q_sample(x0, torch.full((100_000,), 1), table.double(), torch.randn(x0.shape, generator=generator).double())
-truth = torch.quantile(
-    exact.MIXTURE_1D.noised(0.64).sample(100_000, torch.Generator().manual_seed(4)), double([0.2, 0.8])
+expect(
+    q_sample(x, torch.tensor([1, 2, 1]), table, eps),
+    torch.cat(alone),
+    "a batch gives what its images give alone",
 )
-expect(torch.quantile(xt, double([0.2, 0.8])), truth, "quantiles of the noised 1-D mixture", atol=0.03)
+x0 = exact.MIXTURE_1D.sample(100_000, torch.Generator().manual_seed(3))
+xt = q_sample(
+    x0,
+    torch.full((100_000,), 1),
+    table.double(),
+    torch.randn(x0.shape, generator=generator).double(),
+)
+truth = torch.quantile(
+    exact.MIXTURE_1D.noised(0.64).sample(100_000, torch.Generator().manual_seed(4)),
+    double([0.2, 0.8]),
+)
+expect(
+    torch.quantile(xt, double([0.2, 0.8])), truth, "quantiles of the noised 1-D mixture", atol=0.03
+)
 
 # %% [markdown]
 # ### Experiment: a thousand noises become one
@@ -749,7 +856,14 @@ for t_end, look in ((100, ":"), (300, "-."), (1000, "-")):
         x = q_step(x, torch.full((t_end + 1,), t), beta, impulse)
     weights = x[1:, 0]
     shares[t_end] = weights**2 / (weights**2).sum()
-    plots.curve(range(1, t_end + 1), 100 * shares[t_end], "noise", label=f"in x at t = {t_end}", ax=ax, linestyle=look)
+    plots.curve(
+        range(1, t_end + 1),
+        100 * shares[t_end],
+        "noise",
+        label=f"in x at t = {t_end}",
+        ax=ax,
+        linestyle=look,
+    )
     verify_equation(22, weights**2, (beta * alpha_bar[t_end] / alpha_bar)[1 : t_end + 1])
     telescope = alpha_bar[t_end] * (1 / alpha_bar[1 : t_end + 1] - 1 / alpha_bar[:t_end]).sum()
     verify_equation(23, (weights**2).sum(), telescope, 1 - alpha_bar[t_end])
@@ -760,11 +874,18 @@ for t_end, look in ((100, ":"), (300, "-."), (1000, "-")):
         f"picture at t = {t_end}: {t_end} steps equal one jump",
     )
     jump = q_sample(zero, torch.tensor([t_end]), alpha_bar, one)
-    expect((weights**2).sum().sqrt(), jump.squeeze(), f"noise at t = {t_end}: the merged steps equal one jump")
+    expect(
+        (weights**2).sum().sqrt(),
+        jump.squeeze(),
+        f"noise at t = {t_end}: the merged steps equal one jump",
+    )
 late = shares[1000][-100:].sum()
 ax.set(xlabel="step s that brought the noise", ylabel="share of the variance at the end (%)")
 ax.set_title(f"Old noise fades too: the last 100 of 1000 steps bring {100 * late:.0f}%")
-plots.show(fig, alt="Share of each step's noise in the final noise; recent steps weigh most, the oldest hardly count.")
+plots.show(
+    fig,
+    alt="Share of each step's noise in the final noise; recent steps weigh most, the oldest hardly count.",
+)
 print(f"the last step's share at t = 300: predicted {guess_share:.3f}, it is {shares[300][-1]:.4f}")
 print(f"correlation of the last noise with the whole noise: {shares[300][-1].sqrt():.3f}")
 
@@ -785,10 +906,19 @@ fig, axes = plots.figure(2, 5, width=9, height=4.0, sharey="row")
 grid_x = torch.linspace(-4, 4, 400)[:, None]
 for ax_top, ax_bottom, time in zip(axes[0], axes[1], (1, 100, 250, 500, 1000), strict=True):
     noised = [
-        q_sample(x, torch.full((len(x),), time), alpha_bar, torch.randn(x.shape, generator=generator))
+        q_sample(
+            x, torch.full((len(x),), time), alpha_bar, torch.randn(x.shape, generator=generator)
+        )
         for x in (mixture, moons)
     ]
-    ax_top.hist(noised[0][:, 0].numpy(), bins=60, range=(-4, 4), density=True, color=plots.COLOR["data"], alpha=0.5)
+    ax_top.hist(
+        noised[0][:, 0].numpy(),
+        bins=60,
+        range=(-4, 4),
+        density=True,
+        color=plots.COLOR["data"],
+        alpha=0.5,
+    )
     truth = exact.MIXTURE_1D.noised(alpha_bar[time].item()).log_prob(grid_x).exp()
     plots.curve(grid_x[:, 0], truth, "exact", ax=ax_top, title=f"t = {time}")
     ax_bottom.scatter(*noised[1].T.numpy(), s=4, color=plots.COLOR["data"], alpha=0.6, linewidths=0)
@@ -796,9 +926,14 @@ for ax_top, ax_bottom, time in zip(axes[0], axes[1], (1, 100, 250, 500, 1000), s
     ax_bottom.set(xlim=(-3.5, 3.5), ylim=(-3.5, 3.5), aspect="equal")
 axes[0, 0].set_ylabel("density of the mixture")
 axes[1, 0].set_ylabel("two moons")
-fig.suptitle("Different data, one end: at t = 1000 both are N(0, I) (dashed: exact density)", x=0.01, ha="left")
+fig.suptitle(
+    "Different data, one end: at t = 1000 both are N(0, I) (dashed: exact density)",
+    x=0.01,
+    ha="left",
+)
 plots.show(
-    fig, alt="Histograms of the 1-D mixture and scatter plots of the two moons at five times, ending as normals."
+    fig,
+    alt="Histograms of the 1-D mixture and scatter plots of the two moons at five times, ending as normals.",
 )
 
 # %% [markdown]
@@ -851,14 +986,21 @@ def cosine_alpha_bar(T, s=0.008):
 # </details>
 
 # %% checks="cosine_alpha_bar"
-expect(cosine_alpha_bar(3, s=0.0), torch.tensor([1.0, 0.75, 0.25, 0.0]), "at s = 0: cos² of 0°, 30°, 60°, 90°")
+expect(
+    cosine_alpha_bar(3, s=0.0),
+    torch.tensor([1.0, 0.75, 0.25, 0.0]),
+    "at s = 0: cos² of 0°, 30°, 60°, 90°",
+)
 got = cosine_alpha_bar(50, s=0.0)
 expect(got + got.flip(0), torch.ones(51), "at s = 0: what one end has lost, the other still has")
 got = cosine_alpha_bar(50)
 expect(got[0].item(), 1.0, "clean data at t = 0", hint="divide by f(0)")
 expect(bool((got.diff() < 0).all()), True, "the signal only falls")
 expect(
-    got[25].item(), cosine_alpha_bar(50, s=0.0)[25].item(), "s = 0.008 changes the middle by less than 0.02", atol=0.02
+    got[25].item(),
+    cosine_alpha_bar(50, s=0.0)[25].item(),
+    "s = 0.008 changes the middle by less than 0.02",
+    atol=0.02,
 )
 expect(got[25].item() < 0.499, True, "but it does change it", hint="s stands in two places")
 
@@ -903,11 +1045,22 @@ def beta_from_alpha_bar(alpha_bar, max_beta=0.999):
 
 # %% checks="beta_from_alpha_bar"
 got = beta_from_alpha_bar(torch.tensor([1.0, 0.9, 0.72, 0.36]))
-expect(got, torch.tensor([0.0, 0.1, 0.2, 0.5]), "three uneven steps, by hand", hint="beta[0] = 0, and no wrap-around")
-got = beta_from_alpha_bar(torch.tensor([1.0, 0.5, 1e-6]))
-expect(got, torch.tensor([0.0, 0.5, 0.999]), "a last step that wipes out everything is clipped at 0.999")
 expect(
-    beta_from_alpha_bar(torch.tensor([1.0, 0.5, 1e-6]), max_beta=0.2)[1:], torch.tensor([0.2, 0.2]), "or where you say"
+    got,
+    torch.tensor([0.0, 0.1, 0.2, 0.5]),
+    "three uneven steps, by hand",
+    hint="beta[0] = 0, and no wrap-around",
+)
+got = beta_from_alpha_bar(torch.tensor([1.0, 0.5, 1e-6]))
+expect(
+    got,
+    torch.tensor([0.0, 0.5, 0.999]),
+    "a last step that wipes out everything is clipped at 0.999",
+)
+expect(
+    beta_from_alpha_bar(torch.tensor([1.0, 0.5, 1e-6]), max_beta=0.2)[1:],
+    torch.tensor([0.2, 0.2]),
+    "or where you say",
 )
 
 # %% [markdown]
@@ -942,7 +1095,10 @@ verify_equation(25, torch.sigmoid(snr.log()), 1 / (1 + math.exp(-math.log(snr)))
 angle = math.pi / 2 * 0.4
 squares = math.cos(angle) ** 2, math.sin(angle) ** 2
 verify_equation(
-    26, math.log(squares[0] / (1 - squares[0])), math.log(squares[0] / squares[1]), -2 * math.log(math.tan(angle))
+    26,
+    math.log(squares[0] / (1 - squares[0])),
+    math.log(squares[0] / squares[1]),
+    -2 * math.log(math.tan(angle)),
 )
 
 # %% [markdown]
@@ -979,7 +1135,11 @@ def log_snr(alpha_bar):
 
 # %% checks="log_snr"
 got = log_snr(torch.tensor([1.0, 0.8, 0.5, 0.2]))
-expect(got, torch.tensor([math.inf, math.log(4), 0.0, -math.log(4)]), "clean, four to one, equal, one to four")
+expect(
+    got,
+    torch.tensor([math.inf, math.log(4), 0.0, -math.log(4)]),
+    "clean, four to one, equal, one to four",
+)
 table = torch.linspace(0.9, 0.01, 30, dtype=torch.float64)
 expect(torch.sigmoid(log_snr(table)), table, "equation (25) leads back to alpha_bar")
 
@@ -1009,13 +1169,21 @@ axes[0].set_title(f"At t = 600 the linear one has spent {1 - tables['linear'][60
 axes[1].axhspan(-5, 5, color=plots.COLOR["noise"], alpha=0.12)
 plots.guess(axes[1], x=guess_linear, label="your prediction, linear")
 axes[1].set(xlabel="time step t", ylabel="log-SNR (nats)", ylim=(-16, 11))
-axes[1].set_title(f"In the grey band: {useful['linear']:.0%} and {useful['cosine']:.0%} of the steps")
-plots.show(
-    fig, alt="Signal share and log-SNR of the linear and the cosine schedule; the linear one falls much earlier."
+axes[1].set_title(
+    f"In the grey band: {useful['linear']:.0%} and {useful['cosine']:.0%} of the steps"
 )
-print(f"noise overtakes the signal: linear at t = {crossing['linear']} (predicted {guess_linear}),", end=" ")
+plots.show(
+    fig,
+    alt="Signal share and log-SNR of the linear and the cosine schedule; the linear one falls much earlier.",
+)
+print(
+    f"noise overtakes the signal: linear at t = {crossing['linear']} (predicted {guess_linear}),",
+    end=" ",
+)
 print(f"cosine at t = {crossing['cosine']} (predicted {guess_cosine})")
-print(f"signal left at t = 600, alpha_bar: linear {tables['linear'][600]:.3f}, cosine {tables['cosine'][600]:.3f}")
+print(
+    f"signal left at t = 600, alpha_bar: linear {tables['linear'][600]:.3f}, cosine {tables['cosine'][600]:.3f}"
+)
 
 # %% [markdown]
 # The grey band marks $-5 < \lambda < 5$, from a picture with barely visible grain to one with barely visible picture:
@@ -1044,24 +1212,42 @@ def draw_scrub(percent, steps):
     eps = torch.randn(digit.shape, generator=torch.Generator().manual_seed(7))
     cosine = beta_from_alpha_bar(cosine_alpha_bar(steps))
     # A fixed layout: finding one anew at every drag would take longer than drawing.
-    fig, axes = plots.figure(1, 3, width=8, height=2.5, width_ratios=[1.5, 1.35, 1.35], layout="none")
+    fig, axes = plots.figure(
+        1, 3, width=8, height=2.5, width_ratios=[1.5, 1.35, 1.35], layout="none"
+    )
     fig.subplots_adjust(left=0.01, right=0.985, bottom=0.2, top=0.87, wspace=0.24)
     pixel, images, labels = torch.linspace(-4, 4, 121), [], []
     axes[1].plot(pixel, normal(0.0, 1.0).log_prob(pixel).exp(), ":", color=plots.COLOR["prior"])
-    for name, beta, role, look in (("linear", linear_beta(steps), "data", "-"), ("cosine", cosine, "model", "-.")):
+    for name, beta, role, look in (
+        ("linear", linear_beta(steps), "data", "-"),
+        ("cosine", cosine, "model", "-."),
+    ):
         table, color = alpha_bar_from_beta(beta), plots.COLOR[role]
         images.append(q_sample(digit, t, table, eps))
         means = q_sample(digit, t, table, torch.zeros_like(digit)).flatten()
         std = q_sample(torch.zeros_like(digit), t, table, torch.ones_like(digit)).mean()
         level = log_snr(table)
         labels.append(f"{name}: λ = {level[t].item():.1f}")
-        axes[1].hist(images[-1].flatten().numpy(), bins=16, range=(-4, 4), density=True, color=color, alpha=0.3)
-        axes[1].plot(pixel, normal(means[:, None], std).log_prob(pixel).exp().mean(0), look, color=color)
-        axes[2].plot(torch.linspace(0, 100, steps + 1)[1:], level[1:], look, color=color, label=name)
+        axes[1].hist(
+            images[-1].flatten().numpy(),
+            bins=16,
+            range=(-4, 4),
+            density=True,
+            color=color,
+            alpha=0.3,
+        )
+        axes[1].plot(
+            pixel, normal(means[:, None], std).log_prob(pixel).exp().mean(0), look, color=color
+        )
+        axes[2].plot(
+            torch.linspace(0, 100, steps + 1)[1:], level[1:], look, color=color, label=name
+        )
         axes[2].plot(100 * t.item() / steps, level[t].item(), "o", color=color)
     plots.image_grid(torch.cat(images), 2, ax=axes[0], range=(-1.5, 1.5), labels=labels)
     axes[1].set(xlabel="pixel value", ylim=(0, 1.2), title="density of the pixels")
-    axes[2].set(xlabel="time, % of T", ylim=(-14, 10), title=f"log-SNR λ, t = {t.item()} of {steps}")
+    axes[2].set(
+        xlabel="time, % of T", ylim=(-14, 10), title=f"log-SNR λ, t = {t.item()} of {steps}"
+    )
     axes[2].legend()
     return fig
 
@@ -1151,8 +1337,15 @@ def prior_kl(x0, alpha_bar_T):
 
 # %% checks="prior_kl"
 x = torch.randn(3, 2, 5, generator=torch.Generator().manual_seed(5)).double()
-truth = kl_divergence(normal(0.8 * x, 0.6), normal(0.0, 1.0)).sum((1, 2))  # the roots of 0.64 and of 0.36
-expect(prior_kl(x, 0.64), truth, "equals torch.distributions at alpha_bar_T = 0.64", hint="sum over every event axis")
+truth = kl_divergence(normal(0.8 * x, 0.6), normal(0.0, 1.0)).sum(
+    (1, 2)
+)  # the roots of 0.64 and of 0.36
+expect(
+    prior_kl(x, 0.64),
+    truth,
+    "equals torch.distributions at alpha_bar_T = 0.64",
+    hint="sum over every event axis",
+)
 expect(prior_kl(x.reshape(3, 10), 0.64), truth, "the shape of the event does not matter")
 expect(bool((prior_kl(x, 1e-9) < 1e-6).all()), True, "no signal left: no divergence left")
 
@@ -1180,23 +1373,36 @@ x, D = digits.double(), 64
 a = 0.0784  # (31) and (32) on the digits; the roots of a and of 1 - a are 0.28 and 0.96
 by_torch = kl_divergence(normal(0.28 * x, 0.96), normal(0.0, 1.0)).sum((1, 2, 3))
 verify_equation(31, by_torch, prior_kl(x, a))
-verify_equation(32, prior_kl(x, a), 0.5 * a * (x**2).sum((1, 2, 3)) + D / 4 * a**2, rtol=0.01)  # "about": to 1%
+verify_equation(
+    32, prior_kl(x, a), 0.5 * a * (x**2).sum((1, 2, 3)) + D / 4 * a**2, rtol=0.01
+)  # "about": to 1%
 
-endings = {f"linear, T = {T}": alpha_bar_from_beta(linear_beta(T).double()) for T in (50, 100, 250, 500, 1000)}
-endings["linear to 0.6, T = 10"] = alpha_bar_from_beta(linear_beta(10, first=0.02, last=0.6).double())
-endings["cosine, T = 100"] = alpha_bar_from_beta(beta_from_alpha_bar(cosine_alpha_bar(100).double()))
+endings = {
+    f"linear, T = {T}": alpha_bar_from_beta(linear_beta(T).double())
+    for T in (50, 100, 250, 500, 1000)
+}
+endings["linear to 0.6, T = 10"] = alpha_bar_from_beta(
+    linear_beta(10, first=0.02, last=0.6).double()
+)
+endings["cosine, T = 100"] = alpha_bar_from_beta(
+    beta_from_alpha_bar(cosine_alpha_bar(100).double())
+)
 print("schedule                 sqrt(alpha_bar_T)   prior KL (nats per digit)")
 for name, table in endings.items():
     end = table[-1].item()
     print(f"{name:24s} {end**0.5:12.6f}   {prior_kl(x, end).mean():18.6f}")
-print(f"\npredicted for linear, T = 100: {guess_left:g}, it is {endings['linear, T = 100'][-1].sqrt():.2f}")
+print(
+    f"\npredicted for linear, T = 100: {guess_left:g}, it is {endings['linear, T = 100'][-1].sqrt():.2f}"
+)
 
 del endings["linear to 0.6, T = 10"]  # six pictures are enough
 generator, pictures = torch.Generator().manual_seed(9), []
 for table in endings.values():
     ends = torch.full((8,), len(table) - 1)
     noises = torch.randn(8, 1, 8, 8, generator=generator)
-    pictures.append(q_sample(digit.expand(8, 1, 8, 8), ends, table.float(), noises).mean(0, keepdim=True))
+    pictures.append(
+        q_sample(digit.expand(8, 1, 8, 8), ends, table.float(), noises).mean(0, keepdim=True)
+    )
 names = [name.removeprefix("linear, ") for name in endings]
 plots.show(
     plots.image_grid(
@@ -1312,7 +1518,11 @@ print(f"{'data':14s}  mean {start.mean():7.3f}   standard deviation {start.std()
 for name, generator in chains.items():
     x = start
     for t in range(1, 1001):
-        eps = torch.ones_like(x) if generator is None else torch.randn(x.shape, generator=generator).double()
+        eps = (
+            torch.ones_like(x)
+            if generator is None
+            else torch.randn(x.shape, generator=generator).double()
+        )
         x = q_step(x, torch.full((len(x),), t), beta, eps)
     print(f"{name:14s}  mean {x.mean():7.3f}   standard deviation {x.std():.4f}")
 print(f"you predicted for the slide: mean {guess_mean:g}, standard deviation {guess_std:g}")
@@ -1356,8 +1566,13 @@ signal = torch.stack([alphas[: i + 1].prod() for i in range(3)])
 path = double([0.3, -0.8, 1.1])  # one walk (x_1, x_2, x_3)
 before = torch.cat([double([x_start]), path[:-1]])
 product = normal(alphas.sqrt() * before, (1 - alphas).sqrt()).log_prob(path).sum()
-small, large = torch.minimum(signal[:, None], signal[None, :]), torch.maximum(signal[:, None], signal[None, :])
-covariance = (small / large).sqrt() * (1 - large)  # signal falls, so the earlier time has the larger one
+small, large = (
+    torch.minimum(signal[:, None], signal[None, :]),
+    torch.maximum(signal[:, None], signal[None, :]),
+)
+covariance = (small / large).sqrt() * (
+    1 - large
+)  # signal falls, so the earlier time has the larger one
 verify_equation(35, product, MultivariateNormal(signal.sqrt() * x_start, covariance).log_prob(path))
 response = torch.zeros(3, 3, dtype=torch.float64)  # row t: how x_t depends on eps_1, eps_2, eps_3
 row = torch.zeros(3, dtype=torch.float64)
@@ -1376,13 +1591,20 @@ log_q = normal(al[0] ** 0.5 * x_start, (1 - al[0]) ** 0.5).log_prob(x1) + normal
 ).log_prob(x2)
 mass = log_q.exp() * float(axis[1] - axis[0]) ** 2
 for gain in (1.0, 0.8):
-    back = [normal(gain * a_t**0.5 * late_x, (1 - a_t) ** 0.5) for a_t, late_x in zip(al, (x1, x2), strict=True)]
+    back = [
+        normal(gain * a_t**0.5 * late_x, (1 - a_t) ** 0.5)
+        for a_t, late_x in zip(al, (x1, x2), strict=True)
+    ]
     log_p = normal(0.0, 1.0).log_prob(x2) + back[1].log_prob(x1) + back[0].log_prob(double(x_start))
     bound = (mass * (log_p - log_q)).sum()
     var_x1 = gain**2 * al[1] + 1 - al[1]
-    log_evidence = normal(0.0, (gain**2 * al[0] * var_x1 + 1 - al[0]) ** 0.5).log_prob(double(x_start))
+    log_evidence = normal(0.0, (gain**2 * al[0] * var_x1 + 1 - al[0]) ** 0.5).log_prob(
+        double(x_start)
+    )
     verify_equation(37, bound, log_evidence, relation="<=", atol=1e-6)
-    print(f"decoder gain {gain}: the bound lies {(log_evidence - bound).abs():.4f} nats below log p(x_0)")
+    print(
+        f"decoder gain {gain}: the bound lies {(log_evidence - bound).abs():.4f} nats below log p(x_0)"
+    )
 
 # %% [markdown]
 # With the perfect decoder the bound is tight, with another one it is not, exactly as in lesson 01. And all that separates
@@ -1405,19 +1627,27 @@ for gain in (1.0, 0.8):
 
 # %% tags=["experiment"]
 beta = linear_beta(1000).double()
-endings = [variance_after(keep, beta)[-1].item() for keep in (torch.ones_like(beta), 1 - beta, (1 - beta).sqrt())]
+endings = [
+    variance_after(keep, beta)[-1].item()
+    for keep in (torch.ones_like(beta), 1 - beta, (1 - beta).sqrt())
+]
 linear = alpha_bar_from_beta(beta)
 cosine = alpha_bar_from_beta(beta_from_alpha_bar(cosine_alpha_bar(1000).double()))
 short = alpha_bar_from_beta(linear_beta(100).double())
 one = torch.ones(1, 1).double()
-print("variance at T with factor 1, 1 - beta, sqrt(1 - beta): " + ", ".join(f"{v:.3f}" for v in endings))
+print(
+    "variance at T with factor 1, 1 - beta, sqrt(1 - beta): "
+    + ", ".join(f"{v:.3f}" for v in endings)
+)
 print(
     f"noise overtakes signal: linear t = {int((log_snr(linear) >= 0).sum())}, cosine t = {int((log_snr(cosine) >= 0).sum())}"
 )
 for table in (short, linear):
     left = q_sample(one, torch.tensor([len(table) - 1]), table, 0 * one).item()
     nats = prior_kl(digits.double(), table[-1].item()).mean()
-    print(f"linear, T = {len(table) - 1}: {left:.2%} of the picture left, prior KL {nats:.4f} nats per digit")
+    print(
+        f"linear, T = {len(table) - 1}: {left:.2%} of the picture left, prior KL {nats:.4f} nats per digit"
+    )
 
 # %% [markdown]
 # ### Ask yourself

@@ -457,7 +457,7 @@ expect(same(without_constant(exponent), without_constant(square)), True, "(20) h
 
 # %% exercise="posterior_exponent"
 def posterior_exponent(x_prev, xt, x0, alpha_t, alpha_bar_prev):
-    """The exponent of q(x_{t-1} | x_t, x_0): log q(x_t | x_{t-1}) + log q(x_{t-1} | x_0), entry by entry.
+    """The exponent of q(x_{t-1} | x_t, x_0), line (17): log q(x_t | x_{t-1}) + log q(x_{t-1} | x_0), entry by entry.
 
     Terms that do not contain x_{t-1} may be left out or kept, as you like.
 
@@ -495,7 +495,7 @@ verify_equation(17, mine - mine[2], density.log()[300:501:50] - density.log()[40
 
 # %% exercise="posterior_precision"
 def posterior_precision(t, alpha_bar):
-    """A of the exponent -A/2 x_{t-1}^2 + b x_{t-1}: one over the variance of q(x_{t-1} | x_t, x_0).
+    """A of the exponent -A/2 x_{t-1}^2 + b x_{t-1}, line (19): one over the variance of q(x_{t-1} | x_t, x_0).
 
     Args:
         t: LongTensor (B,), 2 <= t <= T.
@@ -529,7 +529,7 @@ expect(posterior_precision(LATER, SHORT.float()).dtype, torch.float32, "float32 
 
 # %% exercise="posterior_linear_term"
 def posterior_linear_term(x0, xt, t, alpha_bar):
-    """b of the exponent -A/2 x_{t-1}^2 + b x_{t-1} of q(x_{t-1} | x_t, x_0).
+    """b of the exponent -A/2 x_{t-1}^2 + b x_{t-1} of q(x_{t-1} | x_t, x_0), line (19).
 
     Args:
         x0, xt: (B, *event), with at least one event axis.
@@ -604,7 +604,7 @@ expect(same(a * (1 - ap) + b_, 1 - a * ap), True, "(22) holds for all values")
 
 # %% exercise="posterior_variance"
 def posterior_variance(t, alpha_bar):
-    """beta~_t, the variance of q(x_{t-1} | x_t, x_0).
+    """beta~_t, the variance of q(x_{t-1} | x_t, x_0), line (23).
 
     Args:
         t: LongTensor (B,), 1 <= t <= T.
@@ -641,7 +641,7 @@ expect(
 
 # %% exercise="posterior_coefficients"
 def posterior_coefficients(t, alpha_bar):
-    """The coefficients of the posterior mean c0 x_0 + ct x_t.
+    """The coefficients of the posterior mean c0 x_0 + ct x_t, line (25).
 
     Args:
         t: LongTensor (B,), 1 <= t <= T.
@@ -714,7 +714,7 @@ plots.show(
 
 # %% exercise="q_posterior"
 def q_posterior(x0, xt, t, alpha_bar):
-    """Mean and variance of q(x_{t-1} | x_t, x_0).
+    """Mean c0 x_0 + ct x_t and variance beta~_t of q(x_{t-1} | x_t, x_0), lines (23) and (25).
 
     Args:
         x0, xt: (B, *event), with at least one event axis.
@@ -977,7 +977,7 @@ expect(predict_eps(q_sample(x0, t, SHORT, eps), x0, t, SHORT), eps, "the noise t
 
 # %% exercise="posterior_mean_from_eps"
 def posterior_mean_from_eps(xt, eps, t, alpha_bar):
-    """The mean of q(x_{t-1} | x_t, x_0), with x_0 given through the noise eps that carried it to x_t.
+    """The mean of q(x_{t-1} | x_t, x_0), with x_0 given through its noise eps in x_t: line (30).
 
     Args:
         xt, eps: (B, *event), with at least one event axis.
@@ -1044,7 +1044,7 @@ verify_equation(32, squares[1], first.variance + (first.mean - second.mean) ** 2
 
 # %% exercise="normal_kl"
 def normal_kl(mean1, logvar1, mean2, logvar2):
-    """KL(N(mean1, exp(logvar1)) || N(mean2, exp(logvar2))) of diagonal Gaussians, in nats.
+    """KL(N(mean1, exp(logvar1)) || N(mean2, exp(logvar2))) of diagonal Gaussians, line (33), in nats.
 
     Args:
         mean1, logvar1, mean2, logvar2: four tensors that broadcast to (B, *event); any of them may have fewer axes, or
@@ -1113,7 +1113,7 @@ verify_equation(
 def loss_weight_x0(t, alpha_bar):
     """What L_{t-1} charges for an error in x_0: L_{t-1} = weight ||x_0 - x_0_hat||^2, summed over the event, in nats.
 
-    The model's step has variance sigma_t^2 = beta~_t and the posterior's mean at x_0_hat.
+    The model's step has variance sigma_t^2 = beta~_t and the posterior's mean at x_0_hat: lines (36) and (37).
 
     Args:
         t: LongTensor (B,), 2 <= t <= T.
@@ -1147,7 +1147,7 @@ expect(bool((loss_weight_x0(torch.arange(2, 1001), LONG) > 0).all()), True, "eve
 def loss_weight_eps(t, alpha_bar):
     """What L_{t-1} charges for an error in the noise: L_{t-1} = weight ||eps - eps_hat||^2, summed over the event, in nats.
 
-    The model's step has variance sigma_t^2 = beta~_t and the posterior's mean in its eps form at eps_hat.
+    The model's step has variance sigma_t^2 = beta~_t and the posterior's mean in its eps form at eps_hat: line (39).
 
     Args:
         t: LongTensor (B,), 2 <= t <= T.
