@@ -79,7 +79,10 @@ class Case:
         return [low + int(i) for i in torch.randperm(high - low + 1, generator=self.generator)[:count]]
 
     def upstream(self, name: str) -> Callable[..., Any]:
-        """The function of exercise `name`, which the exercise under check builds on (declare it in `after=`)."""
+        """The function of exercise `name`, which the exercise under check builds on (declare it in `after=`).
+
+        A `Remote` like the student's own, so it is called by value and has `gradient` and `inputs_after` too.
+        """
         if name not in self._upstream:
             raise KeyError(f"{name} is not in this exercise's after=(…)")
         return self._upstream[name]

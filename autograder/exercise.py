@@ -17,8 +17,9 @@ with.
     def _(mu, logvar): ...                                # a right answer in another style
 
 Checks see the student's function through `autograder.student.Remote`, draw inputs from `autograder.case.Case`, and
-report all outcomes; `after=("reparameterize",)` names the earlier exercises whose function they take from
-`case.upstream(name)`.
+report all outcomes, the same ones in the same order whatever comes back. `after=("reparameterize",)` names the earlier
+exercises whose function they take from `case.upstream(name)`. A lesson is a module of `autograder.lessons`, or a
+package with one module per theme; each says `LESSON = "02-vae"`.
 """
 
 from __future__ import annotations

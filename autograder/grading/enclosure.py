@@ -50,6 +50,7 @@ def _environment() -> Iterator[str]:
         "LANG": "C.UTF-8",
         "OMP_NUM_THREADS": "1",
         "HOME": "/tmp",
+        "USER": "student",
         "MPLCONFIGDIR": "/tmp/matplotlib",
     }
     for name, value in settings.items():
@@ -75,7 +76,18 @@ def _folders() -> Iterator[str]:
     for source, target in sorted(binds.items(), key=lambda pair: pair[1]):
         if not str(target).startswith("/usr/"):
             yield from ("--ro-bind", str(source), str(target))
+    for folder in _secret(sandbox.parent, [*binds, *(Path(place) for place in SYSTEM)]):
+        yield from ("--tmpfs", str(folder), "--remount-ro", str(folder))
     yield from ("--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--perms", "1777", "--tmpfs", "/dev/shm")
+
+
+def _secret(package: Path, shown: list[Path]) -> Iterator[Path]:
+    """What must not be seen of what `shown` holds: an installed autograder (its checks, its reference answers), or the
+    whole checkout where it lies inside one of them.
+    """
+    for folder in (package, package.parent / "solutions", package.parent / "notebooks", package.parent / "submitted"):
+        if folder.is_dir() and any(folder.is_relative_to(place) for place in shown if place != package / "sandbox"):
+            yield folder
 
 
 @cache

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from ..sandbox import channel
@@ -30,6 +31,32 @@ from .supervisor import Supervisor, Totals
 CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 # What a guest replies when it was interrupted.
 INTERRUPTED = encode({"error": {"type": "KeyboardInterrupt", "message": "", "line": ""}})
+TOO_LARGE = encode({"error": {"type": "WireError", "message": "more than can be taken over", "line": ""}})
+# Bytes of JSON that are parsed of one message: parsed, a hostile one takes thirty times as much.
+MAX_CELL, MAX_REPLY, MAX_CALLBACK = 8 * 2**20, 2 * 2**20, 2**18
+MAX_ASKED = 16 * 2**20  # bytes of one callback's arguments: what the checker computes with them may be larger
+MAX_CALLBACKS = 50_000  # of one call
+MAX_PATIENCE = 10.0  # a time limit grows to this many times itself while others have the processor
+
+
+class GraderBroken(RuntimeError):
+    """The grader itself cannot go on; no submission is to blame."""
+
+
+class Clock:
+    """The seconds a submission has left; time in which other processes kept it from running does not count."""
+
+    def __init__(self, seconds: float) -> None:
+        self._most = time.monotonic() + seconds * MAX_PATIENCE
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds left, negative when over."""
+        return self._end - time.monotonic()
+
+    def extend(self, seconds: float) -> None:
+        """Give back time in which the submission could not run."""
+        self._end = min(self._end + seconds, self._most)
 
 
 @dataclass(frozen=True)
@@ -76,32 +103,40 @@ class Template:
         self._said.close()
 
     def fork(self, connection: socket.socket, home: str, limits: Rlimits) -> None:
-        """Fork a guest that serves `connection`; `home` is its folder where it has no sandbox. Raises `LinkBroken`."""
+        """Fork a guest that serves `connection`; `home` is its folder where it has no sandbox. Raises
+        `GraderBroken`.
+        """
         try:
             with self._lock:
                 if not self._warm and self._control.recv(4) != b"warm":
                     self._said.seek(0)
                     said = self._said.read().decode(errors="replace").strip().splitlines() or ["no word"]
-                    raise LinkBroken(f"the grading process did not start: {said[-1]}")
+                    raise GraderBroken(f"the grading process did not start: {said[-1]}")
                 self._warm = True
                 socket.send_fds(self._control, [f"{home};{limits.pack()}".encode()], [connection.fileno()])
         except OSError:
-            raise LinkBroken("the grading process ended") from None
+            raise GraderBroken("the grading process ended") from None
 
 
 class Submission:
-    """A process for one submission; every request has a deadline. A context manager: leaving it ends the process."""
+    """A process for one submission; every request has a deadline, and all of them together have `clock`'s. A context
+    manager: leaving it ends the process. Raises `GraderBroken` where none can be had.
+    """
 
-    def __init__(self, template: Template, limits: Limits, seed: int) -> None:
-        self.limits = limits
+    def __init__(self, template: Template, limits: Limits, seed: int, clock: Clock | None = None) -> None:
+        self.limits, self.clock = limits, clock or Clock(limits.submission)
         self._sandbox = template.sandbox
         self._home = "" if template.sandbox else tempfile.mkdtemp(prefix="submission-")
         self._connection, theirs = socket.socketpair()
-        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        with theirs:
-            template.fork(theirs, self._home, limits.each)
-        self.pid, self._pidfd = self._meet()
-        self.alive, self._reason = True, ""
+        try:
+            self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            with theirs:
+                template.fork(theirs, self._home, limits.each)
+            self.pid, self._pidfd = self._meet()
+        except BaseException:
+            self._connection.close()
+            raise
+        self.alive, self.reason = True, ""
         self._supervisor = Supervisor(self.pid, limits.all, self._kill) if template.sandbox else None
         self._request({"op": "seed", "seed": seed}, limits.call)
 
@@ -113,12 +148,12 @@ class Submission:
         except OSError:
             frame, ancillary = b"", []
         if len(frame) != channel.HEAD.size or not ancillary:
-            raise LinkBroken("the submission's process did not start")
+            raise GraderBroken("a submission's process did not start")
         pid = CREDENTIALS.unpack(ancillary[0][2])[0]
         return pid, os.pidfd_open(pid)
 
     def _kill(self, reason: str) -> None:
-        self._reason = reason
+        self.reason = reason
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
@@ -138,49 +173,73 @@ class Submission:
         """
         reply = self._request({"op": "cell", "source": source}, seconds)
         if "value" not in reply:
-            name = str(reply.get("error", {}).get("type", "Error"))
+            error = reply.get("error")
+            name = str(error.get("type", "Error"))[:100] if isinstance(error, dict) else "Error"
             return [{"output_type": "error", "ename": name, "evalue": "", "traceback": [name]}]
-        outputs = json.loads(reply["value"])
-        return outputs if isinstance(outputs, list) else []
+        try:
+            outputs = json.loads(reply["value"])
+        except (TypeError, ValueError, RecursionError):
+            raise self._nonsense("a cell's outputs") from None
+        return [output for output in outputs if isinstance(output, dict)] if isinstance(outputs, list) else []
 
     def calls(self) -> Calls:
         """A link for the checks of one exercise."""
         return Calls(self)
 
-    def exchange(self, frame: bytes, serve: Callable[[bytes], bytes] | None, seconds: float) -> tuple[bytes, bool]:
+    def exchange(
+        self, frame: bytes, serve: Callable[[bytes], bytes] | None, seconds: float, most: int = MAX_REPLY
+    ) -> tuple[bytes, bool]:
         """The reply to one request, and whether it had to be interrupted. Raises `LinkBroken`."""
         if not self.alive:
             raise LinkBroken("the process has ended")
         try:
-            return self._exchange(frame, serve, seconds)
+            reply, interrupted = self._exchange(frame, serve, seconds)
         except (channel.Closed, ProcessLookupError):
             self._end()
-            raise LinkBroken(self._reason or "the process ended by itself (exit, crash or out of memory)") from None
-        except LinkBroken:
+            self.reason = self.reason or "the process ended by itself (exit, crash or out of memory)"
+            raise LinkBroken(self.reason) from None
+        except LinkBroken as error:
             self._end()
+            self.reason = str(error)
             raise
+        return reply if _header(reply) <= most else TOO_LARGE, interrupted
 
     def _request(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         try:
-            reply = decode(self.exchange(encode(request), None, seconds)[0])
+            reply = decode(self.exchange(encode(request), None, seconds, MAX_CELL)[0])
         except WireError as error:
-            raise LinkBroken(f"the process answered nonsense ({error})") from None
-        return reply if isinstance(reply, dict) else {}
+            raise self._nonsense(str(error)) from None
+        if not isinstance(reply, dict):
+            raise self._nonsense("no reply")
+        return reply
+
+    def _nonsense(self, what: str) -> LinkBroken:
+        self._end()
+        return LinkBroken(f"the process answered nonsense ({what[:160]})")
 
     def _exchange(self, frame: bytes, serve: Callable[[bytes], bytes] | None, seconds: float) -> tuple[bytes, bool]:
-        deadline, interrupted = time.monotonic() + seconds, False
-        channel.send(self._connection, channel.REQUEST, frame)
+        start, interrupted, asked = time.monotonic(), False, 0
+        deadline, starved = start + seconds, _starved(self.pid)
+        channel.send(self._connection, channel.REQUEST, frame, deadline + self.limits.grace)
         while True:
             try:
                 kind, payload = channel.receive(self._connection, deadline)
             except TimeoutError:
                 if interrupted:
                     raise LinkBroken(f"it ran longer than {seconds:g} s and could not be interrupted") from None
+                waited, starved = _starved(self.pid) - starved, _starved(self.pid)
+                if waited > 0.05 * seconds and time.monotonic() < start + MAX_PATIENCE * seconds:
+                    self.clock.extend(waited)
+                    deadline = time.monotonic() + waited
+                    continue
                 interrupted, deadline = True, time.monotonic() + self.limits.grace
                 signal.pidfd_send_signal(self._pidfd, signal.SIGINT)
                 continue
             if kind == channel.CALLBACK and serve is not None:
-                channel.send(self._connection, channel.ANSWER, serve(payload))
+                asked += 1
+                if asked > MAX_CALLBACKS or _header(payload) > MAX_CALLBACK or len(payload) > MAX_ASKED:
+                    raise LinkBroken("it called a function of the check too often, or with too much")
+                channel.send(self._connection, channel.ANSWER, serve(payload), deadline + self.limits.grace)
             elif kind == channel.REPLY:
                 return payload, interrupted
             else:
@@ -191,7 +250,7 @@ class Submission:
         self.alive = False
         if self._supervisor is not None:
             self._supervisor.stop()
-        self._kill(self._reason)  # in a sandbox it is process 1 of its namespace, and takes all others along
+        self._kill(self.reason)  # in a sandbox it is process 1 of its namespace, and takes all others along
         if not self._sandbox:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -204,8 +263,24 @@ class Calls:
         self._submission, self._stopped = submission, False
 
     def ask(self, frame: bytes, serve: Callable[[bytes], bytes]) -> bytes:
-        """One request of a check, within the limit of a call."""
-        if self._stopped:
+        """One request of a check, within the limit of a call and what is left of the submission's."""
+        seconds = min(self._submission.limits.call, self._submission.clock.left())
+        if self._stopped or seconds <= 0:
             return INTERRUPTED
-        reply, self._stopped = self._submission.exchange(frame, serve, self._submission.limits.call)
+        reply, self._stopped = self._submission.exchange(frame, serve, seconds)
         return reply
+
+
+def _header(frame: bytes) -> int:
+    """Bytes of JSON in a message of `wire`."""
+    return int.from_bytes(frame[:4], "big")
+
+
+def _starved(pid: int) -> float:
+    """Seconds for which a process could have run, had others not had the processor; 0 where the kernel keeps no
+    count.
+    """
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0

@@ -6,6 +6,7 @@ submission does, a `Graded` comes back.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,10 +21,23 @@ from ..exercise import Exercise
 from ..marking import Mark, mark, seed_of
 from ..notebook import render, score
 from ..student import LinkBroken
-from .process import Limits, Submission, Template
+from .markup import readable, safe_outputs
+from .process import Clock, Limits, Submission, Template
 from .submission import Master, Restored, SubmissionError, read, restore
+from .witness import Recorder, confirmed
 
 MAX_RESTARTS = 5
+MAX_FLAGS = 40
+MAX_OUTPUT = 8 * 2**20  # characters kept of all cells together
+# What a cell's error says when a limit was hit, and what the instructor is told.
+LIMITS_HIT = {
+    r"MemoryError|t allocate memory|not enough memory|Cannot allocate": "more memory than one process may have",
+    r"No space left on device|Disk quota": "more disk than it may have",
+    r"File too large": "a larger file than it may write",
+    r"t start new thread|Resource temporarily unavailable": "more processes than it may start",
+    r"Too many open files": "more open files than it may have",
+    r"\[output cut: ": "more output than is kept",
+}
 
 
 @dataclass(frozen=True)
@@ -105,7 +119,7 @@ def grade_notebook(
         run.go_on()
         marks = tuple(_mark(run, exercise, student) for exercise in exercises.values())
     notebook = _with_verdicts(restored.notebook, {item.name: item for item in marks})
-    flags = (*restored.flags, *run.flags)
+    flags = _told([*restored.flags, *run.flags])
     return Graded(student, master.lesson, "graded", time.monotonic() - start, flags, marks, notebook)
 
 
@@ -126,7 +140,8 @@ class _Run:
     flags: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._deadline = time.monotonic() + self.limits.submission
+        self._clock = Clock(self.limits.submission)
+        self._room = MAX_OUTPUT
         self._todo = [index for index, runs in enumerate(self.restored.runs) if runs]
         self._done: list[int] = []
         self._process: Submission | None = None
@@ -149,7 +164,10 @@ class _Run:
         tried.
         """
         while self._process is None or self._todo:
-            if self._restarts > MAX_RESTARTS or time.monotonic() > self._deadline:
+            if self._restarts > MAX_RESTARTS or self._clock.left() <= 0:
+                late = self._clock.left() <= 0
+                limit = f"{self.limits.submission:g} s" if late else f"{self._restarts} processes"
+                self.flags.append(f"the submission had used up its {limit}; what was left was not graded")
                 self.stop()
                 return None
             try:
@@ -161,17 +179,38 @@ class _Run:
     def _advance(self) -> None:
         if self._process is None:
             self._restarts += 1
-            self._process = Submission(self.template, self.limits, self.seed)
+            self._process = self.fresh()
             again, self._done = self._done, []
             self._todo = again + self._todo
         while self._todo:
             cell = self.restored.notebook.cells[self._todo[0]]
-            seconds = min(self.limits.cell, self._deadline - time.monotonic())
-            outputs = self._process.run_cell(cell.source, max(seconds, 0.1))
-            if any(output.get("ename") == "KeyboardInterrupt" for output in outputs):
-                self.flags.append(f"{_label(cell)} did not finish in {seconds:g} s and was stopped")
-            _set_outputs(cell, outputs)
+            seconds = self._seconds()
+            self._keep(cell, self._process.run_cell(cell.source, seconds), seconds)
             self._done.append(self._todo.pop(0))
+
+    def fresh(self) -> Submission:
+        """A new process, in which nothing has run."""
+        return Submission(self.template, self.limits, self.seed, self._clock)
+
+    def again(self, process: Submission) -> None:
+        """Run in `process` what has run in the submission's own, without keeping outputs."""
+        for index in self._done:
+            process.run_cell(self.restored.notebook.cells[index].source, self._seconds())
+
+    def _seconds(self) -> float:
+        return max(min(self.limits.cell, self._clock.left()), 0.1)
+
+    def _keep(self, cell: NotebookNode, outputs: list[dict[str, Any]], seconds: float) -> None:
+        """Store what a cell gave, and tell the instructor when it ran into a limit."""
+        cell.outputs = safe_outputs(outputs)
+        if any(output.get("ename") == "KeyboardInterrupt" for output in cell.outputs):
+            self.flags.append(f"{_label(cell)} did not finish in {seconds:.3g} s and was stopped")
+        if hit := _limit_hit(cell.outputs):
+            self.flags.append(f"{_label(cell)} wanted {hit}")
+        self._room -= len(str(cell.outputs))
+        if self._room < 0:
+            cell.outputs = safe_outputs([_note("stderr", "[the submission's outputs were too long; these were cut]\n")])
+            self.flags.append("its outputs were too long in all; the rest was cut")
 
     def _blame(self, reason: str) -> None:
         """The cell that ran last brought the process down: say so, leave it out, and begin again with the others."""
@@ -180,17 +219,38 @@ class _Run:
             return
         cell = self.restored.notebook.cells[self._todo.pop(0)]
         self.flags.append(f"{_label(cell)}: {reason}; it was left out")
-        _set_outputs(cell, [{"output_type": "error", "ename": "Stopped", "evalue": reason, "traceback": [reason]}])
+        error = {"output_type": "error", "ename": "Stopped", "evalue": reason, "traceback": [f"Stopped: {reason}"]}
+        cell.outputs = safe_outputs([error])
 
 
 def _mark(run: _Run, exercise: Exercise, student: str) -> Mark:
-    """Mark one exercise; if that ends the process, the next exercise gets a new one."""
+    """Mark one exercise; if that ends the process, the next exercise gets a new one. Gives a mark whatever happens."""
     process = run.go_on()
-    result = mark(exercise, process.calls() if process else _Gone(), student)
+    link = Recorder(process.calls() if process else _Gone(), exercise.after)
+    try:
+        result = mark(exercise, link, student)
+        if process is not None and link.said and result.points > 0 and not _stands(run, link):
+            run.flags.append(f"{exercise.name}: earlier functions answer differently when asked alone; not followed")
+            result = mark(exercise, Recorder(process.calls(), exercise.after, silent=True), student)
+    except Exception as error:  # an answer of a form that the marking did not foresee
+        text = f"the answer cannot be marked ({type(error).__name__})"
+        run.flags.append(f"{exercise.name}: {text}: {error}")
+        result = Mark(exercise.name, 0.0, exercise.points, False, None, f"{text.capitalize()}.", ())
     if process is not None and not process.alive:
-        run.flags.append(f"{exercise.name} brought the process down")
+        run.flags.append(f"{exercise.name} brought the process down ({process.reason})")
         run.stop()
-    return result
+    outcomes = tuple(replace(outcome, message=readable(outcome.message)) for outcome in result.outcomes)
+    return replace(result, message=readable(result.message), outcomes=outcomes)
+
+
+def _stands(run: _Run, link: Recorder) -> bool:
+    """Whether the earlier functions say the same in a process that is asked nothing else."""
+    with run.fresh() as process:
+        try:
+            run.again(process)
+        except LinkBroken:
+            return False
+        return confirmed(link.said, process.calls())
 
 
 class _Gone:
@@ -205,16 +265,20 @@ def _label(cell: NotebookNode) -> str:
     return f"cell {name}"
 
 
-def _set_outputs(cell: NotebookNode, outputs: list[dict[str, Any]]) -> None:
-    """Store what a cell gave, as far as it is well-formed: outputs come from the student's side."""
-    cell.outputs = []
-    for output in outputs:
-        try:
-            made = nbformat.v4.new_output(**output)
-            nbformat.validate(made, ref="output")
-        except Exception:  # a forged output is dropped, whatever is wrong with it
-            continue
-        cell.outputs.append(made)
+def _told(flags: list[str]) -> tuple[str, ...]:
+    """What the instructor is told: each thing once, in words that no terminal obeys, and not without end."""
+    kept = [readable(flag, 300) for flag in dict.fromkeys(flags)]
+    more = [f"and {len(kept) - MAX_FLAGS} more remarks"] if len(kept) > MAX_FLAGS else []
+    return (*kept[:MAX_FLAGS], *more)
+
+
+def _limit_hit(outputs: list[NotebookNode]) -> str:
+    texts = [f"{o.ename}: {o.evalue}" if o.output_type == "error" else o.get("text", "")[-200:] for o in outputs]
+    return next((words for sign, words in LIMITS_HIT.items() if any(re.search(sign, text) for text in texts)), "")
+
+
+def _note(name: str, text: str) -> dict[str, Any]:
+    return {"output_type": "stream", "name": name, "text": text}
 
 
 def _with_verdicts(notebook: NotebookNode, marks: Mapping[str, Mark]) -> NotebookNode:

@@ -8,7 +8,9 @@ the instructor.
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 import warnings
 from collections import defaultdict
 from copy import deepcopy
@@ -19,7 +21,10 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from .markup import safe_attachments, safe_markdown, storable
+
 MAX_BYTES = 20 * 2**20
+MAX_CELLS = 2000
 PROTECTED = ("grade", "solution", "locked", "task", "points", "cell_type", "schema_version")
 
 
@@ -62,45 +67,81 @@ class Restored:
     flags: tuple[str, ...]
 
 
-def read(path: Path) -> NotebookNode:
-    """The submitted notebook, in nbformat's current version. Raises `SubmissionError`."""
+def content(path: Path) -> bytes:
+    """The bytes of a submitted file, at most one more than may be graded. Raises `SubmissionError` for what is no
+    file of the student's own: a link would hand in whatever it points to, a pipe would be waited for.
+    """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise SubmissionError(f"{path.name} is larger than {MAX_BYTES // 2**20} MB")
-        text = path.read_text(encoding="utf-8-sig")
-        content = json.loads(text)
+        if any(place.is_symlink() for place in (path, path.parent, path.parent.parent)):
+            raise SubmissionError(f"{path.name} is a link, or lies in a folder that is one")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise SubmissionError(f"{path.name} is not a file")
+            return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise SubmissionError(f"{path.name} is missing") from None
-    except (OSError, RecursionError, ValueError) as error:
+    except OSError as error:
+        raise SubmissionError(f"{path.name} cannot be read: {error.strerror}") from None
+
+
+def read(path: Path) -> NotebookNode:
+    """The submitted notebook, in nbformat's current version. Raises `SubmissionError`."""
+    data = content(path)
+    if len(data) > MAX_BYTES:
+        raise SubmissionError(f"{path.name} is larger than {MAX_BYTES // 2**20} MB")
+    try:
+        held = json.loads(data.decode("utf-8-sig"))
+    except (RecursionError, ValueError) as error:
         raise SubmissionError(f"{path.name} is not a notebook file: {str(error).splitlines()[0][:160]}") from None
-    if not isinstance(content, dict) or not ({"cells", "worksheets"} & content.keys()):
+    del data
+    if not isinstance(held, dict) or not ({"cells", "worksheets"} & held.keys()):
         raise SubmissionError(f"{path.name} is not a notebook file: it has no cells")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # missing or double ids: set right below
-            notebook = nbformat.reads(text, as_version=4)
-        cells = [plain(cell) for cell in notebook.cells]
-    except Exception as error:  # nbformat raises as many kinds as there are malformed files
+        cells = _current(held)
+        if len(cells) > MAX_CELLS:
+            raise SubmissionError(f"{path.name} has {len(cells)} cells, more than {MAX_CELLS}")
+        return NotebookNode(cells=[plain(cell) for cell in cells])
+    except SubmissionError:
+        raise
+    except Exception as error:  # as many kinds as there are malformed files
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise SubmissionError(f"{path.name} does not follow the notebook format: {reason[:160]}") from None
-    return NotebookNode(cells=cells)
+
+
+def _current(held: dict[str, Any]) -> list[Any]:
+    """The cells, in nbformat 4's form. Outputs are not looked at: they count for nothing, and may be of any size."""
+    version = held.get("nbformat")
+    if version == 4 and isinstance(held["cells"], list):
+        return held["cells"]
+    if version not in (2, 3) or sum(len(sheet["cells"]) for sheet in held["worksheets"]) > MAX_CELLS:
+        raise ValueError(f"version {str(version)[:20]}, or too many cells for it")
+    for sheet in held["worksheets"]:
+        for cell in sheet["cells"]:
+            cell["outputs"] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return nbformat.convert(nbformat.from_dict(held), 4).cells
 
 
 def plain(cell: Any) -> NotebookNode:
     """A cell reduced to what a submission may say: type, text, id, nbgrader's metadata, tags, attached pictures."""
     kind, source = cell["cell_type"], cell["source"]
+    if isinstance(source, list) and all(isinstance(line, str) for line in source):
+        source = "".join(source)
     if kind not in ("code", "markdown", "raw") or not isinstance(source, str):
-        raise ValueError(f"a cell of type {kind!r}")
-    make = getattr(nbformat.v4, f"new_{kind}_cell")
-    made = make(source=source.replace("\r\n", "\n"))
-    made["id"] = str(cell.get("id", ""))
+        raise ValueError(f"a cell of type {str(kind)[:20]!r}")
+    made = NotebookNode(cell_type=kind, metadata=NotebookNode(), id=storable(str(cell.get("id", ""))[:64]))
+    made["source"] = storable(source.replace("\r\n", "\n"))
+    if kind == "code":
+        made["outputs"], made["execution_count"] = [], None
     metadata = cell.get("metadata", {})
     if isinstance(metadata.get("nbgrader"), dict):
-        made.metadata["nbgrader"] = metadata["nbgrader"]
+        made.metadata["nbgrader"] = NotebookNode(metadata["nbgrader"])
     if isinstance(metadata.get("tags"), list):
-        made.metadata["tags"] = [str(tag) for tag in metadata["tags"]]
+        made.metadata["tags"] = [str(tag)[:100] for tag in metadata["tags"][:100]]
     if kind == "markdown" and isinstance(cell.get("attachments"), dict):
-        made["attachments"] = cell["attachments"]
+        made["attachments"] = NotebookNode(safe_attachments(cell["attachments"]))
     return made
 
 
@@ -154,7 +195,7 @@ def _match(submitted: NotebookNode, master: Master, flags: list[str]) -> dict[in
         edited = [cell for cell in copies if cell.source != given.source]
         if copies:
             found[index] = (edited or copies)[-1]
-    flags += [f"unknown cell {grade_id!r}; kept as a cell of the student's" for grade_id in by_grade]
+    flags += [f"unknown cell {grade_id[:64]!r}; kept as a cell of the student's" for grade_id in by_grade]
     return found
 
 
@@ -167,7 +208,7 @@ def _followers(submitted: NotebookNode, anchors: dict[int, NotebookNode]) -> dic
         if id(cell) in places:
             here = places[id(cell)]
         else:
-            own = deepcopy(cell)
+            own = _harmless(cell)
             own["metadata"] = NotebookNode()
             followers[here].append(own)
     return followers
@@ -181,7 +222,7 @@ def _restored(
     name = meta.get("grade_id")
     if name is None:
         if submitted is not None:
-            cell.source = submitted.source
+            cell.source = _harmless(submitted, given).source
         unchanged = cell.source == given.source
         return cell, given.cell_type == "code" and not ("experiment" in tags and unchanged)
     open_to_student = meta.get("solution") and not meta.get("locked")
@@ -191,7 +232,7 @@ def _restored(
         flags.append(f"cell {name} is missing; restored")
         return cell, _worth_running(cell)
     if open_to_student:
-        cell.source = submitted.source
+        cell.source = _harmless(submitted, given).source
         if "attachments" in submitted and cell.cell_type == "markdown":
             cell["attachments"] = submitted["attachments"]
     elif submitted.source != given.source:
@@ -205,6 +246,14 @@ def _restored(
     if submitted.metadata.get("tags", []) != list(tags):
         flags.append(f"cell {name}: tags had been changed; restored")
     return cell, _worth_running(cell)
+
+
+def _harmless(cell: NotebookNode, given: NotebookNode | None = None) -> NotebookNode:
+    """A cell of the student's as it is kept: what others will look at is text, with no markup that could act."""
+    kept = deepcopy(cell)
+    if (given or cell).cell_type != "code" and (given is None or cell.source != given.source):
+        kept.source = safe_markdown(cell.source)
+    return kept
 
 
 def _worth_running(cell: NotebookNode) -> bool:

@@ -12,8 +12,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
+SOCKET = 208 * 2**10  # bytes that a socket holds at most, unread
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Supervisor:
     def excess(self) -> str:
         """What is used beyond the totals, in words; "" while all is well."""
         pids = tree(self.pid)
-        memory = sum(max(0, _memory(pid) - self._base) + _unmapped(pid) for pid in pids)
+        memory = sum(max(0, _memory(pid) - self._base) for pid in pids) + _sockets(self.pid) * SOCKET
         if memory > self.totals.memory:
             return f"it used more than {self.totals.memory / 2**30:.2g} GiB of memory in all"
         for pid in pids:
@@ -82,16 +82,10 @@ def _memory(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(wanted))
 
 
-def _unmapped(pid: int) -> int:
-    """Bytes in memory files (memfd) that a process holds open, mapped or not."""
-    total = 0
-    try:
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            if str(descriptor.readlink()).startswith("/memfd:"):
-                total += descriptor.stat().st_blocks * 512
-    except OSError:
-        pass
-    return total
+def _sockets(pid: int) -> int:
+    """How many sockets there are in a process's network namespace: what waits in them is nobody's memory."""
+    fields = _text(Path(f"/proc/{pid}/net/sockstat")).partition("\n")[0].split()
+    return int(fields[2]) if len(fields) > 2 and fields[2].isdigit() else 0
 
 
 def _cpu(pid: int) -> float:

@@ -122,7 +122,6 @@ def _become_guest(connection: socket.socket, home: str, limits: Rlimits | None) 
     os.environ.update(HOME=home, TMPDIR=home)
     sys.path.insert(0, home)  # where `%%writefile helper.py` puts its file, as beside a notebook
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or nobody could wait for what they start
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     guest = Guest(connection)
     channel.send(connection, channel.REPLY, b"")
     guest.serve()
@@ -145,7 +144,12 @@ def main() -> None:
         if not message:
             return
         home, _, limits = message.decode().partition(";")
-        if os.fork() == 0:
+        try:
+            pid = os.fork()
+        except OSError:  # no memory or no process to be had just now: the grader sees the connection close
+            os.close(descriptors[0])
+            continue
+        if pid == 0:
             status = 1
             try:
                 control.close()

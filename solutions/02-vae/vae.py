@@ -103,8 +103,9 @@ plots.use_style()
 
 train_x, train_y = data.digits("train", labels=True)  # (1437, 64) and (1437,)
 test_x, test_y = data.digits("test", labels=True)  # (360, 64) and (360,): never trained on
-digit = data.companion_digit()  # (1, 64): the one handwritten digit that goes through the whole course
+digit = data.companion_digit()  # (1, 64): the one digit that goes through the whole course
 findings = {}  # what your experiments find; the last section reads it back to you
+f64 = torch.float64  # derivations are checked in double precision
 
 # %% [markdown]
 # ## 1 · An autoencoder compresses, but cannot invent
@@ -147,7 +148,10 @@ def train_autoencoder(latent_dim):
 def draw_shares(ax, images, roles, guess):
     """Bars: which share of each set of images is recognised, with two standard errors. Returns the shares."""
     shares = {name: metrics.recognised(x) for name, x in images.items()}
-    values, errors = [s.value for s in shares.values()], [2 * s.standard_error for s in shares.values()]
+    values, errors = (
+        [s.value for s in shares.values()],
+        [2 * s.standard_error for s in shares.values()],
+    )
     ax.barh(list(shares), values, xerr=errors, color=[plots.COLOR[role] for role in roles])
     plots.guess(ax, x=guess)
     ax.set(xlim=(0, 1.02), ylim=(len(shares) - 0.1, -0.6), xlabel="share of images recognised")
@@ -173,9 +177,14 @@ plots.image_grid(rows, 10, ax=left, labels=names, title="Rebuilt digits, and inv
 sets = dict(zip(names, [test_x, rebuilt, from_prior, from_fit], strict=True))
 shares = draw_shares(right, sets, ["data", "model", "noise", "noise"], my_guess)
 right.set_title(f"Rebuilt: {shares[names[1]].value:.0%}. Invented: {shares[names[2]].value:.0%}")
-plots.show(fig, alt="Digits, their reconstructions, and images decoded from random codes, most of them smudges.")
+plots.show(
+    fig,
+    alt="Digits, their reconstructions, and images decoded from random codes, most of them smudges.",
+)
 findings["autoencoder, J = 8, codes from N(0, I)"] = f"{shares[names[2]].value:.0%} recognised"
-findings["autoencoder, J = 8, codes from a fitted Gaussian"] = f"{shares[names[3]].value:.0%} recognised"
+findings["autoencoder, J = 8, codes from a fitted Gaussian"] = (
+    f"{shares[names[3]].value:.0%} recognised"
+)
 
 # %% [markdown]
 # The reconstructions are nearly perfect and the inventions are mostly smudges. The decoder has only ever been asked about codes that an
@@ -238,12 +247,11 @@ findings["autoencoder, J = 8, codes from a fitted Gaussian"] = f"{shares[names[3
 
 # %%
 mixture = exact.MIXTURE_1D
-x0 = torch.tensor(-0.8, dtype=torch.float64)  # one observed number, between the two bumps
-prior = mixture.weights.double()  # p(z), two entries
-likelihood = (
-    Normal(mixture.means.double().flatten(), mixture.covs.double().flatten().sqrt()).log_prob(x0).exp()
-)  # p(x | z)
-q = torch.tensor([0.6, 0.4], dtype=torch.float64)  # any distribution over z: change it
+x0 = torch.tensor(-0.8, dtype=f64)  # one number, observed between the two bumps
+prior = mixture.weights  # p(z), two entries
+means, stds = mixture.means.flatten(), mixture.covs.flatten().sqrt()
+likelihood = Normal(means, stds).log_prob(x0).exp()  # p(x | z), two entries
+q = torch.tensor([0.6, 0.4], dtype=f64)  # any distribution over z: change it
 
 evidence = (prior * likelihood).sum()
 posterior = prior * likelihood / evidence
@@ -259,7 +267,11 @@ verify_equation(2, log_px, (q * log_px).sum())
 verify_equation(3, log_px, (q * (likelihood * prior / posterior).log()).sum())
 verify_equation(4, log_px, (q * (likelihood * prior / posterior * q / q).log()).sum())
 verify_equation(
-    5, log_px, (q * likelihood.log()).sum() - (q * (q / prior).log()).sum() + (q * (q / posterior).log()).sum()
+    5,
+    log_px,
+    (q * likelihood.log()).sum()
+    - (q * (q / prior).log()).sum()
+    + (q * (q / posterior).log()).sum(),
 )
 verify_equation(6, log_px, (q * likelihood.log()).sum() - kl(q, prior) + kl(q, posterior))
 verify_equation(7, -kl(q, posterior), (q * (posterior / q - 1)).sum(), relation="<=")
@@ -272,7 +284,7 @@ verify_equation(8, (q * likelihood.log()).sum() - kl(q, prior), log_px, relation
 # %% tags=["experiment"]
 my_touching_point = 0.5  # <- your prediction, between 0 and 1
 
-right_hand = torch.linspace(0.001, 0.999, 999, dtype=torch.float64)
+right_hand = torch.linspace(0.001, 0.999, 999, dtype=f64)
 qs = torch.stack([1 - right_hand, right_hand], 1)
 elbo = (qs * (likelihood * prior / qs).log()).sum(1)
 fig, ax = plots.curve(right_hand, elbo, "bound", label="ELBO")
@@ -280,10 +292,18 @@ ax.axhline(log_px, color=plots.COLOR["exact"], linestyle="--", label="log p(x), 
 ax.fill_between(right_hand, elbo, log_px, color=plots.COLOR["posterior"], alpha=0.15, label="gap")
 ax.axvline(posterior[1], color=plots.COLOR["posterior"], label="posterior")
 plots.guess(ax, x=my_touching_point)
-ax.set(xlabel="probability that q gives to the right-hand Gaussian", ylabel="nats", ylim=(log_px - 1.8, log_px + 0.2))
-ax.set_title(f"The bound touches log p(x) at {right_hand[elbo.argmax()]:.2f}; the posterior is {posterior[1]:.2f}")
+ax.set(
+    xlabel="probability that q gives to the right-hand Gaussian",
+    ylabel="nats",
+    ylim=(log_px - 1.8, log_px + 0.2),
+)
+ax.set_title(
+    f"The bound touches log p(x) at {right_hand[elbo.argmax()]:.2f}; the posterior is {posterior[1]:.2f}"
+)
 ax.legend(loc="lower right", ncols=2)
-plots.show(fig, alt="The ELBO against q is a hump below log p(x) that touches it where q is the posterior.")
+plots.show(
+    fig, alt="The ELBO against q is a hump below log p(x) that touches it where q is the posterior."
+)
 
 # %% [markdown]
 # So the gap closes when $q$ is the posterior, and only then. Two facts follow that carry the whole lesson:
@@ -343,8 +363,8 @@ print("can a gradient flow from z to mu?", z.requires_grad)
 # Every line on a fine grid of $z$, for $f(z) = z^2$, where $\mathbb E[z^2] = \mu^2 + \sigma^2$ and so the gradient is exactly $2 \mu$:
 
 # %%
-mu, sigma, h = torch.tensor(0.7, dtype=torch.float64, requires_grad=True), 0.5, 1e-4
-z = torch.linspace(-7, 8, 3001, dtype=torch.float64)  # the grid carries all but 1e-40 of the mass
+mu, sigma, h = torch.tensor(0.7, dtype=f64, requires_grad=True), 0.5, 1e-4
+z = torch.linspace(-7, 8, 3001, dtype=f64)  # the grid carries all but 1e-40 of the mass
 f = z**2
 
 
@@ -356,22 +376,21 @@ def integral(values):
     return torch.trapezoid(values, z).detach()
 
 
-(d_density,) = torch.autograd.functional.jacobian(lambda m: (density(m),), mu)  # d q / d mu, at every z
+# The derivatives of q and of log q in mu, at every z of the grid.
+(d_density,) = torch.autograd.functional.jacobian(lambda m: (density(m),), mu)
 (d_log_density,) = torch.autograd.functional.jacobian(lambda m: (density(m).log(),), mu)
 
 exact_gradient = 2 * mu
-verify_equation(
-    9,
-    exact_gradient,
-    (integral(f * density(mu + h)) - integral(f * density(mu - h))) / (2 * h),
-    integral(f * d_density),
-)
+difference = (integral(f * density(mu + h)) - integral(f * density(mu - h))) / (2 * h)
+verify_equation(9, exact_gradient, difference, integral(f * d_density))
 verify_equation(10, exact_gradient, integral(f * density(mu) * d_log_density))
 verify_equation(11, exact_gradient, integral(f * density(mu) * (z - mu)) / sigma**2)
 
-eps = torch.linspace(-12, 12, 3001, dtype=torch.float64)
+eps = torch.linspace(-12, 12, 3001, dtype=f64)
 standard = Normal(0.0, 1.0).log_prob(eps).exp()
-verify_equation(12, integral(f * density(mu)), torch.trapezoid((mu + sigma * eps) ** 2 * standard, eps))
+verify_equation(
+    12, integral(f * density(mu)), torch.trapezoid((mu + sigma * eps) ** 2 * standard, eps)
+)
 verify_equation(13, exact_gradient, torch.trapezoid(2 * (mu + sigma * eps) * standard, eps))
 
 # %% [markdown]
@@ -416,9 +435,14 @@ def score_function_gradient(f, mu, sigma, eps):
 # </details>
 
 # %% checks="score_function_gradient"
-draws = torch.randn(400_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+draws = torch.randn(400_000, generator=torch.Generator().manual_seed(0), dtype=f64)
 estimates = score_function_gradient(lambda z: z**2, 0.7, 0.5, draws)
-expect(estimates.shape, draws.shape, "one estimate for each draw", hint="return all N estimates, not their mean")
+expect(
+    estimates.shape,
+    draws.shape,
+    "one estimate for each draw",
+    hint="return all N estimates, not their mean",
+)
 expect(
     estimates.mean(),
     1.4,
@@ -480,7 +504,12 @@ def pathwise_gradient(f, mu, sigma, eps):
 
 # %% checks="pathwise_gradient"
 estimates = pathwise_gradient(lambda z: z**2, 0.7, 0.5, draws)
-expect(estimates.shape, draws.shape, "one estimate for each draw", hint="return all N estimates, not their mean")
+expect(
+    estimates.shape,
+    draws.shape,
+    "one estimate for each draw",
+    hint="return all N estimates, not their mean",
+)
 expect(
     estimates.mean(),
     1.4,
@@ -542,7 +571,7 @@ verify_equation(15, variance(2 * (m + s * eps)), 4 * s**2)
 # $z^2$ at $\sigma = 0.5$? And for $\sin 10 z$: from which $\sigma$ on does the pathwise one lose, if ever?
 
 # %% tags=["experiment"]
-my_ratio = 5.0  # <- your prediction for z², σ = 0.5: variance of the score function over that of the pathwise one
+my_ratio = 5.0  # <- your prediction for z² at σ = 0.5: score function variance / pathwise variance
 my_crossing = 1.0  # <- your prediction for sin 10z: the σ above which the score function wins
 
 
@@ -567,25 +596,28 @@ functions = {
 }
 methods = {"score function": score_function_gradient, "pathwise": pathwise_gradient}
 roles = {"score function": "noise", "pathwise": "model"}
-mu, sigmas = 1.0, torch.logspace(-1.5, 0.3, 400, dtype=torch.float64)
-measured_at = torch.logspace(-1.5, 0.3, 10, dtype=torch.float64)
-draws = torch.randn(100_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+mu, sigmas = 1.0, torch.logspace(-1.5, 0.3, 400, dtype=f64)
+measured_at = torch.logspace(-1.5, 0.3, 10, dtype=f64)
+draws = torch.randn(100_000, generator=torch.Generator().manual_seed(0), dtype=f64)
 
 fig, axes = plots.figure(1, 3, width=10, height=3.2)
 for ax, name in zip(axes, functions, strict=True):
     slope, *variances = exact_moments(name, mu, sigmas)
     for (method, estimate), exact_variance in zip(methods.items(), variances, strict=True):
         samples = torch.stack([estimate(functions[name], mu, float(s), draws) for s in measured_at])
+        color = plots.COLOR[roles[method]]
         if name == "step":  # here the mean is what matters
             error = 2 * samples.std(1) / len(draws) ** 0.5
-            ax.errorbar(measured_at, samples.mean(1), error, fmt="o", color=plots.COLOR[roles[method]])
+            ax.errorbar(measured_at, samples.mean(1), error, fmt="o", color=color)
             largest = float(samples.abs().max())  # of the pathwise one, which comes last
         else:
-            ax.plot(measured_at, samples.var(1), "o", color=plots.COLOR[roles[method]], label=method)
+            ax.plot(measured_at, samples.var(1), "o", color=color, label=method)
             plots.curve(sigmas, exact_variance, "exact", ax=ax)
-    ax.set(xscale="log", yscale="linear" if name == "step" else "log", xlabel="σ", ylabel="variance of one estimate")
+            ax.set(yscale="log", ylabel="variance of one estimate")
+    ax.set(xscale="log", xlabel="σ")
 _, score, path = exact_moments("z²", mu, torch.tensor([0.5]))
-axes[0].plot(0.5, my_ratio * path, "x", ms=9, mew=2.5, color=plots.COLOR["guess"], label="your prediction")
+guessed = {"color": plots.COLOR["guess"], "label": "your prediction"}
+axes[0].plot(0.5, my_ratio * path, "x", ms=9, mew=2.5, **guessed)
 axes[0].set(ylim=(2e-3, 2e6), title=f"z²: a ratio of {float(score / path):.2f} at σ = 0.5")
 axes[0].legend(loc="upper right")
 _, score_sin, path_sin = exact_moments("sin 10z", mu, sigmas)
@@ -597,8 +629,8 @@ plots.curve(sigmas, slope, "exact", ax=axes[2], label="exact gradient")
 axes[2].set(ylabel="mean of the estimates", title=f"step: the pathwise answer is {largest:.0f}")
 plots.show(
     fig,
-    alt="Variances against sigma: pathwise is quieter for z squared, and noisier for sin 10z from a small sigma on. "
-    "For a step the pathwise estimates are all 0, which is not the gradient.",
+    alt="Variances against sigma: pathwise is quieter for z squared, noisier for sin 10z from some "
+    "sigma on. For a step its estimates are all 0, which is not the gradient.",
 )
 findings["z² at σ = 0.5: ratio of the two variances"] = f"{float(score / path):.2f}, exactly"
 findings["sin 10z: the pathwise estimator loses from"] = f"σ = {crossing:.2f} on"
@@ -609,6 +641,17 @@ findings["sin 10z: the pathwise estimator loses from"] = f"σ = {crossing:.2f} o
 # stays within $\pm 1$: once $\sigma$ spans a wave, values tell more than slopes, and the score function wins. And for a step the pathwise estimator
 # answers 0 with variance 0, perfectly sure and perfectly wrong: the exchange in (13) is not allowed, since all of the change happens *at* the jump, where no
 # sample ever lands. A decoder is smooth and $\sigma$ is small, so a VAE may take the pathwise one.
+#
+# <details><summary>Where the exact curves for sin 10z and for the step come from</summary>
+#
+# **sin 10z.** A Gaussian average damps a wave: $\mathbb E[\cos(az)] = \cos(a \mu)\, e^{-a^2 \sigma^2 / 2}$, and the same with sines. So $\mathbb E[\sin 10 z] = \sin(10 \mu)\, e^{-50 \sigma^2}$ and
+# the gradient is $g = 10 \cos(10 \mu)\, e^{-50 \sigma^2}$. Pathwise: $\mathbb E[100 \cos^2 10 z] = 50\, (1 + \mathbb E[\cos 20 z])$, minus $g^2$. Score function:
+# $\mathbb E[\sin^2(10 z)\, \varepsilon^2] / \sigma^2 = (1 - \mathbb E[\cos(20 z)\, \varepsilon^2]) / (2 \sigma^2)$, minus $g^2$, where
+# $\mathbb E[\cos(20 z)\, \varepsilon^2] = (1 - 400 \sigma^2)\, \mathbb E[\cos 20 z]$ (integrate by parts twice).
+#
+# **Step.** With $a = \mu / \sigma$, and $\Phi$, $\varphi$ for the distribution function and the density of $\mathcal N(0, 1)$: $\mathbb E[f] = \Phi(a)$, so $g = \varphi(a) / \sigma$. Score function: $z > 0$ means
+# $\varepsilon > -a$, and $\mathbb E[\varepsilon^2;\ \varepsilon > -a] = \Phi(a) - a\, \varphi(a)$, divided by $\sigma^2$, minus $g^2$.
+# </details>
 #
 # Play with it. For $\sin 10z$: where is the exact gradient practically 0, and what do both estimators look like there? How many samples must be averaged
 # before the grey cloud at $\sigma = 0.1$ is as narrow as the other?
@@ -627,17 +670,19 @@ def draw_estimators(function, mu, sigma, samples):
     bins = torch.linspace(truth - spread, truth + spread, 60).tolist()
     fig, ax = plots.figure(width=6, height=2.8)
     for name, values in averages.items():
+        look = {"color": plots.COLOR[roles[name]], "alpha": 0.6, "histtype": "stepfilled"}
         label = f"{name}: {values.mean():.2f} ± {values.std():.2f}"
-        ax.hist(values.tolist(), bins, histtype="stepfilled", color=plots.COLOR[roles[name]], alpha=0.6, label=label)
+        ax.hist(values.tolist(), bins, label=label, **look)
     ax.axvline(truth, color=plots.COLOR["exact"], linestyle="--", label=f"exact: {truth:.2f}")
-    ax.set(xlabel="estimated gradient", ylabel="how often, of 1000", title=f"{function}, averages of {samples}")
+    ax.set(xlabel="estimated gradient", ylabel="how often, of 1000")
+    ax.set_title(f"{function}, averages of {samples}")
     ax.legend()
     return fig
 
 
 widgets.explore(
     draw_estimators,
-    alt="Histograms of both gradient estimators around the exact gradient; sliders for mu, sigma and the number averaged.",
+    alt="Histograms of both gradient estimators around the exact gradient.",
     function=["z²", "sin 10z", "step"],
     mu=(-2.0, 2.0, 1.0),
     sigma=(0.02, 2.0, 0.3),
@@ -653,7 +698,7 @@ widgets.explore(
 
 # %% exercise="reparameterize"
 def reparameterize(mu, logvar, eps):
-    """A draw from N(mu, diag sigma^2) as a differentiable function of its parameters: equation (12), entry by entry.
+    """A draw from N(mu, diag sigma^2), differentiable in mu and logvar: equation (12), entry by entry.
 
         z = mu + sigma eps,   logvar = log sigma^2
 
@@ -686,9 +731,10 @@ def reparameterize(mu, logvar, eps):
 
 # %% checks="reparameterize"
 generator = torch.Generator().manual_seed(0)
-mu = torch.full((200_000,), 1.5, dtype=torch.float64, requires_grad=True)
-logvar = torch.full_like(mu, math.log(9.0)).detach().requires_grad_()  # a variance of 9: a standard deviation of 3
-z = reparameterize(mu, logvar, torch.randn(mu.shape, generator=generator, dtype=torch.float64))
+mu = torch.full((200_000,), 1.5, dtype=f64, requires_grad=True)
+# A variance of 9 is a standard deviation of 3.
+logvar = torch.full_like(mu, math.log(9.0)).detach().requires_grad_()
+z = reparameterize(mu, logvar, torch.randn(mu.shape, generator=generator, dtype=f64))
 expect(z.mean(), 1.5, "draws have mean mu", atol=4 * 3 / 200_000**0.5)
 expect(
     z.std(),
@@ -731,20 +777,20 @@ expect(logvar.grad.sum(), 9.0, "d/dlogvar E[z^2] = sigma^2", atol=4 * 9 * 3 / 20
 # forbids the encoder to be certain ($\sigma \to 0$ costs infinitely much).
 
 # %%
-m, s = torch.tensor([0.3, -1.2], dtype=torch.float64), torch.tensor([0.5, 1.7], dtype=torch.float64)
+m, s = torch.tensor([0.3, -1.2], dtype=f64), torch.tensor([0.5, 1.7], dtype=f64)
 joint = kl_divergence(
-    MultivariateNormal(m, torch.diag(s**2)), MultivariateNormal(torch.zeros(2).double(), torch.eye(2).double())
+    MultivariateNormal(m, torch.diag(s**2)),
+    MultivariateNormal(torch.zeros(2).double(), torch.eye(2).double()),
 )
 verify_equation(16, joint, kl_divergence(Normal(m, s), Normal(0.0, 1.0)).sum())
 
-z = torch.linspace(-7, 8, 3001, dtype=torch.float64)  # one latent, mu = 0.3 and sigma = 0.5, on a grid
-mu, sigma = torch.tensor([0.3, 0.5], dtype=torch.float64)
+z = torch.linspace(-7, 8, 3001, dtype=f64)  # one latent on a grid, mu = 0.3, sigma = 0.5
+mu, sigma = torch.tensor([0.3, 0.5], dtype=f64)
 log_q, log_p = Normal(mu, sigma).log_prob(z), Normal(0 * mu, 1.0).log_prob(z)
 q, log_ratio = log_q.exp(), log_q - log_p
 verify_equation(17, log_ratio, -torch.log(sigma**2) / 2 - (z - mu) ** 2 / (2 * sigma**2) + z**2 / 2)
-verify_equation(
-    18, torch.stack([torch.trapezoid((z - mu) ** 2 * q, z), torch.trapezoid(z**2 * q, z)]), torch.tensor([0.25, 0.34])
-)
+second_moments = [torch.trapezoid((z - mu) ** 2 * q, z), torch.trapezoid(z**2 * q, z)]
+verify_equation(18, torch.stack(second_moments), torch.tensor([0.25, 0.34]))
 verify_equation(19, torch.trapezoid(q * log_ratio, z), 0.5 * (0.09 + 0.25 - 1 - math.log(0.25)))
 
 # %% [markdown]
@@ -762,7 +808,7 @@ def gaussian_kl(mu, logvar):
         logvar: (B, J), log sigma^2.
 
     Returns:
-        (B,), one number for each example: summed over the J latents, not averaged, and not over the batch.
+        (B,), one number for each example: summed over the J latents, not averaged.
     """
     ### BEGIN SOLUTION
     return 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(-1)
@@ -784,7 +830,7 @@ def gaussian_kl(mu, logvar):
 # </details>
 
 # %% checks="gaussian_kl"
-mu, logvar = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+mu, logvar = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(1), dtype=f64)
 truth = kl_divergence(Normal(mu, torch.exp(logvar / 2)), Normal(0.0, 1.0)).sum(-1)
 expect(
     gaussian_kl(mu, logvar),
@@ -792,7 +838,9 @@ expect(
     "agrees with torch.distributions, (5, 3) -> (5,)",
     hint="sum over the latents only; logvar is log sigma^2",
 )
-expect(gaussian_kl(torch.zeros(2, 4), torch.zeros(2, 4)), torch.zeros(2), "zero when q is the prior")
+expect(
+    gaussian_kl(torch.zeros(2, 4), torch.zeros(2, 4)), torch.zeros(2), "zero when q is the prior"
+)
 expect(
     gaussian_kl(torch.tensor([[0.3]]), torch.tensor([[math.log(0.25)]])),
     torch.tensor([0.36315]),
@@ -812,30 +860,30 @@ expect(bool((gaussian_kl(mu, logvar) >= 0).all()), True, "never negative: equati
 # %% tags=["experiment"]
 my_sigma = 0.5  # <- your prediction
 
-sigmas = torch.linspace(0.2, 2.0, 181, dtype=torch.float64)  # entry 30 is 0.5
-mine = gaussian_kl(torch.full((181, 1), 0.3, dtype=torch.float64), 2 * sigmas.log()[:, None])
+sigmas = torch.linspace(0.2, 2.0, 181, dtype=f64)  # entry 30 is 0.5
+mine = gaussian_kl(torch.full((181, 1), 0.3, dtype=f64), 2 * sigmas.log()[:, None])
 slide = sigmas**2 + 0.3**2 - sigmas.log() - 1
-sampled_at = torch.tensor([0.3, 0.5, 0.7, 1.0, 1.4, 1.8], dtype=torch.float64)
-noise = torch.randn(200_000, 6, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+sampled_at = torch.tensor([0.3, 0.5, 0.7, 1.0, 1.4, 1.8], dtype=f64)
+noise = torch.randn(200_000, 6, generator=torch.Generator().manual_seed(2), dtype=f64)
 z = 0.3 + sampled_at * noise
 log_ratios = Normal(0.3, sampled_at).log_prob(z) - Normal(0.0, 1.0).log_prob(z)
 sampled, errors = log_ratios.mean(0), log_ratios.std(0) / 200_000**0.5
-print(
-    f"at sigma = 0.5    yours: {mine[30]:.5f}    slide: {slide[30]:.5f}    sampled: {sampled[1]:.4f} +- {errors[1]:.4f}"
-)
+print(f"at sigma = 0.5    yours: {mine[30]:.5f}    slide: {slide[30]:.5f}")
+print(f"                  sampled: {sampled[1]:.4f} +- {errors[1]:.4f}")
 
 fig, ax = plots.curve(sigmas, mine, "model", label="your gaussian_kl")
 plots.curve(sigmas, slide, "noise", ax=ax, label="the slide")
 ax.errorbar(sampled_at, sampled, 2 * errors, fmt="o", color=plots.COLOR["exact"], label="sampled")
 plots.guess(ax, x=my_sigma)
 ax.set(xlabel="σ", ylabel="KL (nats) at μ = 0.3")
-ax.set_title(
-    f"Samples follow (19): least at σ = {sigmas[mine.argmin()]:.2f}, the slide at {sigmas[slide.argmin()]:.2f}"
-)
+best, slides_best = sigmas[mine.argmin()], sigmas[slide.argmin()]
+ax.set_title(f"Samples follow (19): least at σ = {best:.2f}, the slide at {slides_best:.2f}")
 plots.show(
-    fig, alt="KL against sigma: your closed form passes through the sampled points, the slide's formula does not."
+    fig, alt="KL against sigma: your closed form meets the sampled points, the slide's does not."
 )
-findings["KL at μ = 0.3, σ = 0.5"] = f"{mine[30]:.5f} nats, sampled {sampled[1]:.4f} ± {errors[1]:.4f}"
+findings["KL at μ = 0.3, σ = 0.5"] = (
+    f"{mine[30]:.5f} nats, sampled {sampled[1]:.4f} ± {errors[1]:.4f}"
+)
 findings["the same by the slide"] = f"{slide[30]:.5f} nats"
 
 # %% [markdown]
@@ -881,26 +929,27 @@ findings["the same by the slide"] = f"{slide[30]:.5f} nats"
 # The constants do not move the decoder, and are often dropped. Keep them: a bound on $\log p(x)$ without its constants is a bound on nothing.
 
 # %%
-logits = torch.tensor([2.0, -1.0, 0.5, -3.0], dtype=torch.float64)  # an image of four pixels
-grey = torch.tensor([0.9, 0.4, 0.0, 0.25], dtype=torch.float64)
+logits = torch.tensor([2.0, -1.0, 0.5, -3.0], dtype=f64)  # an image of four pixels
+grey = torch.tensor([0.9, 0.4, 0.0, 0.25], dtype=f64)
 pi = torch.sigmoid(logits)
 formula_20 = (grey * pi.log() + (1 - grey) * (1 - pi).log()).sum()
-verify_equation(
-    20,
-    Bernoulli(probs=pi).log_prob(grey.round()).sum(),
-    (grey.round() * pi.log() + (1 - grey.round()) * (1 - pi).log()).sum(),
-)
-verify_equation(21, formula_20, (grey * logits).sum() - sum(math.log(1 + math.exp(logit)) for logit in logits))
+coin = grey.round()  # a black-and-white version of it
+by_hand = (coin * pi.log() + (1 - coin) * (1 - pi).log()).sum()
+verify_equation(20, Bernoulli(probs=pi).log_prob(coin).sum(), by_hand)
+softplus = sum(math.log(1 + math.exp(logit)) for logit in logits)
+verify_equation(21, formula_20, (grey * logits).sum() - softplus)
 
-binary = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * 4)  # all 16 black-and-white images
+# All 16 black-and-white images.
+binary = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=f64)] * 4)
 probability = Bernoulli(probs=grey).log_prob(binary).sum(1).exp()
 verify_equation(22, (probability * Bernoulli(probs=pi).log_prob(binary).sum(1)).sum(), formula_20)
 
-x = torch.linspace(0, 1, 2001, dtype=torch.float64)
-verify_equation(23, torch.trapezoid(0.9**x * 0.1 ** (1 - x), x), (2 * 0.9 - 1) / math.log(9), rtol=1e-6)
+x = torch.linspace(0, 1, 2001, dtype=f64)
+area = torch.trapezoid(0.9**x * 0.1 ** (1 - x), x)
+verify_equation(23, area, (2 * 0.9 - 1) / math.log(9), rtol=1e-6)
 
-mean, sigma2 = torch.tensor([0.8, 0.1, 0.2, 0.3], dtype=torch.float64), 0.05
-covariance = sigma2 * torch.eye(4, dtype=torch.float64)
+mean, sigma2 = torch.tensor([0.8, 0.1, 0.2, 0.3], dtype=f64), 0.05
+covariance = sigma2 * torch.eye(4, dtype=f64)
 verify_equation(
     24,
     MultivariateNormal(mean, covariance).log_prob(grey),
@@ -921,7 +970,7 @@ def bernoulli_log_likelihood(x, logits):
 
     Args:
         x: (B, D), in [0, 1].
-        logits: (B, D), any real numbers. Exact however large: logits = 1000 with x = 1 gives 0, with x = 0 gives -1000.
+        logits: (B, D), any numbers, however large: 1000 with x = 1 gives 0, with x = 0 it gives -1000.
 
     Returns:
         (B,), summed over the D pixels.
@@ -947,18 +996,16 @@ def bernoulli_log_likelihood(x, logits):
 
 # %% checks="bernoulli_log_likelihood"
 generator = torch.Generator().manual_seed(3)
-logits = 2 * torch.randn(5, 7, generator=generator, dtype=torch.float64)
-coins = torch.bernoulli(torch.full((5, 7), 0.4, dtype=torch.float64), generator=generator)
+logits = 2 * torch.randn(5, 7, generator=generator, dtype=f64)
+coins = torch.bernoulli(torch.full((5, 7), 0.4, dtype=f64), generator=generator)
 expect(
     bernoulli_log_likelihood(coins, logits),
     Bernoulli(logits=logits).log_prob(coins).sum(-1),
     "black-and-white images: agrees with torch.distributions",
 )
-greys = torch.rand(5, 7, generator=generator, dtype=torch.float64)
-black, white = (
-    Bernoulli(logits=logits).log_prob(torch.zeros(5, 7).double()),
-    Bernoulli(logits=logits).log_prob(torch.ones(5, 7).double()),
-)
+greys = torch.rand(5, 7, generator=generator, dtype=f64)
+coin = Bernoulli(logits=logits)
+black, white = (coin.log_prob(torch.full((5, 7), v, dtype=f64)) for v in (0.0, 1.0))
 expect(
     bernoulli_log_likelihood(greys, logits),
     (greys * white + (1 - greys) * black).sum(-1),
@@ -1012,20 +1059,16 @@ def gaussian_log_likelihood(x, mean, sigma2):
 # </details>
 
 # %% checks="gaussian_log_likelihood"
-x, mean = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+x, mean = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(4), dtype=f64)
 expect(
     gaussian_log_likelihood(x, mean, 0.3),
     Normal(mean, 0.3**0.5).log_prob(x).sum(-1),
     "agrees with torch.distributions, (4, 6) -> (4,)",
     hint="sigma2 is a variance; the constant counts once for each pixel",
 )
-grid = torch.linspace(-6, 6, 4001, dtype=torch.float64)
-expect(
-    torch.trapezoid(gaussian_log_likelihood(grid[:, None], torch.ones(4001, 1).double(), 0.5).exp(), grid),
-    1.0,
-    "a density: it integrates to one",
-    atol=1e-6,
-)
+grid = torch.linspace(-6, 6, 4001, dtype=f64)
+density = gaussian_log_likelihood(grid[:, None], torch.ones(4001, 1, dtype=f64), 0.5).exp()
+expect(torch.trapezoid(density, grid), 1.0, "a density: it integrates to one", atol=1e-6)
 
 # %% [markdown]
 # ### The price of grey
@@ -1050,8 +1093,7 @@ plots.guess(right, x=my_cost)
 right.set(xlabel="nats for one version", ylabel="how many of 10,000", xlim=(0, None))
 right.set_title(f"Mean of all versions: {costs.mean():.2f} ± {costs.std() / 100:.2f}")
 plots.show(
-    fig,
-    alt="A grey digit, five binarised copies, and the histogram of what such copies cost under a perfect reconstruction.",
+    fig, alt="A grey digit, five binarised copies, and a histogram of what such copies cost."
 )
 findings["price of the grey digit, perfectly rebuilt"] = (
     f"{cost:.2f} nats; its versions {costs.mean():.2f} ± {costs.std() / 100:.2f}"
@@ -1074,10 +1116,8 @@ findings["price of the grey digit, perfectly rebuilt"] = (
 # One case is known without any training. A network that answers 0 to everything has $\pi = \frac12$, $\mu = 0$, $\sigma = 1$: its loss is $D \log 2$, whatever the images.
 
 # %%
-zeros, any_images = (
-    torch.zeros(3, 64, dtype=torch.float64),
-    torch.rand(3, 64, generator=torch.Generator().manual_seed(5), dtype=torch.float64),
-)
+zeros = torch.zeros(3, 64, dtype=f64)
+any_images = torch.rand(3, 64, generator=torch.Generator().manual_seed(5), dtype=f64)
 reconstruction = -Bernoulli(logits=zeros).log_prob((any_images > 0.5).double()).sum(-1)
 divergence = kl_divergence(Normal(torch.zeros(3, 2).double(), 1.0), Normal(0.0, 1.0)).sum(-1)
 verify_equation(25, (reconstruction + 1.0 * divergence).mean(), 64 * math.log(2))
@@ -1090,7 +1130,8 @@ verify_equation(25, (reconstruction + 1.0 * divergence).mean(), 64 * math.log(2)
 def negative_elbo(x, logits, mu, logvar, beta=1.0):
     """The loss of equation (25): Bernoulli reconstruction + beta KL, in nats per example.
 
-    Sums run over pixels and over latents, the mean over the batch alone: doubling the batch by repeating it changes nothing.
+    Sums run over pixels and over latents, the mean over the batch alone, so repeating the batch
+    changes nothing.
 
     Args:
         x: (B, D), in [0, 1].
@@ -1154,8 +1195,9 @@ expect(
 class VAE(nn.Module):
     """A variational autoencoder: Gaussian encoder, Bernoulli decoder.
 
-    Encoder and decoder are small networks of your choice with hidden layers of `hidden_dim`; they share nothing. Their output layers are
-    linear, so that mu, logvar and logits are unbounded. No dropout, no batch norm: an image's result depends on that image alone.
+    Encoder and decoder are small networks of your choice with hidden layers of `hidden_dim`; they
+    share nothing. Their output layers are linear, so that mu, logvar and logits are unbounded. No
+    dropout, no batch norm: an image's result depends on that image alone.
     """
 
     def __init__(self, data_dim, hidden_dim, latent_dim):
@@ -1180,7 +1222,7 @@ class VAE(nn.Module):
         ### END SOLUTION
 
     def forward(self, x, eps):
-        """x (B, D), eps (B, J) -> (logits, mu, logvar), the logits decoded from z reparameterised with eps."""
+        """x (B, D), eps (B, J) -> (logits, mu, logvar); logits decoded from z reparameterised with eps."""
         ### BEGIN SOLUTION
         mu, logvar = self.encode(x)
         return self.decode(reparameterize(mu, logvar, eps)), mu, logvar
@@ -1213,9 +1255,15 @@ expect(
     [(4, 10), (4, 3), (4, 3)],
     "forward gives logits (4, 10), mu (4, 3), logvar (4, 3)",
 )
-expect((mu, logvar), tuple(model.encode(x)), "forward and encode agree", hint="forward uses encode; no dropout")
+expect(
+    (mu, logvar),
+    tuple(model.encode(x)),
+    "forward and encode agree",
+    hint="forward uses encode; no dropout",
+)
 expect(model(x, torch.zeros(4, 3))[0], model.decode(mu), "without noise, z is mu")
-expect(bool((model(x, eps)[0] - model(x, -eps)[0]).abs().max() > 0), True, "noise changes the logits")
+change = (model(x, eps)[0] - model(x, -eps)[0]).abs().max()
+expect(bool(change > 0), True, "noise changes the logits")
 expect(
     model(x[:1], eps[:1])[0],
     logits[:1],
@@ -1277,7 +1325,7 @@ def train_step(model, optimizer, x, eps, beta=1.0):
 
 # %% checks="train_step"
 class Constant(nn.Module):
-    """Answers the same logits, mu and logvar to every image: its gradients can be written down by hand."""
+    """Answers the same to every image, so that its gradients can be written down by hand."""
 
     def __init__(self):
         super().__init__()
@@ -1313,9 +1361,10 @@ losses = []
 for _ in range(budget(300)):
     batch = train_x[torch.randint(len(train_x), (128,), device=device)]
     losses.append(train_step(model, optimizer, batch, torch.randn(128, 2, device=device)))
-title = f"Your train_step took the loss from {losses[0]:.1f} to {sum(losses[-10:]) / 10:.1f} nats"
 fig, ax = plots.figure(width=6, height=2.8)
-plots.curve(range(1, len(losses) + 1), losses, linewidth=1, ax=ax, xlabel="step", ylabel="nats per image", title=title)
+plots.curve(range(1, len(losses) + 1), losses, linewidth=1, ax=ax, xlabel="step")
+last = sum(losses[-10:]) / 10
+ax.set(ylabel="nats per image", title=f"Your train_step: from {losses[0]:.1f} to {last:.1f} nats")
 plots.show(fig, alt="The loss falls steeply during the first steps of training, then slowly.")
 
 # %% [markdown]
@@ -1344,28 +1393,31 @@ def train_vae(latent_dim, beta=1.0, steps=2000):
 
 @torch.no_grad()
 def test_terms(model, draws=20):
-    """On the test digits: reconstruction in nats, the standard error of its mean, and the KL of each latent (J,)."""
+    """On test digits: mean reconstruction (nats), its standard error, KL of each latent (J,)."""
     mu, logvar = model.encode(test_x)
-    eps = torch.randn(draws, *mu.shape, generator=torch.Generator().manual_seed(0)).to(device)
-    costs = [-bernoulli_log_likelihood(test_x, model.decode(reparameterize(mu, logvar, e))) for e in eps]
-    per_image = torch.stack(costs).mean(0)
+    generator, costs = torch.Generator().manual_seed(0), []
+    for _ in range(draws):
+        z = reparameterize(mu, logvar, torch.randn(mu.shape, generator=generator).to(device))
+        costs.append(-bernoulli_log_likelihood(test_x, model.decode(z)))
+    cost = torch.stack(costs).mean(0)
     kls = [gaussian_kl(mu[:, [j]], logvar[:, [j]]).mean() for j in range(mu.shape[1])]
-    return per_image.mean().item(), per_image.std().item() / len(test_x) ** 0.5, torch.stack(kls).cpu()
+    return cost.mean().item(), cost.std().item() / len(test_x) ** 0.5, torch.stack(kls).cpu()
 
 
 print("Training takes about 5 seconds.")
 model, history = train_vae(2)
 reconstruction, error, kl_of_each = test_terms(model)
 test_loss = reconstruction + kl_of_each.sum().item()
-entropy = -(torch.xlogy(test_x, test_x) + torch.xlogy(1 - test_x, 1 - test_x)).sum(-1).mean().item()
+coin_cost = -torch.xlogy(test_x, test_x) - torch.xlogy(1 - test_x, 1 - test_x)
+floor = coin_cost.sum(-1).mean().item()
 fig, ax = plots.figure(width=6, height=3)
-plots.history(history, ax=ax, exact=entropy, exact_label="floor, the price of grey:")
+plots.history(history, ax=ax, exact=floor, exact_label="floor, the price of grey:")
 ax.set_title(f"Two latents: {test_loss:.1f} nats on test digits")
-plots.show(fig, alt="The negative ELBO falls and levels off well above the floor that grey pixels set.")
+plots.show(fig, alt="The negative ELBO falls and levels off above the floor that grey pixels set.")
 findings["VAE, J = 2, negative ELBO on test digits"] = (
     f"{test_loss:.2f} ± {error:.2f} nats, {kl_of_each.sum():.2f} of them KL"
 )
-findings["price of grey, mean over the test digits"] = f"{entropy:.2f} nats"
+findings["price of grey, mean over the test digits"] = f"{floor:.2f} nats"
 
 # %% [markdown]
 # ## 7 · What it learned: reconstruct, generate, edit
@@ -1395,9 +1447,7 @@ plots.image_grid(rows, 10, ax=left, labels=names, title="Eight latents, with and
 sets = dict(zip(names, [test_x, rebuilt, from_vae, from_autoencoder], strict=True))
 shares = draw_shares(right, sets, ["data", "model", "model", "noise"], my_vae_share)
 right.set_title(f"Invented: {shares[names[3]].value:.0%} became {shares[names[2]].value:.0%}")
-plots.show(
-    fig, alt="The VAE's reconstructions and inventions look like digits, the autoencoder's inventions like smudges."
-)
+plots.show(fig, alt="The VAE's inventions look like digits, the autoencoder's like smudges.")
 findings["VAE, J = 8, codes from N(0, I)"] = (
     f"{shares[names[2]].value:.0%} ± {shares[names[2]].standard_error:.0%} recognised"
 )
@@ -1471,7 +1521,7 @@ expect(latent_grid(1), torch.zeros(1, 2), "a single code sits in the middle")
 # %% tags=["experiment"]
 model, _ = train_vae(2)
 n = 16
-codes = latent_grid(n).reshape(n, n, 2).flip(0).reshape(n * n, 2)  # in a picture the top row comes first
+codes = latent_grid(n).reshape(n, n, 2).flip(0).reshape(n * n, 2)  # a picture's top row comes first
 with torch.no_grad():
     manifold = model.decode(codes.to(device)).sigmoid()
     means = model.encode(test_x)[0]
@@ -1479,10 +1529,7 @@ fig, (left, right) = plots.figure(1, 2, width=9.4, height=4.6)
 plots.scatter(means, classes=test_y, ax=left, xlabel="first latent", ylabel="second latent")
 left.set_title("Where the encoder puts 360 test digits")
 plots.image_grid(manifold, n, ax=right, title="What the plane decodes to")
-plots.show(
-    fig,
-    alt="Left, codes of the test digits: ten classes in ten regions. Right, the decoded grid of codes, where digits change smoothly into one another.",
-)
+plots.show(fig, alt="Left, codes of test digits in ten regions. Right, the decoded grid of codes.")
 
 # %% [markdown]
 # Nobody told the model about classes, yet they come out sorted, without water in between. A digit changes into its neighbour through shapes that are half of one and half
@@ -1498,15 +1545,19 @@ def draw_manifold(first, second):
         means = model.encode(test_x)[0]
     seen, confidence = metrics.recognise(image)
     fig, (left, right) = plots.figure(1, 2, width=6, height=3)
-    plots.scatter(means, classes=test_y, ax=left, size=4, xlabel="first latent", ylabel="second latent")
+    plots.scatter(
+        means, classes=test_y, ax=left, size=4, xlabel="first latent", ylabel="second latent"
+    )
     left.plot(first, second, "o", ms=16, mfc="none", mew=2.5, color=plots.COLOR["exact"])
-    plots.image_grid(image, 1, ax=right, title=f"a {int(seen)}, says the judge: {float(confidence):.0%}")
+    plots.image_grid(
+        image, 1, ax=right, title=f"a {int(seen)}, says the judge: {float(confidence):.0%}"
+    )
     return fig
 
 
 widgets.explore(
     draw_manifold,
-    alt="A ring marks a code among the encoded test digits; beside it the digit that the code decodes to.",
+    alt="A ring marks a code among encoded test digits; beside it what that code decodes to.",
     first=(-2.5, 2.5, 0.4),
     second=(-2.5, 2.5, 0.6),
 )
@@ -1577,18 +1628,16 @@ with torch.no_grad():
     walks = torch.cat([traverse(code, j, values) for j in active[:6] or [0]])
     images = model.decode(walks.to(device)).sigmoid()
 fig, (left, right) = plots.figure(1, 2, width=9.4, height=3.4, width_ratios=[1, 1.6])
-left.barh(range(1, 9), kl_of_each.sort(descending=True).values.tolist(), color=plots.COLOR["posterior"])
+busiest_first = kl_of_each.sort(descending=True).values
+left.barh(range(1, 9), busiest_first.tolist(), color=plots.COLOR["posterior"])
 plots.guess(left, y=my_active + 0.5, label="your prediction: those above")
-left.set(
-    xlabel="KL (nats)", ylabel="latents, busiest first", ylim=(10.4, 0.4), title=f"{len(active)} of 8 carry something"
-)
+left.set(xlabel="KL (nats)", ylabel="latents, busiest first", ylim=(10.4, 0.4))
+left.set_title(f"{len(active)} of 8 carry something")
 left.legend(loc="lower right")
 names = [f"latent {j}" for j in active[:6] or [0]]
 plots.image_grid(images, 11, ax=right, labels=names, column_labels=[f"{v:.1f}" for v in values])
 right.set_title("The companion digit, one latent changed at a time")
-plots.show(
-    fig, alt="Left, the KL of each latent: some are zero. Right, the companion digit decoded along each of the others."
-)
+plots.show(fig, alt="Left, the KL of each latent. Right, the companion decoded along those in use.")
 findings["latents in use, J = 8, β = 0.5"] = f"{len(active)}"
 
 # %% [markdown]
@@ -1598,11 +1647,12 @@ findings["latents in use, J = 8, β = 0.5"] = f"{len(active)}"
 
 # %% tags=["experiment"]
 def draw_edit(image, busiest, second, third, fourth):
-    """A test digit, its reconstruction, and the reconstruction with its four busiest latents moved."""
+    """A test digit, its reconstruction, and the same with the four busiest latents moved."""
     model, _ = train_vae(8, beta=0.5)
     with torch.no_grad():
         mu, _ = model.encode(test_x)
-        order = mu.var(0).argsort(descending=True)[:4]  # a latent that sleeps has one mean for all images
+        # A latent that sleeps has one mean for all images.
+        order = mu.var(0).argsort(descending=True)[:4]
         edited = mu[image].clone()
         edited[order] += torch.tensor([busiest, second, third, fourth], device=device)
         decoded = model.decode(torch.stack([mu[image], edited])).sigmoid()
@@ -1612,7 +1662,7 @@ def draw_edit(image, busiest, second, third, fourth):
 
 widgets.explore(
     draw_edit,
-    alt="A test digit, its reconstruction and an edited version; sliders choose the digit and move its busiest latents.",
+    alt="A test digit, its reconstruction and an edited version, whose latents the sliders move.",
     image=(0, 359, 3),
     busiest=(-3.0, 3.0, 1.5),
     second=(-3.0, 3.0, 0.0),
@@ -1653,9 +1703,10 @@ widgets.explore(
 # All four on the mixture of section 2, where two draws of $z$ have only four outcomes, three draws eight:
 
 # %%
-x0, q = torch.tensor(-0.8, dtype=torch.float64), torch.tensor([0.6, 0.4], dtype=torch.float64)
+x0, q = torch.tensor(-0.8, dtype=f64), torch.tensor([0.6, 0.4], dtype=f64)
 mixture = exact.MIXTURE_1D
-prior, likelihood = mixture.weights, Normal(mixture.means.flatten(), mixture.covs.flatten().sqrt()).log_prob(x0).exp()
+prior, means, stds = mixture.weights, mixture.means.flatten(), mixture.covs.flatten().sqrt()
+likelihood = Normal(means, stds).log_prob(x0).exp()
 weights = likelihood * prior / q
 
 
@@ -1678,11 +1729,13 @@ verify_equation(29, *bounds, log_px, relation="<=")
 
 # %% exercise="iwae_bound"
 def iwae_bound(log_px_given_z, log_pz, log_qz):
-    """log (1/K) sum_k w_k with w_k = p(x given z_k) p(z_k) / q(z_k given x), z_k ~ q: the inside of equation (28).
+    """The inside of equation (28), for K draws z_k ~ q(z given x) of each image:
+
+        log (1/K) sum_k w_k,   w_k = p(x given z_k) p(z_k) / q(z_k given x)
 
     Args:
-        log_px_given_z, log_pz, log_qz: (K, B) each, sample k of image b in row k, column b. They may be so low (or high) that their exp
-            underflows (or overflows); the result is exact all the same.
+        log_px_given_z, log_pz, log_qz: (K, B) each, sample k of image b in row k, column b. Their exp
+            may underflow or overflow; the result is exact all the same.
 
     Returns:
         (B,), in nats. For K = 1 it is a one-sample estimate of the ELBO.
@@ -1709,9 +1762,11 @@ def iwae_bound(log_px_given_z, log_pz, log_qz):
 
 # %% checks="iwae_bound"
 generator = torch.Generator().manual_seed(8)
-terms = torch.randn(3, 5, 4, generator=generator, dtype=torch.float64)
+terms = torch.randn(3, 5, 4, generator=generator, dtype=f64)
 expect(
-    iwae_bound(*terms[:, :1]), terms[0, 0] + terms[1, 0] - terms[2, 0], "K = 1: the log-weight itself, (1, 4) -> (4,)"
+    iwae_bound(*terms[:, :1]),
+    terms[0, 0] + terms[1, 0] - terms[2, 0],
+    "K = 1: the log-weight itself, (1, 4) -> (4,)",
 )
 expect(
     iwae_bound(*terms).exp(),
@@ -1725,9 +1780,8 @@ expect(
     "5000 nats lower: no underflow",
     atol=1e-6,
 )
-chosen = torch.multinomial(
-    posterior := prior * likelihood / (prior * likelihood).sum(), 6, replacement=True, generator=generator
-)[:, None]
+posterior = prior * likelihood / (prior * likelihood).sum()
+chosen = torch.multinomial(posterior, 6, replacement=True, generator=generator)[:, None]
 expect(
     iwae_bound(likelihood[chosen].log(), prior[chosen].log(), posterior[chosen].log()),
     log_px[None],
@@ -1747,20 +1801,21 @@ expect(
 my_slope = -0.5  # <- your prediction
 
 generator = torch.Generator().manual_seed(0)
-axes = torch.linalg.qr(torch.randn(8, 8, generator=generator, dtype=torch.float64))[0]  # random directions
-linear = exact.LinearVAE.fit(train_x, 8).rotated(axes)
+directions = torch.linalg.qr(torch.randn(8, 8, generator=generator, dtype=f64))[0]
+linear = exact.LinearVAE.fit(train_x, 8).rotated(directions)
 images = test_x.cpu().double()
-precision = linear.W.T @ linear.W / linear.sigma2 + torch.eye(8, dtype=torch.float64)  # of the posterior, derived below
+# The precision (inverse covariance) of the true posterior, derived below.
+precision = linear.W.T @ linear.W / linear.sigma2 + torch.eye(8, dtype=f64)
 mean = (images - linear.b) @ linear.W @ torch.linalg.inv(precision) / linear.sigma2
 std = precision.diagonal().rsqrt()
 evidence = linear.log_evidence(images)
 
 
 def gap_of(K, draws=600):
-    """log p - L_K, averaged over the test digits, and its standard error; `draws` codes per image in all."""
+    """log p - L_K, its mean over the test digits and standard error; `draws` codes per image in all."""
     gaps = []
     for _ in range(draws // K):
-        z = mean + std * torch.randn(K, *mean.shape, generator=generator, dtype=torch.float64)
+        z = mean + std * torch.randn(K, *mean.shape, generator=generator, dtype=f64)
         decoded = (z @ linear.W.T + linear.b).flatten(0, 1)
         log_px = gaussian_log_likelihood(images.repeat(K, 1), decoded, linear.sigma2).reshape(K, -1)
         log_pz, log_qz = Normal(0.0, 1.0).log_prob(z).sum(-1), Normal(mean, std).log_prob(z).sum(-1)
@@ -1775,18 +1830,16 @@ gaps, errors = zip(*[gap_of(K) for K in ks], strict=True)
 for K, gap, error in zip(ks, gaps, errors, strict=True):
     print(f"K = {K:3d}    log p - L_K = {gap:.4f} +- {error:.4f} nats")
 fig, ax = plots.figure(width=6, height=3.4)
-ax.errorbar(
-    ks, gaps, 2 * torch.tensor(errors), fmt="o", color=plots.COLOR["bound"], label="log p - L_K, ± 2 std. errors"
-)
-ax.axhline(linear.diagonal_gap, color=plots.COLOR["exact"], linestyle="--", label="log p - ELBO, exact")
-ax.plot(ks, [gaps[0] * K**my_slope for K in ks], ":", lw=2.4, color=plots.COLOR["guess"], label="your prediction")
+look = {"fmt": "o", "color": plots.COLOR["bound"], "label": "log p - L_K, ± 2 std. errors"}
+ax.errorbar(ks, gaps, 2 * torch.tensor(errors), **look)
+plots.curve([1, 100], [linear.diagonal_gap] * 2, "exact", ax=ax, label="log p - ELBO, exact")
+guessed = [gaps[0] * K**my_slope for K in ks]
+plots.curve(ks, guessed, "guess", ax=ax, label="your prediction")
 ax.set(xscale="log", yscale="log", xlabel="K, draws per image", ylabel="nats below log p")
 ax.set_title(f"From K = 1 to 10 the gap falls with slope {math.log10(gaps[3] / gaps[0]):.2f}")
 ax.tick_params(which="minor", labelleft=False)
 ax.legend(loc="lower left")
-plots.show(
-    fig, alt="The gap between log p and the bound against K on log axes: it starts at the ELBO's exact gap and falls."
-)
+plots.show(fig, alt="The gap against K on log axes: it starts at the ELBO's exact gap and falls.")
 findings["linear VAE: log p - ELBO"] = (
     f"{gaps[0]:.4f} ± {errors[0]:.4f} nats sampled, {linear.diagonal_gap:.4f} exactly"
 )
@@ -1823,17 +1876,11 @@ print(f"smallest eigenvalue of 2 P - diag P: {smallest:.2f}")
 
 # %%
 generator = torch.Generator().manual_seed(9)
-W, b, sigma2 = (
-    torch.randn(5, 3, generator=generator, dtype=torch.float64),
-    torch.randn(5, generator=generator, dtype=torch.float64),
-    0.3,
-)
-x, z = (
-    torch.randn(2, 5, generator=generator, dtype=torch.float64)[0],
-    torch.randn(4, 3, generator=generator, dtype=torch.float64),
-)
+W = torch.randn(5, 3, generator=generator, dtype=f64)
+b, x = torch.randn(2, 5, generator=generator, dtype=f64)
+z, sigma2 = torch.randn(4, 3, generator=generator, dtype=f64), 0.3
 small = exact.LinearVAE(W, b, sigma2)
-P = W.T @ W / sigma2 + torch.eye(3, dtype=torch.float64)
+P = W.T @ W / sigma2 + torch.eye(3, dtype=f64)
 m = torch.linalg.solve(P, W.T @ (x - b) / sigma2)
 log_bayes = (
     Normal(z @ W.T + b, sigma2**0.5).log_prob(x).sum(1)
@@ -1842,18 +1889,21 @@ log_bayes = (
 )
 verify_equation(30, MultivariateNormal(m, precision_matrix=P).log_prob(z), log_bayes)
 
-s2 = torch.tensor([0.2, 0.05, 0.6], dtype=torch.float64)
+s2 = torch.tensor([0.2, 0.05, 0.6], dtype=f64)
 
 
 def kl_to_posterior(s2):
-    return kl_divergence(MultivariateNormal(m, torch.diag(s2)), MultivariateNormal(m, precision_matrix=P))
+    exact_posterior = MultivariateNormal(m, precision_matrix=P)
+    return kl_divergence(MultivariateNormal(m, torch.diag(s2)), exact_posterior)
 
 
-verify_equation(31, kl_to_posterior(s2), 0.5 * ((s2 * P.diagonal()).sum() - 3 - s2.log().sum() - torch.logdet(P)))
-best = 1 / P.diagonal()
-verify_equation(32, kl_to_posterior(best), 0.5 * (P.diagonal().log().sum() - torch.logdet(P)), small.diagonal_gap)
-R = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))[0]
-verify_equation(33, (W @ R) @ (W @ R).T + sigma2 * torch.eye(5), W @ W.T + sigma2 * torch.eye(5))
+terms = (s2 * P.diagonal()).sum() - 3 - s2.log().sum() - torch.logdet(P)
+verify_equation(31, kl_to_posterior(s2), terms / 2)
+gap = (P.diagonal().log().sum() - torch.logdet(P)) / 2
+verify_equation(32, kl_to_posterior(1 / P.diagonal()), gap, small.diagonal_gap)
+R = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=f64))[0]
+noise = sigma2 * torch.eye(5)
+verify_equation(33, (W @ R) @ (W @ R).T + noise, W @ W.T + noise)
 
 # %% [markdown]
 # Watch it on the correlated Gaussian, where everything fits into a picture: two data dimensions, two latents, $\sigma_x^2 = 0.1$. **Predict:** you turn the latent axes by an angle from 0° to 90°. At
@@ -1863,43 +1913,48 @@ verify_equation(33, (W @ R) @ (W @ R).T + sigma2 * torch.eye(5), W @ W.T + sigma
 my_angle = 90.0  # <- your prediction, in degrees
 
 values, vectors = torch.linalg.eigh(exact.CORRELATED_GAUSSIAN.cov)
-aligned = exact.LinearVAE(vectors * (values - 0.1).sqrt(), torch.zeros(2), 0.1)  # its p(x) is the data's distribution
+# Its p(x) is the distribution of the data.
+aligned = exact.LinearVAE(vectors * (values - 0.1).sqrt(), torch.zeros(2), 0.1)
 
 
 def turned(degrees):
     """The same model of the data with its latent axes turned."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    return aligned.rotated(torch.tensor([[c, -s], [s, c]], dtype=torch.float64))
+    return aligned.rotated(torch.tensor([[c, -s], [s, c]], dtype=f64))
 
 
 angles = torch.arange(0.0, 91.0)
 points = data.correlated_gaussian(2000).cpu().double()
 log_ps = torch.stack([turned(float(a)).log_evidence(points).mean() for a in angles])
 elbos = log_ps - torch.tensor([turned(float(a)).diagonal_gap for a in angles])
-turn = torch.linspace(0, 2 * math.pi, 200, dtype=torch.float64)
+turn = torch.linspace(0, 2 * math.pi, 200, dtype=f64)
 circle = torch.stack([turn.cos(), turn.sin()])
 fig, axes = plots.figure(1, 3, width=9.6, height=3, width_ratios=[1, 1, 1.5])
 for ax, degrees in zip(axes[:2], (0, 45), strict=True):
     model = turned(degrees)
-    P = model.W.T @ model.W / model.sigma2 + torch.eye(2, dtype=torch.float64)
-    ax.plot(*(2 * P.diagonal().rsqrt()[:, None] * circle), color=plots.COLOR["posterior"], label="best diagonal q")
+    P = model.W.T @ model.W / model.sigma2 + torch.eye(2, dtype=f64)
+    upright = 2 * P.diagonal().rsqrt()[:, None] * circle
+    ax.plot(*upright, color=plots.COLOR["posterior"], label="best diagonal q")
     ellipse = 2 * torch.linalg.cholesky(torch.linalg.inv(P)) @ circle
     ax.plot(*ellipse, "--", color=plots.COLOR["exact"], label="posterior")
-    ax.set(xlim=(-1.7, 1.7), ylim=(-1.7, 1.7), aspect="equal", xlabel="first latent", ylabel="second latent")
+    ax.set(xlim=(-1.7, 1.7), ylim=(-1.7, 1.7), aspect="equal")
+    ax.set(xlabel="first latent", ylabel="second latent")
     ax.set_title(f"axes turned by {degrees}°")
 axes[0].legend(loc="upper left")
 plots.curve(angles, elbos, "bound", ax=axes[2], label="best ELBO")
 plots.curve(angles, log_ps, "exact", ax=axes[2], label="log p(x)")
 plots.guess(axes[2], x=my_angle)
 axes[2].set(xlabel="angle (degrees)", ylabel="nats, mean over the data")
-axes[2].set_title(f"{log_ps[0] - elbos.min():.2f} nats are lost at {float(angles[elbos.argmin()]):.0f}°")
+lost, at = log_ps[0] - elbos.min(), angles[elbos.argmin()]
+axes[2].set_title(f"{lost:.2f} nats are lost at {at:.0f}°")
 axes[2].legend(loc="upper center")
 plots.show(
     fig,
-    alt="The posterior and the best diagonal q agree at 0 degrees and differ at 45, where the ELBO dips; log p stays.",
+    alt="Posterior and best diagonal q agree at 0 degrees and differ at 45, where the ELBO dips.",
 )
-findings["correlated Gaussian: ELBO lost by turning axes 45°"] = f"{log_ps[0] - elbos[45]:.3f} nats"
-findings["correlated Gaussian: log p lost by turning axes 45°"] = f"{abs(log_ps[0] - log_ps[45]):.3f} nats"
+findings["correlated Gaussian, axes turned by 45°: ELBO lost"] = f"{log_ps[0] - elbos[45]:.3f} nats"
+changed = abs(log_ps[0] - log_ps[45])
+findings["correlated Gaussian, axes turned by 45°: log p changed by"] = f"{changed:.3f} nats"
 
 # %% [markdown]
 # So this is where "disentangled" axes come from. Many slides credit the diagonal *prior*, which treats all directions alike. It is the diagonal *posterior* of the encoder that pays for slanted
@@ -1918,14 +1973,15 @@ side = torch.linspace(-4.5, 4.5, 241, device=device)
 plane = torch.cartesian_prod(side, side)
 with torch.no_grad():
     logits = model.decode(plane)
-    # (21) is linear in x, so its values at all images and codes are those at x = 0 plus one product of matrices.
+    # (21) is linear in x: its values for all images and codes are those at x = 0 plus a product.
     log_px_given_z = bernoulli_log_likelihood(torch.zeros_like(logits), logits) + test_x @ logits.T
     log_joint = log_px_given_z + Normal(0.0, 1.0).log_prob(plane).sum(1)
     evidence = torch.logsumexp(log_joint, dim=1) + 2 * math.log(float(side[1] - side[0]))  # (360,)
     posterior = torch.softmax(log_joint, dim=1)  # (360, 241 * 241), the share of each cell
     encoder = model.encode(test_x)
     centre = posterior @ plane
-    by_hand = centre, torch.log(posterior @ plane**2 - centre**2)  # a q with the posterior's own mean and variances
+    # A q that takes its mean and its variances from the true posterior.
+    by_hand = centre, torch.log(posterior @ plane**2 - centre**2)
 
 
 @torch.no_grad()
@@ -1935,40 +1991,42 @@ def gap_on_test(mu, logvar, K, draws=200):
     for _ in range(draws // K):
         z = reparameterize(mu, logvar, torch.randn(K, *mu.shape, generator=generator).to(device))
         log_px = torch.stack([bernoulli_log_likelihood(test_x, model.decode(zk)) for zk in z])
-        log_pz, log_qz = Normal(0.0, 1.0).log_prob(z).sum(-1), Normal(mu, torch.exp(logvar / 2)).log_prob(z).sum(-1)
+        log_pz = Normal(0.0, 1.0).log_prob(z).sum(-1)
+        log_qz = Normal(mu, torch.exp(logvar / 2)).log_prob(z).sum(-1)
         bounds.append(iwae_bound(log_px, log_pz, log_qz))
     gaps = evidence - torch.stack(bounds)
     return gaps.mean(0), gaps.std().item() / gaps.numel() ** 0.5
 
 
-for name, q, K in [("your encoder", encoder, 1), ("your encoder", encoder, 100), ("q by hand", by_hand, 1)]:
+runs = [("your encoder", encoder, 1), ("your encoder", encoder, 100), ("q by hand", by_hand, 1)]
+for name, q, K in runs:
     gaps, error = gap_on_test(*q, K)
     text = f"{gaps.mean():.3f} ± {error:.3f} nats"
     print(f"{name:12s}   K = {K:3d}   log p - bound = {text}")
     findings[f"VAE, J = 2: log p - bound on test digits, {name}, K = {K}"] = text
 
 gaps, _ = gap_on_test(*encoder, 1)
-companion, widest = int((test_x - digit).square().sum(1).argmin()), int(gaps.argmax())
+companion = int((test_x - digit).square().sum(1).argmin())
+rows = {"the companion": companion, "the widest gap": int(gaps.argmax())}
 fig, axes = plots.figure(1, 4, width=9.6, height=2.8, width_ratios=[1, 2, 1, 2])
-for (image, plot), row, name in zip(
-    axes.reshape(2, 2), (companion, widest), ("the companion", "the widest gap"), strict=True
-):
+for (image, ax), (name, row) in zip(axes.reshape(2, 2), rows.items(), strict=True):
     plots.image_grid(test_x[row : row + 1], 1, ax=image, title=name)
     density = posterior[row].reshape(241, 241).T.cpu()
-    plot.contourf(side.cpu(), side.cpu(), density, levels=8, cmap="Greys")
+    ax.contourf(side.cpu(), side.cpu(), density, levels=8, cmap="Greys")
     corners = []
-    for (mu, logvar), role, label in ((encoder, "posterior", "encoder"), (by_hand, "bound", "by hand")):
-        middle, reach = mu[row].cpu(), 2 * torch.exp(logvar[row] / 2).cpu()
-        plot.plot(*(middle[:, None] + reach[:, None] * circle.float()), color=plots.COLOR[role], label=label)
+    for q, role, label in ((encoder, "posterior", "encoder"), (by_hand, "bound", "by hand")):
+        middle, reach = q[0][row].cpu(), 2 * torch.exp(q[1][row] / 2).cpu()
+        ellipse = middle[:, None] + reach[:, None] * circle.float()
+        ax.plot(*ellipse, color=plots.COLOR[role], label=label)
         corners += [middle - 1.5 * reach, middle + 1.5 * reach]
     low, high = torch.stack(corners).amin(0), torch.stack(corners).amax(0)
-    plot.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="first latent", ylabel="second latent")
-    plot.set_title(f"{gaps[row]:.2f} nats below log p")
-    plot.grid(False)
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    ax.set(xlabel="first latent", ylabel="second latent", title=f"{gaps[row]:.2f} nats below log p")
+    ax.grid(False)
 axes[1].legend(loc="upper left", fontsize=8)
 plots.show(
     fig,
-    alt="For two test digits, the true posterior over the plane in grey, the encoder's ellipse, and an ellipse placed by hand.",
+    alt="Two digits: the true posterior in grey, the encoder's ellipse, and one placed by hand.",
 )
 
 # %% [markdown]
@@ -2031,12 +2089,13 @@ plots.show(
 
 # %%
 sigma2, beta, lam = 0.3, 2.0, 1.5  # lam is the eigenvalue; lambda_i > beta sigma2
-residual, divergence = torch.tensor(0.7, dtype=torch.float64), torch.tensor(1.3, dtype=torch.float64)
-verify_equation(34, residual / (2 * sigma2) + beta * divergence, beta * (residual / (2 * beta * sigma2) + divergence))
+error, kl = torch.tensor([0.7, 1.3], dtype=f64)  # any squared error, any KL
+bracket = error / (2 * beta * sigma2) + kl
+verify_equation(34, error / (2 * sigma2) + beta * kl, beta * bracket)
 
 
 def divergence_of(e, s2):
-    """The KL averaged over the data. It depends on x through x² alone, so its value at x² = lam is its average."""
+    """The KL averaged over the data: it is linear in x², so that is its value at x² = lam."""
     return kl_divergence(Normal(e * lam**0.5, s2**0.5), Normal(0.0 * s2, 1.0))
 
 
@@ -2046,27 +2105,31 @@ def direction_loss(g, e, s2):
 
 
 generator = torch.Generator().manual_seed(10)
-g, e, s2 = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.9, 0.4, 0.5))
-x = lam**0.5 * torch.randn(400_000, generator=generator, dtype=torch.float64)
-z = e * x + s2.sqrt() * torch.randn(400_000, generator=generator, dtype=torch.float64)
-samples = (x - g * z) ** 2 / (2 * sigma2) + beta * kl_divergence(Normal(e * x, s2.sqrt()), Normal(0.0, 1.0))
-verify_equation(35, samples.mean(), direction_loss(g, e, s2), standard_error=samples.std().item() / 400_000**0.5)
+g, e, s2 = (torch.tensor(v, dtype=f64, requires_grad=True) for v in (0.9, 0.4, 0.5))
+x = lam**0.5 * torch.randn(400_000, generator=generator, dtype=f64)
+z = e * x + s2.sqrt() * torch.randn(400_000, generator=generator, dtype=f64)
+divergences = kl_divergence(Normal(e * x, s2.sqrt()), Normal(0.0, 1.0))
+losses = (x - g * z) ** 2 / (2 * sigma2) + beta * divergences
+error = losses.std().item() / 400_000**0.5
+verify_equation(35, losses.mean(), direction_loss(g, e, s2), standard_error=error)
 
 c = beta * sigma2
-e_best, s2_best = (g / (g**2 + c)).detach().requires_grad_(), (c / (g**2 + c)).detach().requires_grad_()
-slopes = torch.autograd.grad(direction_loss(g.detach(), e_best, s2_best), (e_best, s2_best))
+g, u = g.detach(), g.detach() ** 2 + c
+best = [(g / u).requires_grad_(), (c / u).requires_grad_()]
+slopes = torch.autograd.grad(direction_loss(g, *best), best)
 verify_equation(36, torch.stack(slopes), torch.zeros(2))
-u = g**2 + c
-verify_equation(37, direction_loss(g, g / u, c / u), beta / 2 * (lam / u + torch.log(u / c)))
-gains = torch.linspace(0, 2, 200_001, dtype=torch.float64)
+verify_equation(37, direction_loss(g, *best), beta / 2 * (lam / u + torch.log(u / c)))
+gains = torch.linspace(0, 2, 200_001, dtype=f64)
 
 
 def best_gain(eigenvalue):
+    """The gain on the grid with the least bracket in (37)."""
     return gains[(eigenvalue / (gains**2 + c) + torch.log((gains**2 + c) / c)).argmin()]
 
 
-verify_equation(38, torch.stack([best_gain(1.5) ** 2, best_gain(0.4) ** 2]), torch.tensor([1.5 - c, 0.0]), atol=1e-4)
-e_star, s2_star = torch.tensor([(1.5 - c) ** 0.5 / 1.5, c / 1.5], dtype=torch.float64)
+squares = torch.stack([best_gain(1.5) ** 2, best_gain(0.4) ** 2])
+verify_equation(38, squares, torch.tensor([1.5 - c, 0.0]), atol=1e-4)
+e_star, s2_star = torch.tensor([(1.5 - c) ** 0.5 / 1.5, c / 1.5], dtype=f64)
 verify_equation(39, divergence_of(e_star, s2_star), 0.5 * math.log(lam / c))
 
 # %% [markdown]
@@ -2081,7 +2144,7 @@ print("eigenvalues:", " ".join(f"{v:.3f}" for v in eigenvalues))
 
 
 class LinearModel(nn.Module):
-    """Encoder mean and decoder linear, one log-variance for each latent: the linear VAE, with nothing known beforehand."""
+    """The linear VAE, with nothing known beforehand: linear maps, one log-variance per latent."""
 
     def __init__(self, latent_dim):
         super().__init__()
@@ -2090,11 +2153,11 @@ class LinearModel(nn.Module):
 
 
 def train_linear(sigma2, beta):
-    """KL of each of 16 latents after training, largest first, and the largest |cosine| between two used columns of W."""
+    """KL of each of 16 latents, largest first, and the largest |cosine| of two columns of W in use."""
 
     def loss(model, x):
         mu, logvar = model.encoder(x), model.logvar.expand(len(x), -1)
-        # The noise in z is averaged over exactly: E|x - W z|² = |x - W mu|² + sum_j sigma_j² |column j|².
+        # The mean over the noise, exactly: E|x - W z|² = |x - W mu|² + sum_j sigma_j² |column j|².
         spread = (model.decoder.weight**2 * model.logvar.exp()).sum()
         error = (x - model.decoder(mu)).square().sum(1) + spread
         return (error / (2 * sigma2) + beta * gaussian_kl(mu, logvar)).mean()
@@ -2116,20 +2179,22 @@ fig, axes = plots.figure(1, 3, width=9.6, height=3, sharey=True)
 for ax, (sigma2, beta) in zip(axes, [(0.15, 1.0), (0.4, 1.0), (0.1, 4.0)], strict=True):
     kls, cosine = train_linear(sigma2, beta)
     predicted = torch.log(eigenvalues / (beta * sigma2)).clamp(min=0) / 2
-    awake, expected = int((kls > 0.01).sum()), exact.active_latents(train_x, 16, sigma2=sigma2, beta=beta)
+    awake = int((kls > 0.01).sum())
+    expected = exact.active_latents(train_x, 16, sigma2=sigma2, beta=beta)
     ax.bar(range(1, 17), kls.tolist(), color=plots.COLOR["posterior"], label="trained")
-    ax.plot(range(1, 17), predicted, "_", ms=11, mew=2, color=plots.COLOR["exact"], label="equation (39)")
+    look = {"color": plots.COLOR["exact"], "label": "equation (39)"}
+    ax.plot(range(1, 17), predicted, "_", ms=11, mew=2, **look)
     ax.set(xlabel="latents, busiest first", xticks=[1, 4, 8, 12, 16])
     ax.set_title(f"β = {beta:g}, σ² = {sigma2:g}: {awake} awake of {expected}")
     name = f"linear VAE, β = {beta:g}, σ² = {sigma2:g}"
     findings[f"{name}: awake"] = f"{awake}, predicted {expected}"
-    findings[f"{name}: largest error of a predicted KL"] = f"{(kls - predicted).abs().max():.1e} nats"
+    worst = float((kls - predicted).abs().max())
+    findings[f"{name}: largest error of a predicted KL"] = f"{worst:.1e} nats"
     findings[f"{name}: largest |cosine| of two columns"] = f"{cosine:.1e}"
 axes[0].set_ylabel("KL (nats)")
 plots.guess(axes[0], x=my_awake + 0.5)
 plots.show(
-    fig,
-    alt="Each latent's KL after training, and the values predicted from the eigenvalues. The last two panels are alike.",
+    fig, alt="Each latent's KL after training and as predicted. The last two panels are alike."
 )
 
 # %% [markdown]
@@ -2147,37 +2212,45 @@ my_beta_in_disguise = 1.0  # <- your prediction for the mean over 64 pixels: whi
 
 print("Training four times takes about 20 seconds.")
 betas = [0.1, 0.5, 1.0, 2.0, 4.0]
-distortions, rates, used = [], [], []
+distortions, rates, used, shares = [], [], [], []
 for beta in betas:
-    distortion, _, kl_of_each = test_terms(train_vae(8, beta=beta)[0])
+    model, _ = train_vae(8, beta=beta)
+    distortion, _, kl_of_each = test_terms(model)
     distortions.append(distortion)
     rates.append(kl_of_each.sum().item())
     used.append(int((kl_of_each > 0.01).sum()))
+    seed_everything(1)
+    with torch.no_grad():
+        invented = model.decode(torch.randn(1000, 8, device=device)).sigmoid()
+    share = metrics.recognised(invented)
+    shares.append(f"{share.value:.0%} recognised")
+    print(f"β = {beta:3g}: {used[-1]} latents in use; drawn from N(0, I), {shares[-1]}")
+    findings[f"β = {beta:g}, J = 8, codes from N(0, I)"] = shares[-1]
 for i in range(4):
-    exchange = (distortions[i + 1] - distortions[i]) / (rates[i] - rates[i + 1])
-    print(f"between β = {betas[i]:g} and {betas[i + 1]:g}: one nat of rate buys {exchange:.2f} nats of distortion")
-    findings[f"one nat of rate buys, β from {betas[i]:g} to {betas[i + 1]:g}"] = f"{exchange:.2f} nats of distortion"
+    bought = (distortions[i + 1] - distortions[i]) / (rates[i] - rates[i + 1])
+    where = f"β from {betas[i]:g} to {betas[i + 1]:g}"
+    print(f"{where}: one nat of rate buys {bought:.2f} nats of distortion")
+    findings[f"{where}: one nat of rate buys"] = f"{bought:.2f} nats of distortion"
 
 fig, ax = plots.figure(width=6.4, height=3.6)
-plots.curve(rates, distortions, "model", marker="o", ax=ax, xlabel="rate: KL (nats per test image)")
-for beta, rate, distortion, n in zip(betas, rates, distortions, used, strict=True):
-    ax.annotate(f"β = {beta:g}: {n} in use", (rate, distortion), xytext=(8, 5), textcoords="offset points")
+plots.curve(rates, distortions, "model", marker="o", ax=ax)
+for beta, *point, share in zip(betas, rates, distortions, shares, strict=True):
+    ax.annotate(f"β = {beta:g}: {share}", point, xytext=(8, 5), textcoords="offset points")
 guessed = distortions[2] + my_exchange * (rates[2] - torch.tensor([rates[3], rates[2]]))
 plots.curve([rates[3], rates[2]], guessed, "guess", ax=ax, label="your prediction")
-ax.set(ylabel="distortion (nats per test image)", xlim=(-0.5, max(rates) + 5), ylim=(None, max(distortions) + 2))
+ax.set(xlabel="rate: KL (nats per test image)", ylabel="distortion (nats per test image)")
+ax.set(xlim=(-0.5, max(rates) + 6), ylim=(None, max(distortions) + 2))
 ax.set_title(f"From β = 0.1 to 4: {', '.join(map(str, used))} latents in use")
-plots.show(
-    fig,
-    alt="Distortion against rate for five values of beta: a falling convex curve; fewer latents are in use as beta grows.",
-)
+plots.show(fig, alt="Distortion against rate for five values of beta: a falling convex curve.")
 
 disguised = test_terms(train_vae(8, beta=64.0, steps=300)[0])[2].sum().item()
-print(f"mean over 64 pixels, sum over latents: β = 64 (you said {my_beta_in_disguise:g}); KL {disguised:.1e} nats")
+print(f"mean over 64 pixels: β = 64 (you said {my_beta_in_disguise:g}); KL {disguised:.1e} nats")
 findings["KL when pixels are averaged (β = 64)"] = f"{disguised:.1e} nats"
 
 # %% [markdown]
 # Each slope lies between its two $\beta$s, and that is no accident: at the optimum of $\text{distortion} + \beta\, \text{rate}$, giving up one nat of rate must cost exactly $\beta$ nats of distortion, or you would not stop there. $\beta = 1$ is the only exchange
-# rate at which the sum is a bound on $\log p(x)$. Smaller, and the code carries more, so that reconstructions and edits are richer, while codes drawn from the prior fit the decoder less well. Larger, and the latents fall asleep one by one.
+# rate at which the sum is a bound on $\log p(x)$. Smaller, and the code carries more: reconstructions and edits become richer, but what is decoded from the prior is recognised less often at $\beta = 0.1$ than at 0.5, as in the autoencoder. Larger, and the latents fall asleep one by
+# one, until at $\beta = 4$ the decoder shows one and the same smear, which nobody recognises.
 #
 # The disguise is a favourite bug: averaging over pixels is a $\beta$ of 64, every latent sleeps, and the decoder shows the same grey average whatever you ask.
 
@@ -2192,20 +2265,19 @@ seed_everything(2)
 with torch.no_grad():
     means = vae.decode(torch.randn(2000, 8, device=device)).sigmoid()
 coins = torch.bernoulli(means)
-grey = {name: ((x > 0.2) & (x < 0.8)).float().mean().item() for name, x in [("real", test_x), ("invented", means)]}
-apart, apart_real = metrics.two_sample_accuracy(test_x, means), metrics.two_sample_accuracy(test_x, train_x)
+grey = [((x > 0.2) & (x < 0.8)).float().mean().item() for x in (test_x, means)]
 names = ["real", "invented: the mean π", "invented: pixels drawn"]
-title = f"Grey pixels (0.2 to 0.8): {grey['real']:.0%} of the real ones, {grey['invented']:.0%} of the means"
-fig = plots.image_grid(torch.cat([test_x[20:34], means[:14], coins[:14]]), 14, labels=names, title=title)
+title = f"Grey pixels (0.2 to 0.8): {grey[0]:.0%} of the real ones, {grey[1]:.0%} of the means"
+images = torch.cat([test_x[20:34], means[:14], coins[:14]])
+fig = plots.image_grid(images, 14, labels=names, title=title)
 plots.show(
-    fig,
-    alt="Three rows: real digits, decoded means that look like soft digits, and speckled draws from every pixel's Bernoulli.",
+    fig, alt="Real digits; decoded means, which are soft; draws of every pixel, which are speckled."
 )
-print(
-    f"a classifier tells invented means from real digits with accuracy {apart}, real from other real ones with {apart_real}"
-)
+apart = metrics.two_sample_accuracy(test_x, means)
+apart_real = metrics.two_sample_accuracy(test_x, train_x)
+print(f"told from real digits by a classifier: invented {apart}, other real digits {apart_real}")
 findings["invented told from real by a classifier"] = f"{apart} (real from other real {apart_real})"
-findings["grey pixels"] = f"{grey['real']:.0%} in real digits, {grey['invented']:.0%} in invented ones"
+findings["grey pixels"] = f"{grey[0]:.0%} in real digits, {grey[1]:.0%} in invented ones"
 
 # %% [markdown]
 # Two complaints, one root.
@@ -2229,11 +2301,12 @@ with torch.no_grad():
     averages, decoded = claims @ train_x, model.decode(codes).sigmoid()
 distance = (averages - decoded).square().mean().sqrt().item()
 between = (train_x[:700] - train_x[700:1400]).square().mean().sqrt().item()
-claimants = (1 / claims.square().sum(1)).median().item()  # how many equal claims would be as spread out
-print(f"decoder to average: {distance:.3f} (you said {my_distance:g}); two random digits: {between:.3f}")
+claimants = (1 / claims.square().sum(1)).median().item()  # that many equal claims
+print(f"decoder to average {distance:.3f} (you said {my_distance:g}); two digits {between:.3f}")
 title = f"Each decoded image is nearly an average of some {claimants:.0f} digits"
-fig = plots.image_grid(torch.cat([decoded, averages]), 14, labels=["decoded", "averaged"], title=title)
-plots.show(fig, alt="For 14 codes, the decoder's images and weighted averages of training digits, which look alike.")
+images = torch.cat([decoded, averages])
+fig = plots.image_grid(images, 14, labels=["decoded", "averaged"], title=title)
+plots.show(fig, alt="For 14 codes, the decoded images and weighted averages of digits look alike.")
 findings["decoder to weighted average of training digits"] = (
     f"{distance:.3f} per pixel; two random digits {between:.3f}"
 )

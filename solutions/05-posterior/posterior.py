@@ -64,11 +64,12 @@ import math
 import sympy
 import sympy.stats
 import torch
-from torch.distributions import Normal, kl_divergence
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from course_lib import data, exact, expect, plots, verify_equation, widgets
 
-MIXTURE = exact.MIXTURE_1D  # 0.3 N(-2, 0.3^2) + 0.7 N(1.5, 0.6^2), the one-dimensional companion of the course
+# 0.3 N(-2, 0.3^2) + 0.7 N(1.5, 0.6^2), the one-dimensional companion of the course
+MIXTURE = exact.MIXTURE_1D
 
 # %% [markdown]
 # **From lesson 04.** The schedules and the forward sample, as you wrote them there. Two schedules serve this lesson: a short
@@ -87,7 +88,8 @@ def alpha_bar_from_beta(beta):
 def cosine_beta(T, s=0.008, max_beta=0.999):
     """beta_from_alpha_bar(cosine_alpha_bar(T)) of lesson 04."""
     f = torch.cos((torch.arange(T + 1, dtype=torch.float64) / T + s) / (1 + s) * math.pi / 2) ** 2
-    return torch.cat([torch.zeros(1, dtype=torch.float64), (1 - f[1:] / f[:-1]).clamp(max=max_beta)])
+    beta = (1 - f[1:] / f[:-1]).clamp(max=max_beta)
+    return torch.cat([torch.zeros(1, dtype=torch.float64), beta])
 
 
 def q_sample(x0, t, alpha_bar, eps):
@@ -97,10 +99,11 @@ def q_sample(x0, t, alpha_bar, eps):
 
 SHORT_BETA = linear_beta(6, 0.05, 0.5)
 SHORT, LONG = alpha_bar_from_beta(SHORT_BETA), alpha_bar_from_beta(linear_beta(1000))
-LATER, EVERY = torch.arange(2, 7), torch.arange(1, 1001)  # t = 2..6 of the short schedule, t = 1..1000 of the long one
-IMAGE = torch.arange(24.0, dtype=torch.float64).reshape(2, 1, 3, 4)  # two tiny images, every axis another length
+LATER = torch.arange(2, 7)  # t = 2..6 of the short schedule
+EVERY = torch.arange(1, 1001)  # t = 1..1000 of the long one
+IMAGE = torch.arange(24.0, dtype=torch.float64).reshape(2, 1, 3, 4)  # two tiny images
 print("alpha_bar, T = 6:   ", " ".join(f"{value:.3f}" for value in SHORT))
-print("alpha_bar, T = 1000:", " ".join(f"{LONG[t]:.5f}" for t in (0, 1, 300, 1000)), "at t = 0, 1, 300, 1000")
+print("alpha_bar, T = 1000:", " ".join(f"{LONG[t]:.5f}" for t in (0, 1, 300, 1000)))
 
 # %% [markdown]
 # ## 1 · The question
@@ -119,7 +122,8 @@ SPACING = LINE[1] - LINE[0]
 
 def step_density(start, end, beta_t):
     """q(x_t = end | x_{t-1} = start)."""
-    return Normal((1 - beta_t).sqrt() * start, beta_t.sqrt()).log_prob(torch.as_tensor(end, dtype=torch.float64)).exp()
+    end = torch.as_tensor(end, dtype=torch.float64)
+    return Normal((1 - beta_t).sqrt() * start, beta_t.sqrt()).log_prob(end).exp()
 
 
 def normalised(density):
@@ -142,11 +146,25 @@ marginal = MIXTURE.noised(alpha_bar_from_beta(beta)[1]).log_prob(LINE[:, None]).
 fig, (left, right) = plots.figure(1, 2, width=9, height=3.4, sharey=True)
 unknown = normalised(marginal * step_density(LINE, -0.2, beta[2]))
 plots.curve(
-    LINE, unknown, "exact", ax=left, xlabel="$x_{t-1}$", ylabel="density", title="Knowing $x_t$ alone: two bumps"
+    LINE,
+    unknown,
+    "exact",
+    ax=left,
+    xlabel="$x_{t-1}$",
+    ylabel="density",
+    title="Knowing $x_t$ alone: two bumps",
 )
 for x0, line in ((-2.0, "-"), (1.5, "-.")):
     known = numerical_bayes(x0, -0.2, 2, beta)[0]
-    plots.curve(LINE, known, "posterior", linestyle=line, label=f"$x_0 = {x0:g}$", ax=right, xlabel="$x_{t-1}$")
+    plots.curve(
+        LINE,
+        known,
+        "posterior",
+        linestyle=line,
+        label=f"$x_0 = {x0:g}$",
+        ax=right,
+        xlabel="$x_{t-1}$",
+    )
 left.set_xlim(-4, 4)
 right.set_xlim(-4, 4)
 right.set_title("Knowing $x_0$ too: one Gaussian each")
@@ -210,7 +228,7 @@ P1, P2, P3 = (random_rows(3, 3) for _ in range(3))  # P2[j, i] = p(x_1 = i | x_2
 p_end = random_rows(3)  # p(x_3)
 x0 = 2
 q_path = torch.einsum("a,ab,bc->abc", Q1[x0], Q2, Q3)  # q(x_1, x_2, x_3 | x_0), one entry per path
-p_path = torch.einsum("c,cb,ba,a->abc", p_end, P3, P2, P1[:, x0])  # p(x_0, x_1, x_2, x_3) at that x_0
+p_path = torch.einsum("c,cb,ba,a->abc", p_end, P3, P2, P1[:, x0])  # p(x_0, x_1, x_2, x_3)
 
 # The model's p(x_0), by walking its chain down from x_3.
 log_evidence = (p_end @ P3 @ P2 @ P1)[x0].log()
@@ -256,20 +274,22 @@ verify_equation(5, elbo, average((pT * p1 / q1).log(), (p2 / q2).log(), (p3 / q3
 # $$\mathrm{ELBO} = \mathbb E_q \left[ \log p_\theta(x_0 \mid x_1) + \log \frac{p(x_T)}{q(x_T \mid x_0)} + \sum_{t=2}^T \log \frac{p_\theta(x_{t-1} \mid x_t)}{q(x_{t-1} \mid x_t, x_0)} \right] \tag{10}$$
 
 # %%
-# Every marginal and every conditional below is counted out of the 27 paths, not computed by the rule that is to be checked.
-m1, m2, m3 = q_path.sum((1, 2), keepdim=True), q_path.sum((0, 2), keepdim=True), q_path.sum((0, 1), keepdim=True)
+# Every marginal and every conditional is counted out of the 27 paths, not computed by the rule
+# that is to be checked.
+m1, m2, m3 = (q_path.sum(others, keepdim=True) for others in ((1, 2), (0, 2), (0, 1)))
 pair12, pair23 = q_path.sum(2, keepdim=True), q_path.sum(0, keepdim=True)
-back12, back23 = pair12 / pair12.sum(0, keepdim=True), pair23 / pair23.sum(1, keepdim=True)  # q(x_{t-1} | x_t, x_0)
-onward2, onward3 = pair12 / pair12.sum(1, keepdim=True), pair23 / pair23.sum(2, keepdim=True)  # q(x_t | x_{t-1}, x_0)
+# q(x_{t-1} | x_t, x_0) for t = 2 and t = 3, and q(x_t | x_{t-1}, x_0)
+back12, back23 = pair12 / pair12.sum(0, keepdim=True), pair23 / pair23.sum(1, keepdim=True)
+onward2, onward3 = pair12 / pair12.sum(1, keepdim=True), pair23 / pair23.sum(2, keepdim=True)
 
-verify_equation(6, torch.stack([q2.squeeze(), q3.squeeze()]), torch.stack([onward2.squeeze(), onward3.squeeze()]))
+verify_equation(6, q2, onward2)
+verify_equation(6, q3, onward3)
 verify_equation(7, onward2, back12 * m2 / m1)
 verify_equation(7, onward3, back23 * m3 / m2)
-verify_equation(
-    8, elbo, average((pT * p1 / q1).log(), (p2 / back12).log(), (p3 / back23).log(), (m1 / m2).log(), (m2 / m3).log())
-)
+first, turned = (pT * p1 / q1).log(), [(p2 / back12).log(), (p3 / back23).log()]
+verify_equation(8, elbo, average(first, *turned, (m1 / m2).log(), (m2 / m3).log()))
 verify_equation(9, (m1 / m2).log() + (m2 / m3).log(), (m1 / m3).log())
-verify_equation(10, elbo, average(p1.log(), (pT / m3).log(), (p2 / back12).log(), (p3 / back23).log()))
+verify_equation(10, elbo, average(p1.log(), (pT / m3).log(), *turned))
 
 # %% [markdown]
 # Two more lines make it readable.
@@ -298,19 +318,18 @@ verify_equation(10, elbo, average(p1.log(), (pT / m3).log(), (p2 / back12).log()
 # that average is the *left* side.
 
 # %%
-own = [(q_path.sum((1, 2)), P1[:, x0]), (q_path.sum((0, 1)), p_end)]
-reconstruction = (own[0][0] * own[0][1].log()).sum()
-prior_term = (own[1][0] * (own[1][1] / own[1][0]).log()).sum()
-denoising = [(pair12 * (p2 / back12).log()).sum(), (pair23 * (p3 / back23).log()).sum()]
+reconstruction = (m1 * p1.log()).sum()
+prior_term = (m3 * (pT / m3).log()).sum()
+denoising = [(pair12 * turned[0]).sum(), (pair23 * turned[1]).sum()]
 verify_equation(11, elbo, reconstruction + prior_term + sum(denoising))
 
-prior_kl = torch.nn.functional.kl_div(
-    p_end.log(), m3.squeeze(), reduction="sum"
-)  # KL(q || p), torch's order of arguments
-inner = [(back * (back / p).log()).sum(axis, keepdim=True) for back, p, axis in ((back12, p2, 0), (back23, p3, 1))]
-verify_equation(12, elbo, reconstruction - prior_kl - (m2 * inner[0]).sum() - (m3 * inner[1]).sum())
-parts = {"L_3": prior_kl, "L_2": (m3 * inner[1]).sum(), "L_1": (m2 * inner[0]).sum(), "L_0": -reconstruction}
-print(" + ".join(f"{name} {value:.4f}" for name, value in parts.items()), f"= {sum(parts.values()):.4f} = -ELBO")
+# torch's kl_div takes log p first and then q, and gives KL(q || p).
+prior_kl = torch.nn.functional.kl_div(p_end.log(), m3.squeeze(), reduction="sum")
+inner2 = (back12 * (back12 / p2).log()).sum(0, keepdim=True)  # one KL for each x_2
+inner3 = (back23 * (back23 / p3).log()).sum(1, keepdim=True)  # one KL for each x_3
+L1, L2 = (m2 * inner2).sum(), (m3 * inner3).sum()
+verify_equation(12, elbo, reconstruction - prior_kl - L2 - L1)
+print(f"L_3 {prior_kl:.4f} + L_2 {L2:.4f} + L_1 {L1:.4f} + L_0 {-reconstruction:.4f} = {-elbo:.4f}")
 print(f"-log p(x_0) = {-log_evidence:.4f}, smaller than -ELBO as it must be")
 
 # %% [markdown]
@@ -360,14 +379,15 @@ verify_equation(16, given_xt, (given_both * weights[:, None, :]).sum(0))
 
 # %% tags=["experiment"]
 def told(joint, about):
-    """What x_0 tells about the axis `about` of a table (x_0, x_1, x_2) when the other axis is known, in nats."""
-    known, both, without_x0 = joint.sum((0, about), True), joint.sum(about, True), joint.sum(0, True)
-    return (joint * (joint * known / (both * without_x0)).log()).sum()
+    """What x_0 tells about axis `about` of a table (x_0, x_1, x_2) when the other is known, in nats."""
+    known, pair = joint.sum((0, about), True), joint.sum(about, True)
+    return (joint * (joint * known / (pair * joint.sum(0, True))).log()).sum()
 
 
 print(f"forward,  about x_2 when x_1 is known: {abs(told(joint, 2)):.4f} nats")
 print(f"backward, about x_1 when x_2 is known: {told(joint, 1):.4f} nats")
-print("q(x_1 = 0 | x_2 = 0, x_0) for x_0 = 0, 1, 2:", " ".join(f"{value:.3f}" for value in given_both[:, 0, 0]))
+values = " ".join(f"{value:.3f}" for value in given_both[:, 0, 0])
+print(f"q(x_1 = 0 | x_2 = 0, x_0) for x_0 = 0, 1, 2: {values}")
 print(f"q(x_1 = 0 | x_2 = 0):                        {given_xt[0, 0]:.3f}")
 
 # %% [markdown]
@@ -427,20 +447,17 @@ def log_density(mean, variance, where):
 
 
 exponent = log_density(sympy.sqrt(a) * x, b_, xt_) + log_density(sympy.sqrt(ap) * x0_, 1 - ap, x)
-opened = (
-    -(
-        (xt_**2 - 2 * sympy.sqrt(a) * xt_ * x + a * x**2) / b_
-        + (x**2 - 2 * sympy.sqrt(ap) * x0_ * x + ap * x0_**2) / (1 - ap)
-    )
-    / 2
-)
+opened = -(xt_**2 - 2 * sympy.sqrt(a) * xt_ * x + a * x**2) / (2 * b_) - (
+    x**2 - 2 * sympy.sqrt(ap) * x0_ * x + ap * x0_**2
+) / (2 * (1 - ap))
 A = -sympy.diff(exponent, x, 2)  # what (19) calls A and b, found by differentiating
 b = sympy.diff(exponent, x).subs(x, 0)
 square = -A / 2 * (x - b / A) ** 2
-verify_equation(18, at(without_constant(exponent)), at(without_constant(opened)))
-verify_equation(20, at(without_constant(exponent)), at(without_constant(square)))
-expect(same(without_constant(exponent), without_constant(opened)), True, "(18) holds for all values")
-expect(same(without_constant(exponent), without_constant(square)), True, "(20) holds for all values")
+exponent, opened, square = (without_constant(line) for line in (exponent, opened, square))
+verify_equation(18, at(exponent), at(opened))
+verify_equation(20, at(exponent), at(square))
+expect(same(exponent, opened), True, "(18) holds for all values")
+expect(same(exponent, square), True, "(20) holds for all values")
 
 # %% [markdown]
 # Your own functions are judged by `numerical_bayes` from section 1, which knows no formula.
@@ -478,7 +495,8 @@ def posterior_exponent(x_prev, xt, x0, alpha_t, alpha_bar_prev):
 # %% checks="posterior_exponent"
 some = LINE[300:501:50]  # x_{t-1} = -2, -1, 0, 1, 2
 density, _, _ = numerical_bayes(0.7, -0.4, 4, SHORT_BETA)
-mine = posterior_exponent(some, torch.full_like(some, -0.4), torch.full_like(some, 0.7), 1 - SHORT_BETA[4], SHORT[3])
+xt, x0 = torch.full_like(some, -0.4), torch.full_like(some, 0.7)
+mine = posterior_exponent(some, xt, x0, 1 - SHORT_BETA[4], SHORT[3])
 expect(mine.shape, some.shape, "one value for each x_{t-1}")
 verify_equation(17, mine - mine[2], density.log()[300:501:50] - density.log()[400], rtol=1e-6)
 
@@ -513,8 +531,9 @@ def posterior_precision(t, alpha_bar):
 
 # %% checks="posterior_precision"
 bayes = torch.stack([numerical_bayes(0.7, -0.4, int(t), SHORT_BETA)[2] for t in LATER])
-expect(posterior_precision(LATER, SHORT), 1 / bayes, "one over the variance of numerical Bayes, t = 2 to 6", rtol=1e-6)
-expect(posterior_precision(LATER.flip(0), SHORT), 1 / bayes.flip(0), "each example has its own t", rtol=1e-6)
+expect(posterior_precision(LATER, SHORT), 1 / bayes, "one over numerical variance", rtol=1e-6)
+backwards = posterior_precision(LATER.flip(0), SHORT)
+expect(backwards, 1 / bayes.flip(0), "each example has its own t", rtol=1e-6)
 expect(posterior_precision(LATER, SHORT.float()).dtype, torch.float32, "float32 in, float32 out")
 
 # %% [markdown]
@@ -547,15 +566,18 @@ def posterior_linear_term(x0, xt, t, alpha_bar):
 
 
 # %% checks="posterior_linear_term"
-x0, xt = torch.tensor([[0.7], [-1.2]], dtype=torch.float64), torch.tensor([[-0.4], [0.9]], dtype=torch.float64)
+x0 = torch.tensor([[0.7], [-1.2]], dtype=torch.float64)
+xt = torch.tensor([[-0.4], [0.9]], dtype=torch.float64)
 t = torch.tensor([4, 2])
 found = [numerical_bayes(x0[i, 0], xt[i, 0], int(t[i]), SHORT_BETA) for i in range(2)]
 bayes = torch.stack([mean / variance for _, mean, variance in found])[:, None]
-expect(posterior_linear_term(x0, xt, t, SHORT), bayes, "mean over variance of numerical Bayes", rtol=1e-6)
-flat = posterior_linear_term(IMAGE.flatten(1), -IMAGE.flatten(1), t, SHORT)
-expect(posterior_linear_term(IMAGE, -IMAGE, t, SHORT), flat.reshape(IMAGE.shape), "an image is so many numbers")
-values = posterior_linear_term(x0, xt, t, SHORT) * 0.5 - posterior_precision(t, SHORT)[:, None] / 2 * 0.5**2
-log_ratio = torch.stack([found[i][0][425].log() - found[i][0][400].log() for i in range(2)])[:, None]  # at 0.5 and at 0
+b_mine = posterior_linear_term(x0, xt, t, SHORT)
+expect(b_mine, bayes, "mean over variance of numerical Bayes", rtol=1e-6)
+flat = posterior_linear_term(IMAGE.flatten(1), -IMAGE.flatten(1), t, SHORT).reshape(IMAGE.shape)
+expect(posterior_linear_term(IMAGE, -IMAGE, t, SHORT), flat, "an image is so many numbers")
+# The parabola at x_{t-1} = 0.5, against the logarithm of the density there over that at 0.
+values = b_mine[:, 0] * 0.5 - posterior_precision(t, SHORT) / 2 * 0.5**2
+log_ratio = torch.stack([(density[425] / density[400]).log() for density, _, _ in found])
 verify_equation(19, values, log_ratio, rtol=1e-6)
 
 # %% [markdown]
@@ -623,11 +645,8 @@ def posterior_variance(t, alpha_bar):
 bayes = torch.stack([numerical_bayes(0.7, -0.4, int(t), SHORT_BETA)[2] for t in LATER])
 verify_equation(23, posterior_variance(LATER, SHORT), bayes, rtol=1e-6)
 expect(posterior_variance(torch.tensor([1]), SHORT), torch.zeros(1).double(), "no doubt at t = 1")
-expect(
-    bool((posterior_variance(EVERY, LONG) < linear_beta(1000)[1:]).all()),
-    True,
-    "knowing x_0 leaves less doubt than beta_t",
-)
+less = (posterior_variance(EVERY, LONG) < linear_beta(1000)[1:]).all()
+expect(less, True, "knowing x_0 leaves less doubt than beta_t")
 
 # %% [markdown]
 # ### Exercise: `posterior_coefficients` · ●●○ · 6 minutes · 3 points
@@ -661,11 +680,8 @@ def posterior_coefficients(t, alpha_bar):
 c0, ct = posterior_coefficients(LATER, SHORT)
 bayes = torch.stack([numerical_bayes(0.7, -0.4, int(t), SHORT_BETA)[1] for t in LATER])
 verify_equation(25, c0 * 0.7 + ct * -0.4, bayes, rtol=1e-6)
-expect(
-    posterior_coefficients(torch.tensor([1]), SHORT),
-    (torch.ones(1).double(), torch.zeros(1).double()),
-    "x_0 itself at t = 1",
-)
+one, zero = torch.ones(1).double(), torch.zeros(1).double()
+expect(posterior_coefficients(torch.tensor([1]), SHORT), (one, zero), "x_0 itself at t = 1")
 c0, ct = posterior_coefficients(EVERY, LONG)
 expect(c0 + ct * LONG[1:].sqrt(), LONG[:-1].sqrt(), "a path without noise stays without noise")
 
@@ -691,8 +707,9 @@ t = torch.arange(1, 1001)
 c0, ct = posterior_coefficients(t, LONG)
 on_path = (c0 + ct * LONG[t].sqrt()) / LONG[t - 1].sqrt()
 slide_on_path = on_path * (1 - LONG[t]) / (1 - LONG[t].sqrt())
-fig, ax = plots.curve(t, slide_on_path, "model", label="over $1 - \\sqrt{\\bar\\alpha_t}$ (slide)", xlabel="time $t$")
-plots.curve(t, on_path, "exact", label="over $1 - \\bar\\alpha_t$ (yours)", ax=ax, ylabel="mean / true place")
+slide, yours = "over $1 - \\sqrt{\\bar\\alpha_t}$ (slide)", "over $1 - \\bar\\alpha_t$ (yours)"
+fig, ax = plots.curve(t, slide_on_path, "model", label=slide)
+plots.curve(t, on_path, "exact", label=yours, ax=ax, xlabel="time $t$", ylabel="mean / true place")
 ax.set_title("The slide's mean misses the noiseless path, up to twofold")
 plots.show(
     fig,
@@ -755,28 +772,24 @@ TEN = alpha_bar_from_beta(linear_beta(10, 0.02, 0.6))
 
 
 def draw_factors(x0, xt, t):
-    line, times, one = (
-        torch.linspace(-4, 4, 401, dtype=torch.float64),
-        torch.tensor([t]),
-        torch.ones(1, 1, dtype=torch.float64),
-    )
+    line, times = torch.linspace(-4, 4, 401, dtype=torch.float64), torch.tensor([t])
+    one = torch.ones(1, 1, dtype=torch.float64)
     c0, ct = (c.item() for c in posterior_coefficients(times, TEN))
     mean, variance = (value.item() for value in q_posterior(x0 * one, xt * one, times, TEN))
-    fig, ax = plots.curve(
-        line, step_density(line, xt, 1 - TEN[t] / TEN[t - 1]), "data", label="likelihood: leads to $x_t$"
-    )
+    likelihood = step_density(line, xt, 1 - TEN[t] / TEN[t - 1])
+    fig, ax = plots.curve(line, likelihood, "data", label="likelihood: leads to $x_t$")
     if t > 1:
-        centre, width = q_sample(x0 * one, times - 1, TEN, 0 * one), q_sample(0 * one, times - 1, TEN, one)  # lesson 04
-        plots.curve(
-            line, Normal(centre, width).log_prob(line)[0].exp(), "prior", label="prior: comes from $x_0$", ax=ax
-        )
-        plots.curve(line, Normal(mean, variance**0.5).log_prob(line).exp(), "posterior", label="posterior: both", ax=ax)
+        centre = q_sample(x0 * one, times - 1, TEN, 0 * one)  # lesson 04: no noise
+        width = q_sample(0 * one, times - 1, TEN, one)  # and nothing but noise
+        prior = Normal(centre, width).log_prob(line)[0].exp()
+        posterior = Normal(mean, variance**0.5).log_prob(line).exp()
+        plots.curve(line, prior, "prior", label="prior: comes from $x_0$", ax=ax)
+        plots.curve(line, posterior, "posterior", label="posterior: both", ax=ax)
     else:
-        ax.axvline(mean, color=plots.COLOR["posterior"], label="prior and posterior: the point $x_0$")
+        ax.axvline(mean, color=plots.COLOR["posterior"], label="prior, posterior: the point $x_0$")
     ax.set(xlabel="$x_{t-1}$", ylabel="density", ylim=(0, 3 if t < 4 else 1.5), xlim=(-4, 4))
-    ax.set_title(
-        f"mean {c0:.3f} · ({x0:.2f}) + {ct:.3f} · ({xt:.2f}) = {mean:.3f}, variance {variance:.4f}", fontsize=11
-    )
+    formula = f"mean {c0:.3f} · ({x0:.2f}) + {ct:.3f} · ({xt:.2f}) = {mean:.3f}"
+    ax.set_title(f"{formula}, variance {variance:.4f}", fontsize=11)
     ax.legend(loc="upper left")
     return fig, ax
 
@@ -805,7 +818,8 @@ forty = alpha_bar_from_beta(linear_beta(40, 0.002, 0.25))
 walk = [torch.randn(digit.shape, generator=generator, dtype=torch.float64)]
 for s in range(40, 0, -1):
     mean, variance = q_posterior(digit, walk[-1], torch.tensor([s]), forty)
-    walk.append(mean + variance.sqrt() * torch.randn(digit.shape, generator=generator, dtype=torch.float64))
+    z = torch.randn(digit.shape, generator=generator, dtype=torch.float64)
+    walk.append(mean + variance.sqrt() * z)
 shown = [40, 30, 20, 15, 10, 5, 1, 0]
 back = torch.cat([walk[40 - s] for s in shown])
 eps = torch.randn(len(shown), 64, generator=generator, dtype=torch.float64)
@@ -823,7 +837,8 @@ plots.show(
     fig,
     alt="Two rows of pictures from noise to the digit 3: the walk by the posterior looks like forward samples and ends in the digit.",
 )
-print(f"largest difference between the walk's end and the digit: {(walk[-1] - digit).abs().max():.1e}")
+gap = (walk[-1] - digit).abs().max()
+print(f"largest difference between the walk's end and the digit: {gap:.1e}")
 
 # %% [markdown]
 # It ends in $x_0$ exactly, because $\tilde\beta_1 = 0$ and $c_0 = 1$ there, and on the way it looks like the forward noise, because (15) is the forward
@@ -843,7 +858,7 @@ prediction = {1000: 0.01, 6: 0.01}  # your guesses
 
 
 def product_mean(place, alpha_bar_used, alpha):
-    """The mean of x_{t-1} under both sources, weighted by precision, with the first source at level alpha_bar_used."""
+    """The mean under both sources, weighted by precision, the first at level alpha_bar_used."""
     sources = [
         Normal(alpha_bar_used.sqrt() * 0.7, (1 - alpha_bar_used).sqrt()),
         Normal(place / alpha.sqrt(), (1 / alpha - 1).sqrt()),
@@ -854,10 +869,14 @@ def product_mean(place, alpha_bar_used, alpha):
 
 for name, table, s in (("T = 1000, t = 300", LONG, 300), ("T = 6,    t = 2  ", SHORT, 2)):
     c0, ct = posterior_coefficients(torch.tensor([s]), table)
-    mine, slide = (c0 * 0.7 - ct * 0.4).item(), product_mean(-0.4, table[s], table[s] / table[s - 1]).item()
+    mine = (c0 * 0.7 - ct * 0.4).item()
+    slide = product_mean(-0.4, table[s], table[s] / table[s - 1]).item()
+    guessed = prediction[len(table) - 1]
     print(
-        f"{name}: yours {mine:.5f}, the slide's {slide:.5f}, off by {abs(mine - slide):.5f}; you guessed {prediction[len(table) - 1]}"
+        f"{name}: yours {mine:.5f}, the slide's {slide:.5f}, off by {abs(mine - slide):.5f}",
+        end="; ",
     )
+    print(f"you guessed {guessed}")
 
 # %% [markdown]
 # With a thousand small steps $\bar\alpha_t$ and $\bar\alpha_{t-1}$ are nearly the same, and the fault hides. With six steps it is plain. Remember this when you test
@@ -892,13 +911,15 @@ PLACE[noise] = 1.1
 total = a * ap  # alphabar_t
 x0_from_noise = (xt_ - sympy.sqrt(1 - total) * noise) / sympy.sqrt(total)
 mean = (b / A).subs(x0_, x0_from_noise)
-weight_x0, weight_xt = (sympy.diff(b / A, source) for source in (x0_, xt_))  # (25)'s, found by differentiating
-bracket = sympy.sqrt(a) * (1 - ap) / (1 - total) + b_ / (sympy.sqrt(a) * (1 - total))
-last = -b_ / (sympy.sqrt(a) * sympy.sqrt(1 - total)) * noise
+# The coefficients of (25), found by differentiating the mean.
+weight_x0, weight_xt = (sympy.diff(b / A, source) for source in (x0_, xt_))
+root = sympy.sqrt(a)
+bracket = root * (1 - ap) / (1 - total) + b_ / (root * (1 - total))
+last = -b_ / (root * sympy.sqrt(1 - total)) * noise
 verify_equation(27, at(mean), at(weight_xt * xt_ + weight_x0 * x0_from_noise))
 verify_equation(28, at(mean), at(bracket * xt_ + last))
-verify_equation(29, at(bracket), at((a * (1 - ap) + b_) / (sympy.sqrt(a) * (1 - total))), at(1 / sympy.sqrt(a)))
-expect(same(bracket, 1 / sympy.sqrt(a)), True, "(29) holds for all values")
+verify_equation(29, at(bracket), at((a * (1 - ap) + b_) / (root * (1 - total))), at(1 / root))
+expect(same(bracket, 1 / root), True, "(29) holds for all values")
 
 # %% [markdown]
 # ### Exercise: `predict_x0` · ●○○ · 3 minutes · 1 point
@@ -963,7 +984,7 @@ def predict_eps(xt, x0, t, alpha_bar):
 generator = torch.Generator().manual_seed(1)
 x0, eps = (torch.randn(3, 1, 2, 4, generator=generator, dtype=torch.float64) for _ in range(2))
 t = torch.tensor([1, 3, 6])
-expect(predict_eps(q_sample(x0, t, SHORT, eps), x0, t, SHORT), eps, "the noise that went in comes out")
+expect(predict_eps(q_sample(x0, t, SHORT, eps), x0, t, SHORT), eps, "the noise comes out again")
 
 # %% [markdown]
 # ### Exercise: `posterior_mean_from_eps` · ●●○ · 5 minutes · 2 points
@@ -995,13 +1016,16 @@ def posterior_mean_from_eps(xt, eps, t, alpha_bar):
 
 
 # %% checks="posterior_mean_from_eps"
+x0 = torch.tensor([[0.7], [-1.2]], dtype=torch.float64)
+eps = torch.tensor([[-0.4], [0.9]], dtype=torch.float64)
 t = torch.tensor([4, 2])
-x0, eps = torch.tensor([[0.7], [-1.2]], dtype=torch.float64), torch.tensor([[-0.4], [0.9]], dtype=torch.float64)
 xt = q_sample(x0, t, SHORT, eps)
-bayes = torch.stack([numerical_bayes(x0[i, 0], xt[i, 0], int(t[i]), SHORT_BETA)[1] for i in range(2)])[:, None]
+found = [numerical_bayes(x0[i, 0], xt[i, 0], int(t[i]), SHORT_BETA) for i in range(2)]
+bayes = torch.stack([mean for _, mean, _ in found])[:, None]
 verify_equation(30, posterior_mean_from_eps(xt, eps, t, SHORT), bayes, rtol=1e-6)
 start = torch.tensor([1, 1])
-expect(posterior_mean_from_eps(q_sample(x0, start, SHORT, eps), eps, start, SHORT), x0, "at t = 1 the mean is x_0")
+x1 = q_sample(x0, start, SHORT, eps)
+expect(posterior_mean_from_eps(x1, eps, start, SHORT), x0, "at t = 1 the mean is x_0")
 
 # %% [markdown]
 # ## 7 · From KL to squared error
@@ -1022,13 +1046,15 @@ expect(posterior_mean_from_eps(q_sample(x0, start, SHORT, eps), eps, start, SHOR
 # *(32) in (31), and $\mathbb E_q (x - \mu_1)^2 = \sigma_1^2$.* Independent coordinates add up.
 
 # %%
-first, second = (
-    Normal(torch.tensor(0.3).double(), torch.tensor(0.5).double()),
-    Normal(torch.tensor(-0.2).double(), torch.tensor(0.8).double()),
-)
+first = Normal(torch.tensor(0.3).double(), torch.tensor(0.5).double())
+second = Normal(torch.tensor(-0.2).double(), torch.tensor(0.8).double())
 mass = first.log_prob(LINE).exp() * SPACING
 squares = [(mass * (LINE - normal.mean) ** 2).sum() for normal in (first, second)]
-by_hand = (second.stddev / first.stddev).log() - squares[0] / (2 * first.variance) + squares[1] / (2 * second.variance)
+by_hand = (
+    (second.stddev / first.stddev).log()
+    - squares[0] / (2 * first.variance)
+    + squares[1] / (2 * second.variance)
+)
 verify_equation(31, (mass * (first.log_prob(LINE) - second.log_prob(LINE))).sum(), by_hand)
 verify_equation(32, squares[1], first.variance + (first.mean - second.mean) ** 2)
 
@@ -1054,7 +1080,9 @@ def normal_kl(mean1, logvar1, mean2, logvar2):
         (B,), summed over all axes of the broadcast shape but the first.
     """
     ### BEGIN SOLUTION
-    terms = 0.5 * (logvar2 - logvar1 - 1 + (logvar1 - logvar2).exp() + (mean1 - mean2) ** 2 * (-logvar2).exp())
+    terms = 0.5 * (
+        logvar2 - logvar1 - 1 + (logvar1 - logvar2).exp() + (mean1 - mean2) ** 2 * (-logvar2).exp()
+    )
     return terms.reshape(len(terms), -1).sum(1)
     ### END SOLUTION
 
@@ -1064,11 +1092,21 @@ generator = torch.Generator().manual_seed(2)
 means = torch.randn(2, 3, 2, 4, generator=generator, dtype=torch.float64)
 narrow, wide = torch.tensor(-1.0, dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64)
 truth = kl_divergence(Normal(means[0], (narrow / 2).exp()), Normal(means[1], (wide / 2).exp()))
-expect(normal_kl(means[0], narrow, means[1], wide), truth.sum((1, 2)), "torch.distributions gives the same")
-expect(normal_kl(means[0], narrow, means[0], narrow), torch.zeros(3).double(), "no divergence from itself")
+expect(
+    normal_kl(means[0], narrow, means[1], wide),
+    truth.sum((1, 2)),
+    "torch.distributions gives the same",
+)
+expect(
+    normal_kl(means[0], narrow, means[0], narrow),
+    torch.zeros(3).double(),
+    "no divergence from itself",
+)
 one = torch.ones(1, dtype=torch.float64)
 verify_equation(
-    33, normal_kl(0.3 * one, 2 * (0.5 * one).log(), -0.2 * one, 2 * (0.8 * one).log()), kl_divergence(first, second)
+    33,
+    normal_kl(0.3 * one, 2 * (0.5 * one).log(), -0.2 * one, 2 * (0.8 * one).log()),
+    kl_divergence(first, second),
 )
 
 # %% [markdown]
@@ -1130,10 +1168,18 @@ def loss_weight_x0(t, alpha_bar):
 
 # %% checks="loss_weight_x0"
 guess = 0.2  # a wrong x_0; the right one is 0.7
-found = [[numerical_bayes(value, -0.4, int(t), SHORT_BETA)[1:] for value in (0.7, guess)] for t in LATER]
-truth = torch.stack([kl_divergence(Normal(m, v.sqrt()), Normal(m_, v.sqrt())) for (m, v), (m_, _) in found])
+found = [
+    [numerical_bayes(value, -0.4, int(t), SHORT_BETA)[1:] for value in (0.7, guess)] for t in LATER
+]
+truth = torch.stack(
+    [kl_divergence(Normal(m, v.sqrt()), Normal(m_, v.sqrt())) for (m, v), (m_, _) in found]
+)
 verify_equation(36, loss_weight_x0(LATER, SHORT) * (0.7 - guess) ** 2, truth, rtol=1e-6)
-expect(bool((loss_weight_x0(torch.arange(2, 1001), LONG) > 0).all()), True, "every error costs something")
+expect(
+    bool((loss_weight_x0(torch.arange(2, 1001), LONG) > 0).all()),
+    True,
+    "every error costs something",
+)
 
 # %% [markdown]
 # ### Exercise: `loss_weight_eps` · ●●○ · 4 minutes · 2 points
@@ -1165,22 +1211,37 @@ def loss_weight_eps(t, alpha_bar):
 
 # %% checks="loss_weight_eps"
 level = SHORT[LATER]
-noise_of = [(-0.4 - level.sqrt() * value) / (1 - level).sqrt() for value in (0.7, 0.2)]  # the noise that each x_0 means
-found = [[numerical_bayes(value, -0.4, int(t), SHORT_BETA)[1:] for value in (0.7, 0.2)] for t in LATER]
-truth = torch.stack([kl_divergence(Normal(m, v.sqrt()), Normal(m_, v.sqrt())) for (m, v), (m_, _) in found])
-verify_equation(39, loss_weight_eps(LATER, SHORT) * (noise_of[0] - noise_of[1]) ** 2, truth, rtol=1e-6)
+# The noise that each x_0 means.
+noise_of = [(-0.4 - level.sqrt() * value) / (1 - level).sqrt() for value in (0.7, 0.2)]
+found = [
+    [numerical_bayes(value, -0.4, int(t), SHORT_BETA)[1:] for value in (0.7, 0.2)] for t in LATER
+]
+truth = torch.stack(
+    [kl_divergence(Normal(m, v.sqrt()), Normal(m_, v.sqrt())) for (m, v), (m_, _) in found]
+)
+verify_equation(
+    39, loss_weight_eps(LATER, SHORT) * (noise_of[0] - noise_of[1]) ** 2, truth, rtol=1e-6
+)
 
 # %% [markdown]
 # The lines in between, with your own functions:
 
 # %%
 t = torch.arange(2, 7)
-right, wrong = torch.full((5, 1), 0.7, dtype=torch.float64), torch.full((5, 1), 0.2, dtype=torch.float64)
+right, wrong = (
+    torch.full((5, 1), 0.7, dtype=torch.float64),
+    torch.full((5, 1), 0.2, dtype=torch.float64),
+)
 xt = torch.full((5, 1), -0.4, dtype=torch.float64)
-(target, variance), (model_mean, _) = q_posterior(right, xt, t, SHORT), q_posterior(wrong, xt, t, SHORT)
+(target, variance), (model_mean, _) = (
+    q_posterior(right, xt, t, SHORT),
+    q_posterior(wrong, xt, t, SHORT),
+)
 kl = normal_kl(target, variance.log(), model_mean, variance.log())
 verify_equation(34, kl, ((target - model_mean) ** 2 / (2 * variance)).squeeze(1))
-verify_equation(35, target - model_mean, posterior_coefficients(t, SHORT)[0][:, None] * (right - wrong))
+verify_equation(
+    35, target - model_mean, posterior_coefficients(t, SHORT)[0][:, None] * (right - wrong)
+)
 snr = SHORT[1:] / (1 - SHORT[1:])  # t = 1 to 6
 verify_equation(37, snr[:-1] - snr[1:], 2 * loss_weight_x0(t, SHORT))
 errors = predict_eps(xt, wrong, t, SHORT) - predict_eps(xt, right, t, SHORT)
@@ -1206,16 +1267,18 @@ t = torch.arange(2, 1001)
 weights = {"noise": loss_weight_eps(t, LONG), "x_0": loss_weight_x0(t, LONG)}
 fig, ax = plots.figure()
 for (name, values), role in zip(weights.items(), ("noise", "data"), strict=True):
-    plots.curve(t, values / values[-1], role, label=f"bound's weight, error in {name.replace('x_0', '$x_0$')}", ax=ax)
+    label = f"bound's weight, error in {name.replace('x_0', '$x_0$')}"
+    plots.curve(t, values / values[-1], role, label=label, ax=ax)
     first, last = values[0].item(), values[-1].item()
-    print(f"error in {name + ':':7}weight {first:.3g} at t = 2, {last:.3g} at t = 1000, ratio {first / last:.3g}")
+    print(f"error in {name + ':':7}weight {first:.3g} at t = 2, {last:.3g} at t = 1000", end=", ")
+    print(f"ratio {first / last:.3g}")
 plots.curve([2, 1000], [1, 1], "model", label="simplified loss, error in noise", ax=ax)
 plots.guess(ax, y=prediction, label="your ratio for noise")
 ax.set(xscale="log", yscale="log", xlabel="time $t$", ylabel="weight / weight at T")
 ax.set_title("The bound cares most about the first, nearly clean steps")
 plots.show(
     fig,
-    alt="On logarithmic axes: the weight for x_0 falls by ten powers of ten from t = 2 to T, the one for the noise by less than two; the simplified loss is flat.",
+    alt="On logarithmic axes: the weight for x_0 falls by nearly ten powers of ten from t = 2 to T, the one for the noise by less than two; the simplified loss is flat.",
 )
 lowest = int(t[weights["noise"].argmin()])
 print(f"the weight for the noise is lowest at t = {lowest}, then it rises a little")
@@ -1230,18 +1293,19 @@ print(f"the weight for the noise is lowest at t = {lowest}, then it rises a litt
 
 # %%
 table = SHORT
-floor = 2 * exact.CORRELATED_GAUSSIAN.eps_floor(table[1:])  # E ||eps - eps_hat||^2 at t = 1..6, two dimensions
+gaussian = exact.CORRELATED_GAUSSIAN
+floor = 2 * gaussian.eps_floor(table[1:])  # E ||eps - eps_hat||^2 at t = 1..6, two dimensions
 t = torch.arange(2, 7)
 generator = torch.Generator().manual_seed(4)
-x0 = exact.CORRELATED_GAUSSIAN.sample(20000, generator)
+x0 = gaussian.sample(20000, generator)
 eps = torch.randn(6, 20000, 2, generator=generator, dtype=torch.float64)
 errors = []
 for s in range(1, 7):
     level = table[s]
-    guessed = exact.CORRELATED_GAUSSIAN.best_eps(level.sqrt() * x0 + (1 - level).sqrt() * eps[s - 1], level)
+    guessed = gaussian.best_eps(level.sqrt() * x0 + (1 - level).sqrt() * eps[s - 1], level)
     errors.append(((eps[s - 1] - guessed) ** 2).sum(1))
 sampled = torch.stack(errors).mean(0)  # one estimate of the average over t per example
-terms = loss_weight_x0(t, table) * 2 * exact.CORRELATED_GAUSSIAN.x0_floor(table[2:])  # L_{t-1}, exact
+terms = loss_weight_x0(t, table) * 2 * gaussian.x0_floor(table[2:])  # L_{t-1}, exact
 weighted = (floor[0] + (terms / loss_weight_eps(t, table)).sum()) / 6
 verify_equation(40, sampled.mean(), weighted, standard_error=(sampled.std() / 20000**0.5).item())
 
@@ -1284,8 +1348,9 @@ verify_equation(40, sampled.mean(), weighted, standard_error=(sampled.std() / 20
 # On a slide (41) and (46) stand with "=" and without the 1/2. And its network predicts $\sqrt{\beta_t / (1 - \bar\alpha_t)}\, \epsilon$, not $\epsilon$.
 
 # %%
-# A random variable c_1 x_0 + c_2 eps_bar + c_3 eps_t with three independent standard normals is its coefficients (c_1, c_2, c_3), and
-# its mean square is the sum of theirs: every average below is exact. One coordinate (d = 1), unit-variance data, t = 4 of 6.
+# A random variable c_1 x_0 + c_2 eps_bar + c_3 eps_t with three independent standard normals is its
+# coefficients (c_1, c_2, c_3), and its mean square is the sum of their squares: every average below
+# is exact. One coordinate (d = 1), unit-variance data, t = 4 of 6.
 x0, eps_bar, eps_t = torch.eye(3, dtype=torch.float64)
 t = torch.tensor([4])
 now, before, step_beta = SHORT[4], SHORT[3], SHORT_BETA[4]
@@ -1308,8 +1373,10 @@ left = mean_square(x_before - mu) / (2 * variance)
 verify_equation(41, left, step_beta / (2 * variance * (1 - step_beta)) * mean_square(eps_t - g))
 verify_equation(42, torch.stack([mean_square(eps), mean_square(omega)]), torch.ones(2).double())
 verify_equation(43, eps @ omega, 0.0)
-verify_equation(44, eps_t.flip(0), ((step_beta.sqrt() * eps - keep.sqrt() * omega) / (1 - now).sqrt()).flip(0))
-verify_equation(45, mean_square(eps_t - g), mean_square((step_beta / (1 - now)).sqrt() * eps - g) + keep / (1 - now))
+turned_back = (step_beta.sqrt() * eps - keep.sqrt() * omega) / (1 - now).sqrt()
+verify_equation(44, eps_t.flip(0), turned_back.flip(0))
+without_omega = mean_square((step_beta / (1 - now)).sqrt() * eps - g) + keep / (1 - now)
+verify_equation(45, mean_square(eps_t - g), without_omega)
 verify_equation(46, left, loss_weight_eps(t, SHORT)[0] * mean_square(eps - guess_eps) + 0.5)
 
 # %% [markdown]
@@ -1326,10 +1393,10 @@ verify_equation(46, left, loss_weight_eps(t, SHORT)[0] * mean_square(eps - guess
 
 # %%
 def gaussian_step_cost(t, alpha_bar):
-    """E KL(q(x_{t-1} | x_t) || the Gaussian with its mean and variance) over x_t, for the mixture, in nats, on a grid."""
+    """E KL(q(x_{t-1} | x_t) || Gaussian of the same mean and variance), the mixture, in nats."""
     line = torch.linspace(-6, 6, 601, dtype=torch.float64)
-    spacing, keep = line[1] - line[0], alpha_bar[t] / alpha_bar[t - 1]
-    step = Normal(keep.sqrt() * line, (1 - keep).sqrt()).log_prob(line[::12, None])  # (x_t, x_{t-1}), 51 by 601
+    spacing, keep, xt = line[1] - line[0], alpha_bar[t] / alpha_bar[t - 1], line[::12, None]
+    step = Normal(keep.sqrt() * line, (1 - keep).sqrt()).log_prob(xt)  # (x_t, x_{t-1})
     joint = MIXTURE.noised(alpha_bar[t - 1]).log_prob(line[:, None]) + step
     log_q = joint - joint.logsumexp(1, keepdim=True) - spacing.log()
     mass = log_q.exp() * spacing
@@ -1340,7 +1407,7 @@ def gaussian_step_cost(t, alpha_bar):
 
 
 cosine = {T: alpha_bar_from_beta(cosine_beta(T)) for T in (4, 10, 30, 100)}
-costs = {T: sum(gaussian_step_cost(t, table) for t in range(2, T + 1)) for T, table in cosine.items()}
+costs = {T: sum(gaussian_step_cost(t, cosine[T]) for t in range(2, T + 1)) for T in cosine}
 print("summed KL:", ", ".join(f"{cost:.2g} nats at T = {T}" for T, cost in costs.items()))
 
 # %% tags=["experiment"]
@@ -1353,7 +1420,8 @@ for T, alpha in ((4, 0.4), (10, 0.7), (100, 1.0)):
     density = normalised(before * step_density(LINE, 0.0, 1 - table[t] / table[t - 1]))
     mean = (density * LINE).sum() * SPACING
     width = ((density * (LINE - mean) ** 2).sum() * SPACING).sqrt()
-    plots.curve((LINE - mean) / width, density * width, "posterior", alpha=alpha, label=f"T = {T}", ax=left)
+    y = density * width
+    plots.curve((LINE - mean) / width, y, "posterior", alpha=alpha, label=f"T = {T}", ax=left)
 plots.curve(LINE, Normal(0.0, 1.0).log_prob(LINE).exp(), "exact", label="Gaussian", ax=left)
 left.set(
     xlim=(-3, 3),
@@ -1362,9 +1430,8 @@ left.set(
     title="Small steps go back as Gaussians",
 )
 plots.curve(list(costs), list(costs.values()), "model", marker="o", ax=right)
-right.plot(
-    [10, 100], [costs[10], costs[10] / prediction], color=plots.COLOR["guess"], linestyle=":", label="your prediction"
-)
+guessed = [costs[10], costs[10] / prediction]
+right.plot([10, 100], guessed, ":", color=plots.COLOR["guess"], label="your prediction")
 right.set(
     xscale="log",
     yscale="log",
@@ -1377,7 +1444,10 @@ plots.show(
     fig,
     alt="Left: the reverse step approaches a Gaussian as T grows. Right: the summed KL falls steeply with T on logarithmic axes.",
 )
-print(f"from T = 10 to T = 100 the sum falls by a factor of {costs[10] / costs[100]:.0f}; you guessed {prediction:g}")
+factor = costs[10] / costs[100]
+print(
+    f"from T = 10 to T = 100 the sum falls by a factor of {factor:.0f}; you guessed {prediction:g}"
+)
 
 # %% [markdown]
 # Ten times as many terms, and yet the sum is much smaller: each step's cost falls faster than the steps multiply. The reason is in Bayes' rule, $q(x_{t-1} \mid x_t) \propto q(x_{t-1})\, q(x_t \mid x_{t-1})$. A small step makes the second factor
@@ -1413,10 +1483,11 @@ print(f"from T = 10 to T = 100 the sum falls by a factor of {costs[10] / costs[1
 
 # %%
 def reverse_variances(alpha_bar, eigenvalues):
-    """The optimal reverse variance per time and direction, (T, D), and the usual choices, (T, 1) each; rows t = 1..T."""
+    """The best reverse variance, (T, D), and the usual choices, (T, 1) each; rows are t = 1..T."""
     t = torch.arange(1, len(alpha_bar))
     tilde, (c0, _) = posterior_variance(t, alpha_bar), posterior_coefficients(t, alpha_bar)
-    unknown = eigenvalues * (1 - alpha_bar[t, None]) / (alpha_bar[t, None] * eigenvalues + 1 - alpha_bar[t, None])
+    level = alpha_bar[t, None]
+    unknown = eigenvalues * (1 - level) / (level * eigenvalues + 1 - level)
     best = tilde[:, None] + c0[:, None] ** 2 * unknown
     clipped = torch.cat([tilde[1:2], tilde[1:]])[:, None]
     return best, {
@@ -1427,13 +1498,14 @@ def reverse_variances(alpha_bar, eigenvalues):
 
 
 def negative_elbo(alpha_bar, eigenvalues, variances):
-    """L_T + ... + L_0 averaged over zero-mean Gaussian data, with the best mean and these reverse variances, in nats."""
+    """L_T + ... + L_0 averaged over zero-mean Gaussian data, with the best mean, in nats."""
     best, _ = reverse_variances(alpha_bar, eigenvalues)
     tilde = posterior_variance(torch.arange(1, len(alpha_bar)), alpha_bar)[:, None]
     end = alpha_bar[-1]
     prior = 0.5 * (end * eigenvalues + 1 - end - 1 - (1 - end).log()).sum()
-    steps = 0.5 * ((variances / tilde).log() - 1 + best / variances)[1:].sum()  # E KL, t = 2..T, by (33) and (50)
-    last = 0.5 * ((2 * math.pi * variances).log() + best / variances)[0].sum()  # -E log p(x_0 | x_1)
+    # E KL for t = 2..T by (33) and (50), and -E log p(x_0 | x_1)
+    steps = 0.5 * ((variances / tilde).log() - 1 + best / variances)[1:].sum()
+    last = 0.5 * ((2 * math.pi * variances).log() + best / variances)[0].sum()
     return prior + steps + last
 
 
@@ -1454,28 +1526,26 @@ end = -0.5 * (math.log(2 * math.pi) + marginal[-1]).sum()
 backward = -0.5 * (2 * math.pi * math.e * best).log().sum()
 verify_equation(47, negative_elbo(few, eigenvalues, best), forward - end - backward)
 
-# (48): both sides as log-densities of one path along the first direction, the backward steps by regression of x_{t-1} on x_t.
+# (48): both sides as log-densities of one path along the first direction, the backward steps by
+# regression of x_{t-1} on x_t.
 path = torch.tensor([0.9, 1.3, 0.2, -0.7, 0.4], dtype=torch.float64)
 v, root = marginal[:, 0], keep[:, 0].sqrt()
-ahead = Normal(root * path[:-1], (1 - keep[:, 0]).sqrt()).log_prob(path[1:]).sum() + Normal(0.0, v[0].sqrt()).log_prob(
-    path[0]
-)
-regressed = v[:-1] - root**2 * v[:-1] ** 2 / v[1:]
-behind = Normal(root * v[:-1] / v[1:] * path[1:], regressed.sqrt()).log_prob(path[:-1]).sum() + Normal(
-    0.0, v[-1].sqrt()
-).log_prob(path[-1])
-verify_equation(48, ahead, behind)
+gain, regressed = root * v[:-1] / v[1:], v[:-1] - root**2 * v[:-1] ** 2 / v[1:]
+ahead = Normal(root * path[:-1], (1 - keep[:, 0]).sqrt()).log_prob(path[1:]).sum()
+behind = Normal(gain * path[1:], regressed.sqrt()).log_prob(path[:-1]).sum()
+ends = [Normal(0.0, v[t].sqrt()).log_prob(path[t]) for t in (0, -1)]
+verify_equation(48, ends[0] + ahead, ends[1] + behind)
 
-noised = gaussian.noised(few[-1]).cov
+zero, identity = torch.zeros(2).double(), torch.eye(2).double()
 end_kl = kl_divergence(
-    torch.distributions.MultivariateNormal(torch.zeros(2).double(), noised),
-    torch.distributions.MultivariateNormal(torch.zeros(2).double(), torch.eye(2).double()),
+    MultivariateNormal(zero, gaussian.noised(few[-1]).cov), MultivariateNormal(zero, identity)
 )
 verify_equation(49, negative_elbo(few, eigenvalues, best), gaussian.entropy + end_kl)
 verify_equation(50, best[:, 0], regressed)
 for chosen in choices.values():
     extra = 0.5 * (best / chosen - 1 - (best / chosen).log()).sum()
-    verify_equation(51, negative_elbo(few, eigenvalues, chosen) - negative_elbo(few, eigenvalues, best), extra)
+    cost = negative_elbo(few, eigenvalues, chosen) - negative_elbo(few, eigenvalues, best)
+    verify_equation(51, cost, extra)
 
 # %% [markdown]
 # Predict: as $T$ grows, which of the three other choices get better, and does $\tilde\beta_t$ end near zero cost like the others? Write down what $\tilde\beta_t$ costs at $T = 1000$, in nats.
@@ -1497,7 +1567,10 @@ excess = {}
 for T, table in cosine.items():
     best, choices = reverse_variances(table, eigenvalues)
     optimum = negative_elbo(table, eigenvalues, best)
-    excess[T] = {name: (negative_elbo(table, eigenvalues, chosen) - optimum).item() for name, chosen in choices.items()}
+    excess[T] = {
+        name: (negative_elbo(table, eigenvalues, chosen) - optimum).item()
+        for name, chosen in choices.items()
+    }
 print("\ncosine schedule, nats above the optimum:")
 print("   T   best isotropic     beta   beta tilde")
 for T, row in excess.items():
@@ -1505,9 +1578,11 @@ for T, row in excess.items():
 fig, ax = plots.figure()
 labels = {"isotropic": "best isotropic", "beta": "$\\beta_t$", "beta tilde": "$\\tilde\\beta_t$"}
 for name, role in (("beta tilde", "posterior"), ("beta", "noise"), ("isotropic", "model")):
-    plots.curve(lengths, [excess[T][name] for T in lengths], role, marker="o", label=labels[name], ax=ax)
+    y = [excess[T][name] for T in lengths]
+    plots.curve(lengths, y, role, marker="o", label=labels[name], ax=ax)
 plots.guess(ax, y=prediction)
-ax.set(xscale="log", yscale="log", xlabel="number of steps T", ylabel="cost above the optimum, nats")
+ax.set(xscale="log", yscale="log", xlabel="number of steps T")
+ax.set_ylabel("cost above the optimum, nats")
 ax.set_title("Only $\\tilde\\beta_t$ stays expensive, however many steps")
 plots.show(
     fig,
@@ -1522,13 +1597,15 @@ plots.show(
 best, choices = reverse_variances(cosine[1000], eigenvalues)
 ratio = best / choices["beta tilde"]
 per_step = 0.5 * (ratio - 1 - ratio.log()).sum(1)
-print(
-    "cost of beta tilde at T = 1000, nats:", ", ".join(f"{per_step[t - 1]:.3f} at t = {t}" for t in (1, 2, 3, 10, 100))
-)
+costs_then = ", ".join(f"{per_step[t - 1]:.3f} at t = {t}" for t in (1, 2, 3, 10, 100))
+print(f"cost of beta tilde at T = 1000, nats: {costs_then}")
 print(f"the first ten steps cost {per_step[:10].sum():.3f} of {per_step.sum():.3f} nats")
+over_beta = (best / choices["beta"])[1]
 print(
-    f"optimal variance over beta tilde at t = 2: {ratio[1, 0]:.2f} and {ratio[1, 1]:.2f}, over beta_2: {(best / choices['beta'])[1].mean():.3f}"
+    f"at t = 2 the best variances are {ratio[1, 0]:.2f}, {ratio[1, 1]:.2f} times beta tilde",
+    end=" ",
 )
+print(f"and {over_beta[0]:.3f}, {over_beta[1]:.3f} times beta")
 
 # %% [markdown]
 # In the first steps. The model does not know $x_0$, and its true uncertainty there is close to $\beta_t$. The posterior knows $x_0$, and near $t = 1$ that makes a large difference: $\tilde\beta_2$ is a fraction of $\beta_2$.
@@ -1577,13 +1654,13 @@ print(
 c0, ct = posterior_coefficients(torch.tensor([300]), LONG)
 variance = posterior_variance(torch.tensor([300]), LONG)
 w = loss_weight_eps(torch.tensor([2, 1000]), LONG)
+print(f"one step back at t = 300 of 1000: mean {c0.item():.4f} x_0 + {ct.item():.4f} x_t", end=", ")
+print(f"variance {variance.item():.5f}")
 print(
-    f"one step back at t = 300 of 1000: mean {c0.item():.4f} x_0 + {ct.item():.4f} x_t, variance {variance.item():.5f}"
+    f"the bound weighs an error in the noise at t = 2 {w[0] / w[1]:.0f} times as much as at t = 1000"
 )
-print(f"the bound weighs an error in the noise at t = 2 {w[0] / w[1]:.0f} times as much as at t = 1000")
-print(
-    f"a Gaussian step costs {costs[4]:.2f}, {costs[10]:.3f}, {costs[100]:.4f} nats in all at T = 4, 10, 100 on the mixture"
-)
+summed = f"{costs[4]:.2f}, {costs[10]:.3f}, {costs[100]:.4f}"
+print(f"a Gaussian step costs {summed} nats in all at T = 4, 10, 100 on the mixture")
 
 # %% [markdown]
 # * The ELBO of a diffusion model splits into $L_T$, $L_0$ and one KL per step, with two cancellations and no approximation after Jensen's inequality (1 to 12).

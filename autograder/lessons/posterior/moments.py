@@ -32,7 +32,7 @@ def posterior_variance(student, case):
     precision = case.upstream("posterior_precision")
 
     def truth(t, alpha_bar):  # with the student's own precision where that is followed through
-        return torch.where(t == 1, 0.0, 1 / precision(t.clamp(min=2), alpha_bar)).to(alpha_bar.dtype)
+        return torch.where(t == 1, 0.0, 1 / precision(t.clamp(min=2), alpha_bar))
 
     steps, batch = case.integer(6, 9), case.integer(10, 13)
     alpha_bar, t = schedule(case, steps), times(case, steps, batch)

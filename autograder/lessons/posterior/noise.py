@@ -16,7 +16,8 @@ def posterior_mean_from_eps(student, case):
     back, posterior = case.upstream("predict_x0"), case.upstream("q_posterior")
 
     def truth(xt, eps, t, alpha_bar):  # with the student's own functions where those are followed through
-        return case.unpack(posterior(back(xt, eps, t, alpha_bar), xt, t, alpha_bar), "mean", "variance")[0]
+        x0, left = back(xt, eps, t, alpha_bar), back.inputs_after(xt, eps, t, alpha_bar)  # which may have been changed
+        return case.unpack(posterior(x0, left[0], t, alpha_bar), "mean", "variance")[0]
 
     steps = case.integer(6, 9)
     alpha_bar = schedule(case, steps)

@@ -39,8 +39,11 @@ class _Plain(nn.Module):
 class VarianceTimesNoise(_Plain):
     def __init__(self, data_dim, hidden_dim, latent_dim):
         super().__init__(data_dim, hidden_dim, latent_dim)
-        nn.init.zeros_(self.encoder[-1].weight)  # so that sigma = 1 at first, where the mistake would not show
-        nn.init.zeros_(self.encoder[-1].bias)
+        head = self.encoder[-1]
+        assert isinstance(head, nn.Linear)
+        with torch.no_grad():  # sigma = 1 at first, where the mistake does not show
+            head.weight[latent_dim:] = 0
+            head.bias[latent_dim:] = 0
 
     def sample(self, mu, logvar, eps):
         return mu + logvar.exp() * eps

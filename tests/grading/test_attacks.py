@@ -1,0 +1,108 @@
+"""Does every attack earn what it honestly did, and change nothing for anybody else?"""
+
+import os
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from autograder.checkout import course_root
+from autograder.grading.process import Limits
+from autograder.grading.runner import grade_submission
+from autograder.grading.supervisor import Totals, tree
+from autograder.sandbox.jail import Rlimits
+
+from attacks import ATTACKS
+
+MB = 2**20
+EACH = Rlimits(memory=256 * MB, processes=24, files=64, file_size=MB, disk=8 * MB)
+TIGHT = Limits(
+    cell=0.8, call=1.0, submission=6.0, grace=0.2, each=EACH, all=Totals(memory=400 * MB, cpu=4.0, period=0.02)
+)
+MAX_SECONDS = 30.0
+MIN_ATTACKS = 80
+
+
+@pytest.fixture(scope="module")
+def outside():
+    """What an attack might reach: a port and a socket of this machine, a secret in the grader's environment."""
+    abstract = f"canary-{os.getpid()}"
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as named:
+        named.bind(f"\0{abstract}")
+        named.listen()
+        places = {"{port}": str(server.getsockname()[1]), "{abstract}": abstract}
+        yield {**places, "{root!r}": repr(str(course_root())), "{home!r}": repr(str(Path.home()))}
+
+
+@pytest.fixture
+def grade(hand_in, master, exercises, template, tmp_path):
+    def graded(attack, student, limits, places):
+        def filled(code):
+            for name, value in places.items():
+                code = code.replace(name, value)
+            return code
+
+        folder = tmp_path / student / master.lesson
+        folder.mkdir(parents=True, exist_ok=True)
+        answers = {} if attack is None else {"tiny_double": filled(attack.double), "tiny_apply": filled(attack.apply)}
+        made = deepcopy(master.released)
+        for cell in made.cells:
+            cell.source = {**RIGHT, **answers}.get(cell["id"], cell.source)
+        if attack is not None:
+            attack.change(made)
+        content = nbformat.writes(made).encode()
+        path = folder / f"{master.name}.ipynb"
+        path.write_bytes(content if attack is None else attack.file(content))
+        return grade_submission(path, student, master, exercises, template, limits)
+
+    return graded
+
+
+RIGHT = {
+    "tiny_double": "def tiny_double(x):\n    return 2 * x",
+    "tiny_apply": "def tiny_apply(f, x):\n    return f(tiny_double(x))",
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=[f"{attack.family}: {attack.name}" for attack in ATTACKS])
+def test_an_attack_earns_what_it_honestly_did(attack, grade, template, limits, outside, monkeypatch):
+    monkeypatch.setenv("CANARY_TOKEN", "secret")
+    before, start = set(tree(template._process.pid)), time.monotonic()
+    used = replace(limits, grace=0.3, cell=1.5, call=1.5)
+    with ThreadPoolExecutor(1) as pool:
+        beside = pool.submit(grade, None, "ada", limits, outside)
+        graded = grade(attack, "eve", TIGHT if attack.tight else used, outside)
+        assert beside.result().points == 3, "an honest submission beside it"
+    assert time.monotonic() - start < MAX_SECONDS
+    assert graded.status == attack.status
+    got = sum(mark.points for mark in graded.marks)
+    assert got <= attack.earns if attack.family == "resources" else got == attack.earns, graded.flags
+    assert graded.points <= attack.earns
+    if attack.flagged is not None:
+        assert bool(graded.flags) == attack.flagged
+    assert all(mark.passed or mark.message for mark in graded.marks)
+    assert len(repr((graded.flags, graded.public()))) < 30_000
+    if graded.notebook is not None:
+        nbformat.validate(graded.notebook)
+        assert len(nbformat.writes(graded.notebook).encode()) < 12 * MB
+    assert _settled(template, before), "a process is left"
+
+
+def _settled(template, before):
+    """Whether all processes that were not there before have gone; their end takes the kernel a moment."""
+    for _ in range(500):
+        if set(tree(template._process.pid)) <= before:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_there_are_attacks_of_every_family():
+    families = {attack.family for attack in ATTACKS}
+    assert len(ATTACKS) >= MIN_ATTACKS and len({(a.family, a.name) for a in ATTACKS}) == len(ATTACKS)
+    assert {"kernel", "reading", "files", "notebook", "resources", "network", "protocol", "markup"} <= families
