@@ -18,7 +18,7 @@ import torch
 from .case import Case, Outcome, difference, total
 from .exercise import Exercise, Misconception, find_exercise
 from .sandbox.host import Host
-from .student import Failure, Link, LocalLink, Remote, Sitting, local
+from .student import Failure, Link, LocalLink, Remote, Sitting, StandIn, local
 
 FULLY = 2.0
 PUBLIC = ("what", "points", "max_points", "passed", "message")
@@ -58,22 +58,29 @@ def mark(exercise: Exercise, link: Link, student: str) -> Mark:
     """Mark one exercise of `student`, whose functions answer over `link`.
 
     The plain comparison comes first, with oracles for what the exercise builds on. Where it loses points, the checks
-    run again with the student's own earlier functions in their place, and the best result counts: one mistake costs
-    one exercise.
+    run again with the student's own earlier functions in their place, and then with right functions put under the
+    student's code in the place of earlier ones, which may be missing or of a wrong form. The best result counts: one
+    mistake costs one exercise.
     """
     seed = seed_of(student, exercise.lesson, exercise.name)
     link = Sitting(link)
     remote = Remote(link, exercise.name, seed=seed)
     upstream: dict[str, Any] = {}
     outcomes: list[Outcome] = []
-    followed = False
+    note = ""
     for own in _lineups(exercise.after):
         lineup = {name: _own(link, name, seed) if name in own else _oracle(name, seed) for name in exercise.after}
         tried = run_checks(exercise, remote, seed, lineup)
         if not own or (total(tried) > total(outcomes) and all(lineup[name].responds() for name in own)):
-            upstream, outcomes, followed = lineup, tried, bool(own)
+            upstream, outcomes, note = lineup, tried, "judged with your own earlier functions" if own else ""
         if total(outcomes) >= exercise.points or _silent(outcomes):
             break
+    stand_ins = {name: StandIn(oracle) for name in exercise.after if not isinstance(oracle := _truth(name), type)}
+    if stand_ins and total(outcomes) < exercise.points and not _silent(outcomes):
+        link.stand_ins, lineup = stand_ins, {name: _oracle(name, seed) for name in exercise.after}
+        tried = run_checks(exercise, remote, seed, lineup)
+        if total(tried) > total(outcomes):
+            upstream, outcomes, note = lineup, tried, "judged with right earlier functions"
     points = min(total(outcomes), exercise.points)
     passed = points >= exercise.points
     found = None if passed or _silent(outcomes) else recognise(exercise, outcomes, seed, upstream)
@@ -83,7 +90,7 @@ def mark(exercise: Exercise, link: Link, student: str) -> Mark:
         max_points=exercise.points,
         passed=passed,
         diagnosis=found.name if found else None,
-        message=_message(outcomes, passed, found, followed, exercise.name),
+        message=_message(outcomes, passed, found, note, exercise.name),
         outcomes=tuple(outcomes),
     )
 
@@ -144,6 +151,10 @@ class _Remembering(LocalLink):
         if frame not in self.replies:
             self.replies[frame] = super().ask(frame, serve)
         return self.replies[frame]
+
+
+def _truth(name: str) -> Callable[..., Any]:
+    return find_exercise(name).oracle
 
 
 def _oracle(name: str, seed: int) -> Remote:
@@ -244,10 +255,8 @@ def _same_fault(student: Outcome, known: Outcome) -> float:
     return 0.0 if difference(student.got, known.got) else 1.0
 
 
-def _message(
-    outcomes: Sequence[Outcome], passed: bool, found: Misconception | None, followed: bool, exercise: str
-) -> str:
-    note = " (judged with your own earlier functions)" if followed else ""
+def _message(outcomes: Sequence[Outcome], passed: bool, found: Misconception | None, note: str, exercise: str) -> str:
+    note = f" ({note})" if note else ""
     if passed:
         return f"{'The check' if len(outcomes) == 1 else f'All {len(outcomes)} checks'} passed{note}."
     failed = [outcome for outcome in outcomes if not outcome.passed]

@@ -41,9 +41,38 @@ class Sitting:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.stopped: Failure | None = None
+        # Earlier exercises that answer in the student's place while this one is marked.
+        self.stand_ins: dict[str, StandIn] = {}
 
     def ask(self, frame: bytes, serve: Callable[[bytes], bytes]) -> bytes:
         return self.link.ask(frame, serve)
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A right function of the checker's that the student's code finds under the name of an earlier exercise.
+
+    It is called by value like any callback, so nothing of it can be read; gradients go back the same way.
+    """
+
+    function: Callable[..., Any]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    def pull_back(self, args: list, kwargs: dict[str, Any], grad: torch.Tensor) -> list[torch.Tensor | None]:
+        """<grad, d output / d tensor> for each floating tensor among the arguments, in order."""
+        leaves: list[torch.Tensor] = []
+
+        def watched(value: Any) -> Any:
+            if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+                return value
+            leaves.append(value.clone().requires_grad_())
+            return leaves[-1]
+
+        with torch.enable_grad():
+            output = self.function(*map(watched, args), **{key: watched(value) for key, value in kwargs.items()})
+        return list(torch.autograd.grad(output, leaves, grad, allow_unused=True))
 
 
 class LinkBroken(Exception):
@@ -98,6 +127,7 @@ class Remote:
     ) -> None:
         self._link, self._target, self._method, self._seed = link, target, method, seed
         self._name = name or (target if isinstance(target, str) else target.name)
+        self._exercise = self._name.partition(".")[0]
 
     def __getattr__(self, name: str) -> Remote:
         if name.startswith("_"):
@@ -157,14 +187,18 @@ class Remote:
         def serve(frame: bytes) -> bytes:
             try:
                 call = decode(frame, self._resolve)
-                value = callbacks[call["callback"]](*call["args"], **call["kwargs"])
-                return encode({"value": value})
+                function, args, kwargs = callbacks[call["callback"]], list(call["args"]), call["kwargs"]
+                if "grad" in call and isinstance(function, StandIn):
+                    return encode({"value": function.pull_back(args, kwargs, call["grad"])})
+                return encode({"value": function(*args, **kwargs)})
             except Exception as error:  # the student called back with something the check did not expect
                 return encode({"error": f"{type(error).__name__}: {error}"})
 
         if isinstance(self._link, Sitting) and self._link.stopped:
             return self._link.stopped
         request["seed"] = self._seed
+        if isinstance(self._link, Sitting) and self._link.stand_ins:
+            request["stand_ins"] = self._link.stand_ins
         if not bare:
             request["target"] = self._target
         given = next((item for item in _leaves(request) if isinstance(item, Failure)), None)
@@ -197,6 +231,10 @@ class Remote:
         match kind:
             case "LookupError" if message.endswith("is not defined"):
                 return Failure("missing", f"{message}: the cell that defines it did not run, or is missing")
+            case "NotImplementedError" if (other := message.partition(":")[0]) and other.isidentifier():
+                if other != self._exercise:
+                    return Failure("raised", f"{self._name} needs {other}, which is not written yet", cause=message)
+                return Failure("stub", f"not written yet ({message})")
             case "NotImplementedError":
                 return Failure("stub", f"not written yet ({message})" if message else "not written yet")
             case "WireError":

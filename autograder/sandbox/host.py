@@ -19,7 +19,8 @@ Answering never raises.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ Ask = Callable[[bytes], bytes]
 class Host:
     """Answers requests about `namespace`; objects that cannot cross stay here under a number."""
 
-    def __init__(self, namespace: Mapping[str, Any]) -> None:
+    def __init__(self, namespace: dict[str, Any]) -> None:
         self.namespace = namespace
         self.objects: list[Any] = []
 
@@ -44,12 +45,27 @@ class Host:
             request = decode(frame, lambda reference: self._resolve(reference, ask))
             if (seed := request.pop("seed", None)) is not None:
                 torch.default_generator.manual_seed(seed)
-            value = getattr(self, "_" + request.pop("op"))(**request)
+            with self._standing_in(request.pop("stand_ins", {})):
+                value = getattr(self, "_" + request.pop("op"))(**request)
             return encode({"value": value}, self._refer)
         except BaseException as error:
             return encode({"error": describe(error)})
         finally:
             torch.set_rng_state(state)
+
+    @contextmanager
+    def _standing_in(self, functions: Mapping[str, Any]) -> Iterator[None]:
+        """The namespace with `functions` in the places of their names."""
+        own = {name: self.namespace.get(name) for name in functions}
+        self.namespace.update(functions)
+        try:
+            yield
+        finally:
+            for name, value in own.items():
+                if value is None:
+                    self.namespace.pop(name, None)
+                else:
+                    self.namespace[name] = value
 
     def _refer(self, value: Any) -> Handle | None:
         kinds = {torch.nn.Module: "module", torch.optim.Optimizer: "optimizer", type: "class"}
@@ -69,13 +85,19 @@ class Host:
                 return self._remote(reference.id, ask)
 
     def _remote(self, number: int, ask: Ask | None) -> Callable[..., Any]:
-        def callback(*args: Any, **kwargs: Any) -> Any:
+        def put(**call: Any) -> Any:
             if ask is None:
                 raise WireError("nobody answers callbacks here")
-            reply = decode(ask(encode({"callback": number, "args": args, "kwargs": kwargs}, self._refer)))
+            reply = decode(ask(encode({"callback": number, **call}, self._refer)))
             if "error" in reply:
                 raise ValueError(reply["error"])
             return reply["value"]
+
+        def callback(*args: Any, **kwargs: Any) -> Any:
+            floating = [v for v in (*args, *kwargs.values()) if isinstance(v, torch.Tensor) and v.is_floating_point()]
+            if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in floating):
+                return _Asked.apply(put, args, kwargs, *floating)
+            return put(args=args, kwargs=kwargs)
 
         return callback
 
@@ -119,6 +141,24 @@ class Host:
 
     def _keep(self, value: Any) -> Any:
         return value
+
+
+class _Asked(torch.autograd.Function):
+    """A callback as a node of the graph: the checker answers with the value, and later with the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, put: Callable[..., Any], args: tuple, kwargs: dict, *floating: torch.Tensor) -> Any:
+        ctx.put, ctx.call = put, {"args": _cut(args), "kwargs": dict(zip(kwargs, _cut(kwargs.values()), strict=True))}
+        return put(**ctx.call)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
+        return None, None, None, *ctx.put(**ctx.call, grad=grads[0])
+
+
+def _cut(values: Iterable[Any]) -> list[Any]:
+    """The values, tensors as copies that belong to no graph."""
+    return [value.detach().clone() if isinstance(value, torch.Tensor) else value for value in values]
 
 
 def _weigh(outputs: Any, weights: list) -> torch.Tensor:

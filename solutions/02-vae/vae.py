@@ -146,7 +146,7 @@ def train_autoencoder(latent_dim):
 
 
 def draw_shares(ax, images, roles, guess):
-    """Bars: which share of each set of images is recognised, with two standard errors. Returns the shares."""
+    """Bars of the share of images recognised, with two standard errors. Returns the shares."""
     shares = {name: metrics.recognised(x) for name, x in images.items()}
     values, errors = (
         [s.value for s in shares.values()],
@@ -166,7 +166,7 @@ with torch.no_grad():
     codes = model.encoder(train_x)
     rebuilt = model.decoder(model.encoder(test_x)).sigmoid()
     from_prior = model.decoder(torch.randn(2000, 8, device=device)).sigmoid()
-    # The best guess at where codes live, without a model of them: a Gaussian with their mean and covariance.
+    # Without a model of codes, the best guess: a Gaussian with their mean and covariance.
     gaussian = MultivariateNormal(codes.mean(0), codes.T.cov())
     from_fit = model.decoder(gaussian.sample((2000,))).sigmoid()
 
@@ -179,7 +179,7 @@ shares = draw_shares(right, sets, ["data", "model", "noise", "noise"], my_guess)
 right.set_title(f"Rebuilt: {shares[names[1]].value:.0%}. Invented: {shares[names[2]].value:.0%}")
 plots.show(
     fig,
-    alt="Digits, their reconstructions, and images decoded from random codes, most of them smudges.",
+    alt="Digits, reconstructions, and images decoded from random codes, mostly smudges.",
 )
 findings["autoencoder, J = 8, codes from N(0, I)"] = f"{shares[names[2]].value:.0%} recognised"
 findings["autoencoder, J = 8, codes from a fitted Gaussian"] = (
@@ -297,9 +297,8 @@ ax.set(
     ylabel="nats",
     ylim=(log_px - 1.8, log_px + 0.2),
 )
-ax.set_title(
-    f"The bound touches log p(x) at {right_hand[elbo.argmax()]:.2f}; the posterior is {posterior[1]:.2f}"
-)
+touching = right_hand[elbo.argmax()]
+ax.set_title(f"The bound touches log p(x) at {touching:.2f}; the posterior is {posterior[1]:.2f}")
 ax.legend(loc="lower right", ncols=2)
 plots.show(
     fig, alt="The ELBO against q is a hump below log p(x) that touches it where q is the posterior."
@@ -399,7 +398,7 @@ verify_equation(13, exact_gradient, torch.trapezoid(2 * (mu + sigma * eps) * sta
 
 # %% exercise="score_function_gradient"
 def score_function_gradient(f, mu, sigma, eps):
-    """Score-function estimates of d/dmu E[f(z)], z ~ N(mu, sigma^2), one for each draw: equation (11).
+    """Score-function estimates of d/dmu E[f(z)], z ~ N(mu, sigma^2), one per draw: equation (11).
 
         z = mu + sigma eps,   estimate = f(z) (z - mu) / sigma^2
 
@@ -466,7 +465,7 @@ expect(
 
 # %% exercise="pathwise_gradient"
 def pathwise_gradient(f, mu, sigma, eps):
-    """Pathwise estimates of d/dmu E[f(z)], z ~ N(mu, sigma^2), one for each draw: equation (13).
+    """Pathwise estimates of d/dmu E[f(z)], z ~ N(mu, sigma^2), one per draw: equation (13).
 
         z = mu + sigma eps,   estimate = f'(z)
 
@@ -571,7 +570,7 @@ verify_equation(15, variance(2 * (m + s * eps)), 4 * s**2)
 # $z^2$ at $\sigma = 0.5$? And for $\sin 10 z$: from which $\sigma$ on does the pathwise one lose, if ever?
 
 # %% tags=["experiment"]
-my_ratio = 5.0  # <- your prediction for z² at σ = 0.5: score function variance / pathwise variance
+my_ratio = 5.0  # <- your prediction for z² at σ = 0.5: score function / pathwise variance
 my_crossing = 1.0  # <- your prediction for sin 10z: the σ above which the score function wins
 
 
@@ -698,7 +697,7 @@ widgets.explore(
 
 # %% exercise="reparameterize"
 def reparameterize(mu, logvar, eps):
-    """A draw from N(mu, diag sigma^2), differentiable in mu and logvar: equation (12), entry by entry.
+    """A draw from N(mu, diag sigma^2), differentiable in mu and logvar: equation (12), entrywise.
 
         z = mu + sigma eps,   logvar = log sigma^2
 
@@ -970,7 +969,7 @@ def bernoulli_log_likelihood(x, logits):
 
     Args:
         x: (B, D), in [0, 1].
-        logits: (B, D), any numbers, however large: 1000 with x = 1 gives 0, with x = 0 it gives -1000.
+        logits: (B, D), any numbers, however large: 1000 with x = 1 gives 0, with x = 0 -1000.
 
     Returns:
         (B,), summed over the D pixels.
@@ -1222,7 +1221,7 @@ class VAE(nn.Module):
         ### END SOLUTION
 
     def forward(self, x, eps):
-        """x (B, D), eps (B, J) -> (logits, mu, logvar); logits decoded from z reparameterised with eps."""
+        """x (B, D), eps (B, J) -> (logits, mu, logvar); the logits of z reparameterised by eps."""
         ### BEGIN SOLUTION
         mu, logvar = self.encode(x)
         return self.decode(reparameterize(mu, logvar, eps)), mu, logvar
@@ -1734,8 +1733,8 @@ def iwae_bound(log_px_given_z, log_pz, log_qz):
         log (1/K) sum_k w_k,   w_k = p(x given z_k) p(z_k) / q(z_k given x)
 
     Args:
-        log_px_given_z, log_pz, log_qz: (K, B) each, sample k of image b in row k, column b. Their exp
-            may underflow or overflow; the result is exact all the same.
+        log_px_given_z, log_pz, log_qz: (K, B) each, sample k of image b in row k, column b. Their
+            exp may underflow or overflow; the result is exact all the same.
 
     Returns:
         (B,), in nats. For K = 1 it is a one-sample estimate of the ELBO.
@@ -1812,7 +1811,7 @@ evidence = linear.log_evidence(images)
 
 
 def gap_of(K, draws=600):
-    """log p - L_K, its mean over the test digits and standard error; `draws` codes per image in all."""
+    """Mean of log p - L_K over test digits, and its standard error; `draws` codes per image."""
     gaps = []
     for _ in range(draws // K):
         z = mean + std * torch.randn(K, *mean.shape, generator=generator, dtype=f64)
@@ -1952,8 +1951,8 @@ plots.show(
     fig,
     alt="Posterior and best diagonal q agree at 0 degrees and differ at 45, where the ELBO dips.",
 )
-findings["correlated Gaussian, axes turned by 45°: ELBO lost"] = f"{log_ps[0] - elbos[45]:.3f} nats"
-changed = abs(log_ps[0] - log_ps[45])
+loss, changed = log_ps[0] - elbos[45], abs(log_ps[0] - log_ps[45])
+findings["correlated Gaussian, axes turned by 45°: ELBO lost"] = f"{loss:.3f} nats"
 findings["correlated Gaussian, axes turned by 45°: log p changed by"] = f"{changed:.3f} nats"
 
 # %% [markdown]
@@ -2153,11 +2152,11 @@ class LinearModel(nn.Module):
 
 
 def train_linear(sigma2, beta):
-    """KL of each of 16 latents, largest first, and the largest |cosine| of two columns of W in use."""
+    """KL of each of 16 latents, largest first, and the largest |cosine| of two used columns."""
 
     def loss(model, x):
         mu, logvar = model.encoder(x), model.logvar.expand(len(x), -1)
-        # The mean over the noise, exactly: E|x - W z|² = |x - W mu|² + sum_j sigma_j² |column j|².
+        # Exact mean over the noise: E|x - W z|² = |x - W mu|² + sum_j sigma_j² |column j|².
         spread = (model.decoder.weight**2 * model.logvar.exp()).sum()
         error = (x - model.decoder(mu)).square().sum(1) + spread
         return (error / (2 * sigma2) + beta * gaussian_kl(mu, logvar)).mean()

@@ -909,7 +909,8 @@ for name, table, s in (("T = 1000, t = 300", LONG, 300), ("T = 6,    t = 2  ", S
 noise = sympy.symbols("epsilon", real=True)
 PLACE[noise] = 1.1
 total = a * ap  # alphabar_t
-x0_from_noise = (xt_ - sympy.sqrt(1 - total) * noise) / sympy.sqrt(total)
+forward = sympy.Eq(xt_, sympy.sqrt(total) * x0_ + sympy.sqrt(1 - total) * noise)
+x0_from_noise = sympy.solve(forward, x0_)[0]
 mean = (b / A).subs(x0_, x0_from_noise)
 # The coefficients of (25), found by differentiating the mean.
 weight_x0, weight_xt = (sympy.diff(b / A, source) for source in (x0_, xt_))
@@ -1210,9 +1211,8 @@ def loss_weight_eps(t, alpha_bar):
 
 
 # %% checks="loss_weight_eps"
-level = SHORT[LATER]
-# The noise that each x_0 means.
-noise_of = [(-0.4 - level.sqrt() * value) / (1 - level).sqrt() for value in (0.7, 0.2)]
+here = torch.full((5, 1), -0.4, dtype=torch.float64)  # x_t, the same at every t
+noise_of = [predict_eps(here, 0 * here + value, LATER, SHORT)[:, 0] for value in (0.7, 0.2)]
 found = [
     [numerical_bayes(value, -0.4, int(t), SHORT_BETA)[1:] for value in (0.7, 0.2)] for t in LATER
 ]

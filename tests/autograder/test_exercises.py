@@ -5,8 +5,9 @@ import json
 
 import pytest
 import torch
-from lesson_answers import all_exercises, builders_on, mark_here, replaced, solution, stub
+from lesson_answers import all_exercises, builders_on, lesson_source, mark_here, replaced, solution, stub
 
+from autograder.build.source import stubbed
 from autograder.exercise import lesson_modules
 from autograder.marking import run_checks, seed_of
 from autograder.notebook import render
@@ -151,6 +152,46 @@ def test_one_mistake_costs_one_exercise(exercise, known):
     for other in builders_on(exercise):
         result = mark_here(other, names)
         assert result.passed, render(result)
+
+
+def unwritten(exercise):
+    """A perfect submission in which this one exercise was never touched."""
+    (cell,) = [c for c in lesson_source(exercise.lesson).cells if c.kind == "solution" and c.name == exercise.name]
+    namespace = replaced(exercise, None)
+    exec(stubbed(exercise.name, cell.source), namespace)
+    return namespace
+
+
+def undefined(exercise):
+    """A perfect submission but for one cell, which raised an error before it defined anything."""
+    namespace = replaced(exercise, None)
+    del namespace[exercise.name]
+    return namespace
+
+
+def misshapen(exercise):
+    """A perfect submission but for one exercise, whose answers have one axis too many."""
+
+    def answer(*args, **kwargs):
+        value = exercise.oracle(*args, **kwargs)
+        return value.unsqueeze(-1).expand(*value.shape, 7) if isinstance(value, torch.Tensor) else [value]
+
+    return replaced(exercise, answer)
+
+
+FAULTS = (unwritten, undefined, misshapen)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("exercise", [pytest.param(e, id=e.name) for e in all_exercises() if builders_on(e)])
+def test_what_is_missing_or_of_a_wrong_form_costs_its_own_exercise_alone(exercise, fault):
+    if fault is misshapen and isinstance(exercise.oracle, type):
+        pytest.skip("a class has no shape")
+    namespace = fault(exercise)
+    assert not mark_here(exercise, namespace).passed
+    for later in builders_on(exercise):
+        result = mark_here(later, namespace)
+        assert result.passed, (later.name, result.message)
 
 
 @exercises
