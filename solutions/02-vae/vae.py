@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # The variational autoencoder
+# # Lesson 02 · The variational autoencoder
 #
 # Somebody wrote 1,437 digits on paper. You want a machine that writes the 1,438th: a new digit, in a new hand.
 #
@@ -33,7 +33,7 @@
 # **How to work.** Where a heading says *Exercise*, the cell is yours: replace the line that raises `NotImplementedError`, run the cell, then
 # run the check below it. A green tick means that your function agrees with something that was computed in another way. Three hints are
 # folded under each exercise; take them one at a time. Before an experiment you commit to a guess in a variable. A wrong guess costs
-# nothing and teaches most.
+# nothing and teaches most. There are 26 points in all.
 
 # %% [markdown]
 # ### Contents, about two hours
@@ -1796,7 +1796,7 @@ expect(
 #
 # **Predict:** on doubly logarithmic axes the gap $\log p - \mathcal L_K$ falls with $K$ along something like a straight line. What is its slope?
 
-# %% tags=["experiment"]
+# %% tags=["experiment", "nbval-ignore-output"]
 my_slope = -0.5  # <- your prediction
 
 generator = torch.Generator().manual_seed(0)
@@ -2046,7 +2046,7 @@ plots.show(
 #
 # $$\frac{\|x - \hat x\|^2}{2 \sigma_x^2} + \beta \operatorname{KL} = \beta \left[\frac{\|x - \hat x\|^2}{2 \beta \sigma_x^2} + \operatorname{KL}\right] \tag{34}$$
 #
-# *$\beta$ taken out of both terms.* A factor in front of the whole loss does not move its minimum. So squared error with weight $\lambda = 1 / (2 \sigma_x^2)$ and a KL with weight $\beta$ have one knob between them, $\lambda / \beta$: a
+# *$\beta$ taken out of both terms.* A factor in front of the whole loss does not move its minimum. So squared error with a weight, often called $\lambda = 1 / (2 \sigma_x^2)$ (no eigenvalue this time), and a KL with weight $\beta$ have one knob between them, $\lambda / \beta$: a
 # $\beta$ of 4 is a decoder that expects four times the variance. Every way of weighing the terms is a $\beta$ in disguise, intended or not. **Predict:** somebody takes the *mean* over the 64 pixels in the reconstruction and the *sum* over
 # the latents in the KL. Which $\beta$ is that? You will see what it does.
 #
@@ -2082,9 +2082,9 @@ plots.show(
 #
 # $$\operatorname{KL}_i = \tfrac12 \log \frac{\lambda_i}{\beta \sigma_x^2} \quad \text{if } \lambda_i > \beta \sigma_x^2, \text{ else } 0 \tag{39}$$
 #
-# *(19) averaged over $x$, with (36) at $u = \lambda_i$: $e^2 \lambda_i + s^2 = 1 - c / \lambda_i + c / \lambda_i = 1$, and only the logarithm survives.* So **latent $i$ is used if and only if $\lambda_i > \beta \sigma_x^2$.** A direction that varies less than that is not worth its KL: the decoder
-# ignores the latent ($g = 0$) and the encoder, relieved, answers with the prior. This is **posterior collapse**, and in a linear VAE it is not a failure of training. It is the optimum. (Lucas et al., 2019, prove that no other arrangement of the
-# latents does better, and that there are no bad local optima.)
+# *(19) averaged over $x$, with (36) at $u = \lambda_i$. Writing $c = \beta \sigma_x^2$: $e^2 \lambda_i + s^2 = (1 - c / \lambda_i) + c / \lambda_i = 1$, and only the logarithm survives.* So **latent $i$ is used if and only if $\lambda_i > \beta \sigma_x^2$.** A direction that varies less than that is not worth its KL: the decoder
+# ignores the latent ($g = 0$) and the encoder, relieved, answers with the prior. This is **posterior collapse**, and in a linear VAE it is not a failure of training. It is the optimum. (One latent
+# for each direction was our assumption. Lucas et al., 2019, show that it is no loss: the global optimum has these directions as its axes, and the ELBO adds no spurious local maxima.)
 
 # %%
 sigma2, beta, lam = 0.3, 2.0, 1.5  # lam is the eigenvalue; lambda_i > beta sigma2
