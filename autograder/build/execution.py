@@ -29,6 +29,8 @@ def environment(ipython_folder: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("NBGRADER_")}
     ours = {
         "COURSE_PROGRESS": "off",
+        # One thread: sums come out the same on every machine, and a busy one does not stall on waiting threads.
+        "OMP_NUM_THREADS": "1",
         "COURSE_WIDGETS": "static",
         "COURSE_BUDGET": os.environ.get("COURSE_BUDGET", "full"),
         "IPYTHONDIR": ipython_folder,
