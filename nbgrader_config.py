@@ -44,7 +44,7 @@ c.Autograde.sanitize_preprocessors = [
     stock + "CheckCellMetadata",
 ]
 c.Autograde.autograde_preprocessors = [
-    stock + "Execute",
+    "autograder.grading.step.GradeOutside",  # for nbgrader's own Execute: cells run in the sandbox, checks outside
     stock + "IgnorePattern",
     "autograder.plugins.PositiveCredit",
     stock + "LimitOutput",

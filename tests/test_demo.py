@@ -87,7 +87,10 @@ def test_everybody_gets_a_page_without_hidden_checks(demo):
 
 def test_stock_nbgrader_gives_the_same_marks(demo, tmp_path):
     out, results = demo
-    settings = ["--course-dir", str(tmp_path), f"--CourseDirectory.source_directory={course_root() / 'solutions'}"]
+    settings = [
+        f"--CourseDirectory.root={tmp_path}",
+        f"--CourseDirectory.source_directory={course_root() / 'solutions'}",
+    ]
     settings += [f"--CourseDirectory.release_directory={tmp_path / 'notebooks'}"]
     settings += [f"--CourseDirectory.submitted_directory={out / 'submitted'}", "--GradeOutside.cell_seconds=5"]
 

@@ -28,7 +28,7 @@ from .gradebook import GradebookWriter
 from .ledger import Ledger, course_key, key_of
 from .process import Limits
 from .runner import Graded, failed
-from .submission import MAX_BYTES, Master
+from .submission import Master, SubmissionError, content
 from .workers import Grading, Task, graded_as_they_come, workers
 
 
@@ -140,10 +140,8 @@ class _Keys:
 
 def _content(path: Path) -> bytes | None:
     try:
-        # A file that is too large to be graded is read no further than it takes to see that.
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError:
+        return content(path)
+    except SubmissionError:  # missing, or a link to somebody else's file
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from copy import deepcopy
@@ -80,7 +81,8 @@ def solve(root: Path, master: Master) -> NotebookNode:
     solved = deepcopy(master.released)
     for cell in solved.cells:
         if cell.metadata.get("nbgrader", {}).get("solution"):
-            cell.source = solution[cell["id"]]
+            lines = solution[cell["id"]].split("\n")
+            cell.source = "\n".join(line for line in lines if not re.fullmatch(r"\s*### (BEGIN|END) SOLUTION", line))
     return solved
 
 

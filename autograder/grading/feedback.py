@@ -1,15 +1,37 @@
-"""Feedback pages: nbgrader's own template filled from the grade book, without hidden checks, rubrics or answers."""
+"""Feedback pages: nbgrader's own template filled from the grade book, without hidden checks, rubrics or answers.
+
+Nothing on a page may act but MathJax. What the student wrote has been made harmless when it was taken in (`markup`);
+here the rendered HTML is cleaned once more, and the page's content security policy lets the browser run no script that
+is not MathJax's.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from html import escape
 from pathlib import Path
+from typing import Any
 
+from jinja2 import pass_context
 from nbconvert.exporters import HTMLExporter
+from nbconvert.filters.highlight import Highlight2HTML
 from nbgrader.converters import GenerateFeedback
 from traitlets.config import Config
 
 from .gradebook import resources_for
+from .markup import safe_html
 from .runner import Graded
+
+MATHJAX = "https://cdnjs.cloudflare.com/ajax/libs/mathjax/2.7.7/"
+# MathJax evaluates its own configuration and adds its own styles; inline scripts and handlers stay forbidden.
+POLICY = (
+    f"default-src 'none'; script-src {MATHJAX} 'unsafe-eval'; style-src 'unsafe-inline' {MATHJAX}; "
+    f"font-src {MATHJAX} data:; img-src data: https:; form-action 'none'; base-uri 'none'"
+)
+CHARSET = re.compile(r'<meta charset="utf-8"\s*/?>')
+MAX_CODE, MAX_LINE = 20_000, 500  # longer cells and lines are shown without colours: a highlighter's time is quadratic
+KEPT = 500
 
 
 class FeedbackWriter:
@@ -18,8 +40,7 @@ class FeedbackWriter:
     def __init__(self, out: Path, config: Config, db_url: str) -> None:
         self.out, self.db_url = out, db_url
         converter = GenerateFeedback(config=config)
-        self._exporter = HTMLExporter(config=converter.config)
-        self._exporter._preprocessors = []  # as nbgrader's converter does: its list and no other
+        self._exporter = exporter(converter.config)
         for preprocessor in converter.preprocessors:
             self._exporter.register_preprocessor(preprocessor, enabled=True)
 
@@ -32,18 +53,69 @@ class FeedbackWriter:
             text = _refusal(graded)
         else:
             resources = resources_for(graded.student, graded.lesson, name, self.db_url)
-            text, _ = self._exporter.from_notebook_node(graded.notebook, resources=resources)
-        page.write_text(text, encoding="utf-8")
+            try:
+                text = guarded(self._exporter.from_notebook_node(graded.notebook, resources=resources)[0])
+            except (RecursionError, ValueError, TypeError, LookupError) as error:  # nobody else's page is in danger
+                text = _refusal(graded, f"This notebook cannot be shown ({type(error).__name__}); its marks stand")
+        page.write_text(text, encoding="utf-8", errors="replace")
         return page
 
 
-def _refusal(graded: Graded) -> str:
-    from html import escape
+def exporter(config: Config) -> HTMLExporter:
+    """nbgrader's exporter without preprocessors, whose Markdown is cleaned and whose highlighting takes no longer than
+    it should. Most cells are the course's and the same for everybody: each text is rendered once.
+    """
+    made = HTMLExporter(config=config)
+    made._preprocessors = []  # as nbgrader's converter does: its list and no other
+    markdown: dict[str, str] = {}
 
+    @pass_context
+    def rendered(context: Any, source: str) -> str:
+        if context.get("cell", {}).get("attachments"):
+            return safe_html(made.markdown2html(context, source))
+        return _once(markdown, source, lambda text: safe_html(made.markdown2html(context, text)))
+
+    # The trait takes strings as well; functions are what is registered in the end.
+    made.filters = {"markdown2html": rendered, "highlight_code": _Highlight()}
+    return made
+
+
+class _Highlight:
+    """Python in colours, each text once."""
+
+    def __init__(self) -> None:
+        self._highlight = Highlight2HTML(pygments_lexer="ipython3")
+        self._kept: dict[str, str] = {}
+
+    def __call__(self, source: str, language: str | None = None, metadata: Any = None) -> str:
+        if len(source) > MAX_CODE or any(len(line) > MAX_LINE for line in source.split("\n")):
+            return f'<div class="highlight"><pre>{escape(source)}</pre></div>'
+        return _once(self._kept, source, self._highlight)
+
+
+def _once(kept: dict[str, str], source: str, render: Callable[[str], str]) -> str:
+    if source not in kept:
+        if len(kept) >= KEPT:
+            kept.clear()
+        kept[source] = render(source)
+    return kept[source]
+
+
+def guarded(page: str) -> str:
+    """The page with its content security policy."""
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}" />'
+    return CHARSET.sub(lambda found: f"{found[0]}\n{policy}", page, count=1)
+
+
+def _refusal(graded: Graded, reason: str = "") -> str:
+    remedy = (
+        "Open the notebook in JupyterLab, save it again and hand it in once more; if it does not open, "
+        "take a fresh copy of the lesson and move your answers over."
+    )
+    title = f"{graded.lesson}: no page" if reason else f"{graded.lesson}: not graded"
     return (
-        "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>Not graded</title>"
+        "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>"
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}" /><title>{escape(title)}</title>'
         "<style>body{font:16px/1.5 sans-serif;max-width:40rem;margin:3rem auto;padding:0 1rem}</style></head><body>"
-        f"<h1>{escape(graded.lesson)}: not graded</h1><p>{escape('; '.join(graded.flags))}.</p>"
-        "<p>Open the notebook in JupyterLab, save it again and hand it in once more; if it does not open, "
-        "take a fresh copy of the lesson and move your answers over.</p></body></html>\n"
+        f"<h1>{escape(title)}</h1><p>{escape(reason or '; '.join(graded.flags))}.</p><p>{remedy}</p></body></html>\n"
     )

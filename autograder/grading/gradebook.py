@@ -23,6 +23,7 @@ from traitlets.config import Config
 
 from ..checkout import course_id, database_url
 from .runner import Graded
+from .submission import content
 
 
 class GradebookWriter:
@@ -86,6 +87,6 @@ def resources_for(student: str, lesson: str, name: str, db_url: str) -> dict[str
 def timestamp(submitted: Path) -> datetime | None:
     """When it was handed in, from `timestamp.txt`; None where that is missing or unreadable."""
     try:
-        return parse_utc((submitted / "timestamp.txt").read_text(encoding="utf-8").strip())
+        return parse_utc(content(submitted / "timestamp.txt")[:100].decode().strip())
     except (OSError, ValueError, OverflowError):
         return None

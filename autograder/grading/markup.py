@@ -18,7 +18,7 @@ from bleach.css_sanitizer import CSSSanitizer
 from nbformat import NotebookNode
 
 MAX_OUTPUTS = 500  # of one cell
-MAX_HTML = 50_000  # characters; parsing HTML is slow
+MAX_HTML, MAX_DEPTH = 50_000, 50  # characters and tags left open; parsing takes time quadratic in the latter
 PICTURES = ("image/png", "image/jpeg", "image/gif")
 MARKUP = "a abbr b blockquote br caption code dd del details div dl dt em h1 h2 h3 h4 h5 h6 hr i img kbd li ol p pre"
 TAGS = frozenset(f"{MARKUP} s small span strong sub summary sup table tbody td tfoot th thead tr tt u ul var".split())
@@ -27,6 +27,7 @@ STYLES = ["text-align", "font-weight", "font-style", "color", "background-color"
 # neither Markdown nor a browser takes for a tag, and mathematics does not mind.
 OPENING = re.compile(r"<(?:(/?(?:b|i|em|strong|sub|sup|br|u|s|kbd|code|details|summary)\s*/?>)|(?=[a-z/!?]))", re.I)
 LINK = re.compile(r"\]\((?!(?:https?://|mailto:|#|attachment:)[^\s&\\()<>\"']*\))", re.I)
+FENCE = re.compile(r"^([ \t>*+-]*(?:`{3,}|~{3,}))[^`\n]*$", re.M)
 REMOTE_PICTURE = re.compile(r"!(?=\[[^\]]*\]\((?!attachment:))", re.I)
 
 
@@ -46,15 +47,27 @@ def safe_markdown(source: str) -> str:
     """Markdown that renders to text, mathematics and links to web pages; where that is all it does, unchanged."""
     source = OPENING.sub(lambda match: match[0] if match[1] else "< ", source)
     source = REMOTE_PICTURE.sub("! ", source)
+    source = FENCE.sub(r"\1", source)  # a highlighter can be kept busy for minutes
     return LINK.sub("] (", source).replace("]:", "] :")
 
 
 def safe_html(html: str) -> str:
     """HTML with tags for text and tables, pictures and web links, and nothing that could act."""
     try:
-        return _cleaner().clean(html)
-    except Exception:  # parsers have their limits, such as depth
-        return "<p>[not shown: this HTML cannot be parsed]</p>"
+        if len(html) <= MAX_HTML and _depth(html) <= MAX_DEPTH:
+            return _cleaner().clean(html)
+    except Exception:  # whatever a parser trips over
+        pass
+    return "<p>[not shown: this HTML is too long, or no HTML]</p>"
+
+
+def _depth(html: str) -> int:
+    """How many tags are open at most, at once."""
+    depth = deepest = 0
+    for end, _ in re.findall(r"<(/?)(?!(?:br|hr|img|col|wbr)\b)([a-z])", html, re.I):
+        depth = max(0, depth - 1) if end else depth + 1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 @cache
@@ -115,7 +128,7 @@ def _safe_output(output: dict[str, Any]) -> NotebookNode | None:
     data = output.get("data")
     if kind not in ("display_data", "execute_result") or not isinstance(data, dict):
         return None
-    kept = {mime: value for mime in data if (value := _safe_data(mime, data[mime])) is not None}
+    kept = {mime: safe for mime in data if (safe := _safe_data(mime, data[mime])) is not None}
     if not kept:
         return None
     count = {} if kind == "display_data" else {"execution_count": _count(output.get("execution_count"))}
@@ -129,8 +142,8 @@ def _safe_data(mime: str, value: Any) -> str | None:
     if mime in ("text/plain", "text/latex"):
         return _text(value)
     if mime == "text/markdown":
-        return safe_markdown(_text(value))
-    if mime == "text/html" and len(_text(value)) <= MAX_HTML:
+        return safe_markdown(_text(value)[:MAX_HTML])
+    if mime == "text/html":
         return safe_html(_text(value))
     return None
 

@@ -28,7 +28,7 @@ from .witness import Recorder, confirmed
 
 MAX_RESTARTS = 5
 MAX_FLAGS = 40
-MAX_OUTPUT = 8 * 2**20  # characters kept of all cells together
+MAX_OUTPUT = 8 * 2**20  # characters kept of all cells together; those of HTML and Markdown count twenty times
 # What a cell's error says when a limit was hit, and what the instructor is told.
 LIMITS_HIT = {
     r"MemoryError|t allocate memory|not enough memory|Cannot allocate": "more memory than one process may have",
@@ -207,7 +207,10 @@ class _Run:
             self.flags.append(f"{_label(cell)} did not finish in {seconds:.3g} s and was stopped")
         if hit := _limit_hit(cell.outputs):
             self.flags.append(f"{_label(cell)} wanted {hit}")
-        self._room -= len(str(cell.outputs))
+        self._room -= sum(
+            len(str(output)) * (20 if {"text/html", "text/markdown"} & output.get("data", {}).keys() else 1)
+            for output in cell.outputs
+        )
         if self._room < 0:
             cell.outputs = safe_outputs([_note("stderr", "[the submission's outputs were too long; these were cut]\n")])
             self.flags.append("its outputs were too long in all; the rest was cut")

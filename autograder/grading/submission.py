@@ -25,6 +25,9 @@ from .markup import safe_attachments, safe_markdown, storable
 
 MAX_BYTES = 20 * 2**20
 MAX_CELLS = 2000
+MAX_TEXT = 2**20  # characters of all cells; a lesson has some 100,000
+MAX_BLANK = 100  # lines in a row: highlighters take time quadratic in them
+MAX_WRITTEN = 20_000, 200_000  # characters of Markdown by the student, in one cell and in all
 PROTECTED = ("grade", "solution", "locked", "task", "points", "cell_type", "schema_version")
 
 
@@ -101,12 +104,15 @@ def read(path: Path) -> NotebookNode:
         cells = _current(held)
         if len(cells) > MAX_CELLS:
             raise SubmissionError(f"{path.name} has {len(cells)} cells, more than {MAX_CELLS}")
-        return NotebookNode(cells=[plain(cell) for cell in cells])
+        notebook = NotebookNode(cells=[plain(cell) for cell in cells])
     except SubmissionError:
         raise
     except Exception as error:  # as many kinds as there are malformed files
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise SubmissionError(f"{path.name} does not follow the notebook format: {reason[:160]}") from None
+    if sum(len(cell.source) for cell in notebook.cells) > MAX_TEXT:
+        raise SubmissionError(f"{path.name} holds more than {MAX_TEXT // 2**20} MB of text")
+    return notebook
 
 
 def _current(held: dict[str, Any]) -> list[Any]:
@@ -132,7 +138,7 @@ def plain(cell: Any) -> NotebookNode:
     if kind not in ("code", "markdown", "raw") or not isinstance(source, str):
         raise ValueError(f"a cell of type {str(kind)[:20]!r}")
     made = NotebookNode(cell_type=kind, metadata=NotebookNode(), id=storable(str(cell.get("id", ""))[:64]))
-    made["source"] = storable(source.replace("\r\n", "\n"))
+    made["source"] = storable(_condensed(source.replace("\r\n", "\n")))
     if kind == "code":
         made["outputs"], made["execution_count"] = [], None
     metadata = cell.get("metadata", {})
@@ -143,6 +149,17 @@ def plain(cell: Any) -> NotebookNode:
     if kind == "markdown" and isinstance(cell.get("attachments"), dict):
         made["attachments"] = NotebookNode(safe_attachments(cell["attachments"]))
     return made
+
+
+def _condensed(source: str) -> str:
+    """`source` with endless blank lines cut short."""
+    kept: list[str] = []
+    blank = 0
+    for line in source.split("\n"):
+        blank = blank + 1 if not line.strip() else 0
+        if blank <= MAX_BLANK:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def restore(submitted: NotebookNode, master: Master) -> Restored:
@@ -160,6 +177,7 @@ def restore(submitted: NotebookNode, master: Master) -> Restored:
         if not re.fullmatch(r"[\w-]{1,64}", cell["id"]) or cell["id"] in taken:
             cell["id"] = f"own-{number}"
         taken.add(cell["id"])
+    _shorten(cells, master, flags)
     version = {key: master.released[key] for key in ("nbformat", "nbformat_minor")}
     notebook = NotebookNode(cells=cells, metadata=deepcopy(master.released.metadata), **version)
     return Restored(notebook, tuple(runs), tuple(flags))
@@ -254,6 +272,20 @@ def _harmless(cell: NotebookNode, given: NotebookNode | None = None) -> Notebook
     if (given or cell).cell_type != "code" and (given is None or cell.source != given.source):
         kept.source = safe_markdown(cell.source)
     return kept
+
+
+def _shorten(cells: list[NotebookNode], master: Master, flags: list[str]) -> None:
+    """Cut Markdown of the student's that is too long to be rendered for everybody's sake."""
+    given = {cell.source for cell in master.released.cells} | set(master.full.values())
+    most, room = MAX_WRITTEN
+    for cell in cells:
+        if cell.cell_type != "markdown" or cell.source in given:
+            continue
+        length = min(most, room)
+        room -= min(len(cell.source), length)
+        if len(cell.source) > length:
+            flags.append(f"cell {cell['id']}: {len(cell.source)} characters of text; cut at {length}")
+            cell.source = cell.source[:length] + "\n\n[cut]"
 
 
 def _worth_running(cell: NotebookNode) -> bool:

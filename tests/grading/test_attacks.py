@@ -10,14 +10,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from attacks import ATTACKS
 
 from autograder.checkout import course_root
 from autograder.grading.process import Limits
 from autograder.grading.runner import grade_submission
 from autograder.grading.supervisor import Totals, tree
 from autograder.sandbox.jail import Rlimits
-
-from attacks import ATTACKS
 
 MB = 2**20
 EACH = Rlimits(memory=256 * MB, processes=24, files=64, file_size=MB, disk=8 * MB)
