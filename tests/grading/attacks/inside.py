@@ -97,7 +97,7 @@ for thing in gc.get_objects():
     if type(thing).__name__ == 'Host':
         thing.passed = thing.points = 2.0
         old = type(thing)._call
-        type(thing)._call = lambda self, target, *a: True if target == 'tiny_double' else old(self, target, *a)""",
+        type(thing)._call = lambda self, target, **k: target == 'tiny_double' or old(self, target=target, **k)""",
     "gradient machinery replaced": """
 import torch
 torch.autograd.grad = lambda *a, **k: [None]

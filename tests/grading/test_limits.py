@@ -1,0 +1,196 @@
+"""Is every limit held, and does whoever hits it read so?"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from autograder.checkout import course_root
+from autograder.grading import enclosure
+from autograder.grading.enclosure import SandboxMissing
+from autograder.grading.process import Limits, Submission, Template
+from autograder.grading.runner import grade_submission
+from autograder.grading.supervisor import Totals
+from autograder.sandbox.jail import Rlimits
+from autograder.student import LinkBroken
+
+MB = 2**20
+EACH = Rlimits(memory=256 * MB, processes=16, files=64, file_size=MB, disk=8 * MB)
+ALL = Totals(memory=300 * MB, cpu=1.5, period=0.02)
+SMALL = Limits(cell=1.0, call=1.0, submission=10.0, grace=0.3, each=EACH, all=ALL)
+RIGHT = "\ndef tiny_double(x):\n    return 2 * x"
+
+# name: (what the cell of tiny_double does, which limits, what the instructor reads)
+HIT = {
+    "a cell's seconds": ("import time\ntime.sleep(60)", {}, "did not finish in 1 s"),
+    "a cell's seconds, stubborn": (
+        "import time\nwhile True:\n    try:\n        time.sleep(9)\n    except BaseException:\n        n = 1",
+        {},
+        "could not be interrupted",
+    ),
+    "all processor time": ("while True:\n    pass", {"cell": 20.0}, "more than 1.5 s of processor time"),
+    "processor time of children": (
+        "import os, time\nfor _ in range(3):\n    if os.fork() == 0:\n        while True:\n            n = 1\n"
+        "time.sleep(60)",
+        {"cell": 20.0},
+        "more than 1.5 s of processor time",
+    ),
+    "a process's memory": ("held = bytearray(2**30)", {}, "more memory than one process may have"),
+    "all memory": (
+        "import os, time\nfor _ in range(4):\n    if os.fork() == 0:\n        held = bytearray(b'x') * (120 * 2**20)\n"
+        "        time.sleep(60)\ntime.sleep(60)",
+        {"cell": 20.0},
+        "0.29 GiB of memory in all",
+    ),
+    "processes": (
+        "import subprocess\nrunning = [subprocess.Popen(['sleep', '60']) for _ in range(40)]",
+        {},
+        "more processes than it may start",
+    ),
+    "threads": (
+        "import threading, time\nfor _ in range(40):\n    threading.Thread(target=time.sleep, args=(60,)).start()",
+        {},
+        "more processes than it may start",
+    ),
+    "open files": ("held = [open('/dev/null') for _ in range(99)]", {}, "more open files than it may have"),
+    "a file's size": ("open('big', 'wb').write(bytes(2**21))", {}, "a larger file than it may write"),
+    "disk": (
+        "for n in range(20):\n    open(f'{n}', 'wb').write(bytes(2**19))",
+        {},
+        "more disk than it may have",
+    ),
+    "shared memory": (
+        "for n in range(20):\n    open(f'/dev/shm/{n}', 'wb').write(bytes(2**19))",
+        {},
+        "more disk than it may have",
+    ),
+    "output": ("for _ in range(30):\n    print('x' * 100_000)", {"cell": 5.0}, "more output than is kept"),
+}
+
+
+@pytest.mark.parametrize(("code", "limits", "told"), HIT.values(), ids=HIT.keys())
+def test_a_cell_that_hits_a_limit_is_reported(code, limits, told, hand_in, master, exercises, template):
+    path = hand_in(tiny_double=code, tiny_apply="def tiny_apply(f, x):\n    return f(x + x)")
+    graded = grade_submission(path, "ada", master, exercises, template, replace(SMALL, **limits))
+    assert any(told in flag and "tiny_double" in flag for flag in graded.flags), graded.flags
+    assert [mark.points for mark in graded.marks] == [0, 1]
+
+
+CALLS = {
+    "a call's seconds": ("import time\n    time.sleep(60)", "did not finish in time"),
+    "a process's memory": ("return bytearray(2**30)", "allocate memory|MemoryError"),
+    "a file's size": ("open('big', 'wb').write(bytes(2**21))", "File too large"),
+    "disk": ("[open(f'{n}', 'wb').write(bytes(2**19)) for n in range(20)]", "No space left"),
+    "all memory": ("held = [bytearray(b'x') * 2**20 for _ in range(10**4)]", "memory"),
+}
+
+
+@pytest.mark.parametrize(("code", "told"), CALLS.values(), ids=CALLS.keys())
+def test_a_call_that_hits_a_limit_says_so(code, told, hand_in, master, exercises, template):
+    path = hand_in(
+        tiny_double=f"def tiny_double(x):\n    {code}", tiny_apply="def tiny_apply(f, x):\n    return f(x + x)"
+    )
+    graded = grade_submission(path, "ada", master, exercises, template, SMALL)
+    assert [mark.points for mark in graded.marks] == [0, 1]
+    assert any(word in graded.marks[0].message for word in told.split("|")), graded.marks[0].message
+
+
+def test_a_submissions_seconds_hold_for_all_its_cells_and_calls(hand_in, master, exercises, template):
+    short = replace(SMALL, submission=1.2, cell=5.0, call=5.0)
+    path = hand_in(
+        tiny_double="import time\ntime.sleep(0.9)\ndef tiny_double(x):\n    time.sleep(0.9)\n    return 2 * x"
+    )
+    graded = grade_submission(path, "ada", master, exercises, template, short)
+    assert graded.points == 0 and graded.seconds < 5
+    assert any("used up its 1.2 s" in flag for flag in graded.flags) or "time" in graded.marks[0].message
+
+
+def test_seconds_that_others_take_do_not_count(template):
+    """Busy processes beside it leave it a small share of the processor, and its time limit waits."""
+    spin = "import os\nfor _ in range(14):\n    if os.fork() == 0:\n        os.setsid()\n        while True:\n            n = 1"
+    work = "import time\nstart = time.thread_time()\nwhile time.thread_time() - start < 0.5:\n    pass\n'done'"
+    limits = Limits(cell=1.0, grace=0.3, all=Totals(cpu=60.0))
+    with Submission(template, limits, 1) as hog, Submission(template, limits, 1) as other:
+        hog.run_cell(spin, 1.0)
+        outputs = other.run_cell(work, 0.8)
+        assert outputs[-1]["output_type"] == "execute_result"
+
+
+@pytest.mark.parametrize("tool", ["bwrap", "setpriv"])
+def test_a_missing_tool_is_named_in_one_line(monkeypatch, tool):
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == tool else f"/usr/bin/{name}")
+    enclosure.require.cache_clear()
+    with pytest.raises(SandboxMissing) as caught:
+        Template()
+    enclosure.require.cache_clear()
+    assert tool in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_machine_without_user_namespaces_is_told_in_one_line(monkeypatch):
+    monkeypatch.setattr(enclosure, "command", lambda arguments: ["sh", "-c", "echo no permission >&2; exit 1"])
+    enclosure.require.cache_clear()
+    with pytest.raises(SandboxMissing, match=r"no permission.*user namespaces"):
+        Template()
+    enclosure.require.cache_clear()
+
+
+def test_an_installed_autograder_is_hidden(tmp_path):
+    """Where the package lies in a folder that submissions see, such as site-packages, it is covered."""
+    (tmp_path / "autograder" / "lessons").mkdir(parents=True)
+    (tmp_path / "solutions").mkdir()
+    hidden = set(enclosure._secret(tmp_path / "autograder", [tmp_path]))
+    assert {tmp_path / "autograder", tmp_path / "solutions"} <= hidden
+    assert not list(enclosure._secret(tmp_path / "autograder", [tmp_path / "elsewhere"]))
+
+
+ORDINARY = """
+from autograder.grading.process import Limits, Submission, Template
+with Template() as template, Submission(template, Limits(), 1) as process:
+    print(process.run_cell("import os, torch\\nos.getuid(), os.getpid(), torch.ones(2).sum().item()", 20)[-1]["data"])
+    print(process.run_cell("import socket\\nsocket.create_connection(('1.1.1.1', 1), 1)", 5)[-1]["ename"])
+    forks = "import os, time\\nwhile True:\\n    if os.fork() == 0:\\n        time.sleep(60)"
+    print("refused" if "unavailable" in process.run_cell(forks, 5)[-1]["evalue"] else "not refused")
+"""
+
+
+def as_ordinary_user(program, home):
+    """The command line that runs `program` as user 1000; where root's HOME hides this Python, it is shown there in a
+    mount namespace of its own.
+    """
+    drop = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "env", f"HOME={home}", *program]
+    base = Path(sys.base_prefix)
+    closed = next((place for place in reversed(base.parents) if not place.stat().st_mode & 0o001), None)
+    if closed is None:
+        return drop
+    steps = (
+        f"mount --bind {base} /mnt",
+        f"mount -t tmpfs -o mode=755 none {closed}",
+        f"mkdir -p {base}",
+        f"mount --bind /mnt {base}",
+        'exec "$@"',
+    )
+    return ["unshare", "--mount", "sh", "-c", " && ".join(steps), "sh", *drop]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as an ordinary user already")
+def test_it_works_for_an_ordinary_user(tmp_path):
+    for place in (tmp_path, *list(tmp_path.parents)[:3]):
+        place.chmod(0o755)
+    tmp_path.chmod(0o777)
+    python = as_ordinary_user([sys.executable, "-c"], tmp_path)
+    options = {"capture_output": True, "text": True, "timeout": 120, "cwd": course_root(), "check": False}
+    reachable = subprocess.run([*python, "import autograder.grading.process"], **options)
+    if reachable.returncode != 0:
+        pytest.skip(f"an ordinary user cannot run this Python: {reachable.stderr.strip()[-200:]}")
+    done = subprocess.run([*python, ORDINARY], **options)
+    assert done.returncode == 0, done.stderr
+    assert "(1000, 1, 2.0)" in done.stdout and "Error" in done.stdout and "refused" in done.stdout
+
+
+def test_an_ended_process_says_why(template):
+    with Submission(template, SMALL, 1) as process, pytest.raises(LinkBroken, match="ended by itself"):
+        process.run_cell("import os\nos._exit(0)", 5)
