@@ -136,7 +136,7 @@ class Submission:
         except BaseException:
             self._connection.close()
             raise
-        self.alive, self.reason = True, ""
+        self.alive, self.reason, self.interrupted = True, "", False  # interrupted: was the last request?
         self._supervisor = Supervisor(self.pid, limits.all, self._kill) if template.sandbox else None
         self._request({"op": "seed", "seed": seed}, limits.call)
 
@@ -202,6 +202,7 @@ class Submission:
             self._end()
             self.reason = str(error)
             raise
+        self.interrupted = interrupted
         return reply if _header(reply) <= most else TOO_LARGE, interrupted
 
     def _request(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:

@@ -203,7 +203,7 @@ class _Run:
     def _keep(self, cell: NotebookNode, outputs: list[dict[str, Any]], seconds: float) -> None:
         """Store what a cell gave, and tell the instructor when it ran into a limit."""
         cell.outputs = safe_outputs(outputs)
-        if any(output.get("ename") == "KeyboardInterrupt" for output in cell.outputs):
+        if self._process is not None and self._process.interrupted:
             self.flags.append(f"{_label(cell)} did not finish in {seconds:.3g} s and was stopped")
         if hit := _limit_hit(cell.outputs):
             self.flags.append(f"{_label(cell)} wanted {hit}")

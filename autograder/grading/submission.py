@@ -127,7 +127,7 @@ def _current(held: dict[str, Any]) -> list[Any]:
             cell["outputs"] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return nbformat.convert(nbformat.from_dict(held), 4).cells
+        return nbformat.reads(json.dumps(held), as_version=4).cells
 
 
 def plain(cell: Any) -> NotebookNode:
