@@ -70,6 +70,7 @@ class Means:
     scheduler: str | None = None
     sandbox: bool = True
     again: bool = False
+    db: str = ""  # the grade book's URL; nbgrader's own setting where there is none
 
 
 def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -> list[Graded]:
@@ -79,6 +80,8 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
     on has changed: an interrupted run loses nothing.
     """
     config = course_config(root)
+    if means.db:
+        config.CourseDirectory.db_url = means.db
     out.mkdir(parents=True, exist_ok=True)
     known = sorted({entry.lesson for entry in entries if (root / "solutions" / entry.lesson).is_dir()})
     masters = {lesson: Master.load(root, lesson) for lesson in known}

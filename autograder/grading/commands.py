@@ -54,6 +54,7 @@ def _add_limits(parser: argparse.ArgumentParser, cell_seconds: float = Limits.ce
     limits.add_argument("--seconds", type=float, default=Limits.submission, metavar="S", help="in all (%(default)g)")
     limits.add_argument("--memory-gib", type=float, default=3.0, metavar="G", help="all its processes (%(default)g)")
     parser.add_argument("--scheduler", metavar="tcp://…", help="grade on the workers of this Dask scheduler")
+    parser.add_argument("--db", default="", metavar="URL", help="grade book, such as postgresql://… (as nbgrader's)")
     parser.add_argument("--again", action="store_true", help="grade also what an earlier run has graded already")
     parser.add_argument("--jobs", type=int, metavar="N", help="submissions at a time (default: one per core)")
     parser.add_argument(
@@ -86,7 +87,7 @@ def _grade(options: argparse.Namespace, root: Path, submitted: Path, out: Path) 
     try:
         entries = find_submissions(submitted, options.lessons)
         sandbox = not options.unsafe_no_sandbox
-        means = Means(_limits(options), options.jobs, options.scheduler, sandbox, options.again)
+        means = Means(_limits(options), options.jobs, options.scheduler, sandbox, options.again, options.db)
         results = grade_class(entries, root, out.resolve(), means)
     except (ClassError, FileNotFoundError, SandboxMissing) as error:
         print(error, file=sys.stderr)

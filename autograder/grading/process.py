@@ -226,15 +226,15 @@ class Submission:
             try:
                 kind, payload = channel.receive(self._connection, deadline)
             except TimeoutError:
-                if interrupted:
-                    raise LinkBroken(f"it ran longer than {seconds:g} s and could not be interrupted") from None
                 waited, starved = _starved(self.pid) - starved, _starved(self.pid)
                 if waited > 0.05 * seconds and time.monotonic() < start + MAX_PATIENCE * seconds:
                     self.clock.extend(waited)
                     deadline = time.monotonic() + waited
-                    continue
-                interrupted, deadline = True, time.monotonic() + self.limits.grace
-                signal.pidfd_send_signal(self._pidfd, signal.SIGINT)
+                elif interrupted:
+                    raise LinkBroken(f"it ran longer than {seconds:g} s and could not be interrupted") from None
+                else:
+                    interrupted, deadline = True, time.monotonic() + self.limits.grace
+                    signal.pidfd_send_signal(self._pidfd, signal.SIGINT)
                 continue
             if kind == channel.CALLBACK and serve is not None:
                 asked += 1

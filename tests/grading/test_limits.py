@@ -111,7 +111,7 @@ def test_a_submissions_seconds_hold_for_all_its_cells_and_calls(hand_in, master,
 
 def test_seconds_that_others_take_do_not_count(template):
     """Busy processes beside it leave it a small share of the processor, and its time limit waits."""
-    spin = "import os\nfor _ in range(14):\n    if os.fork() == 0:\n        os.setsid()\n        while True:\n            n = 1"
+    spin = "import os\nfor _ in range(14):\n  if os.fork() == 0:\n    os.setsid()\n    while True:\n      n = 1"
     work = "import time\nstart = time.thread_time()\nwhile time.thread_time() - start < 0.5:\n    pass\n'done'"
     limits = Limits(cell=1.0, grace=0.3, all=Totals(cpu=60.0))
     with Submission(template, limits, 1) as hog, Submission(template, limits, 1) as other:

@@ -95,6 +95,52 @@ def _(x_prev, xt, x0, alpha_t, alpha_bar_prev):
 
 
 @posterior_exponent.misconception(
+    "the 1/2 reaches one of the two terms only",
+    hint="The 1/2 stands outside the bracket of line (17): both squares are divided by TWICE their variance.",
+)
+def _(x_prev, xt, x0, alpha_t, alpha_bar_prev):
+    step, jump = _squares(x_prev, xt, x0, alpha_t, alpha_bar_prev)
+    return -step / (2 * (1 - alpha_t)) - jump / (1 - alpha_bar_prev)
+
+
+@posterior_exponent.misconception(
+    "multiplied by the variance instead of divided",
+    hint="In Python a / 2 * b is (a / 2) * b. Put the whole denominator in brackets: a / (2 * b).",
+)
+def _(x_prev, xt, x0, alpha_t, alpha_bar_prev):
+    step, jump = _squares(x_prev, xt, x0, alpha_t, alpha_bar_prev)
+    return -step / 2 * (1 - alpha_t) - jump / 2 * (1 - alpha_bar_prev)
+
+
+@posterior_exponent.misconception(
+    "one of the two terms has the wrong sign",
+    hint="Both squares count against x_{t-1}, so both carry the minus sign of line (17). Look at the brackets behind "
+    "your first minus.",
+)
+def _(x_prev, xt, x0, alpha_t, alpha_bar_prev):
+    step, jump = _squares(x_prev, xt, x0, alpha_t, alpha_bar_prev)
+    return -step / (2 * (1 - alpha_t)) + jump / (2 * (1 - alpha_bar_prev))
+
+
+@posterior_exponent.misconception(
+    "the density instead of its logarithm",
+    hint="Asked is the exponent, that is the logarithm: the sum of the two log-densities, with no exp around it.",
+)
+def _(x_prev, xt, x0, alpha_t, alpha_bar_prev):
+    step, jump = _squares(x_prev, xt, x0, alpha_t, alpha_bar_prev)
+    return (-step / (2 * (1 - alpha_t)) - jump / (2 * (1 - alpha_bar_prev))).exp()
+
+
+@posterior_exponent.misconception(
+    "alpha in place of the variance",
+    hint="alpha_t and alpha_bar_{t-1} say what is kept. The variances, below the squares, are 1 minus them.",
+)
+def _(x_prev, xt, x0, alpha_t, alpha_bar_prev):
+    step, jump = _squares(x_prev, xt, x0, alpha_t, alpha_bar_prev)
+    return -step / (2 * alpha_t) - jump / (2 * alpha_bar_prev)
+
+
+@posterior_exponent.misconception(
     "the sign is reversed",
     hint="A log-density is largest at the mean and falls off on both sides, so its squares carry a minus sign.",
 )

@@ -112,6 +112,25 @@ def _(xt, eps, t, alpha_bar):
 
 
 @predict_x0.misconception(
+    "the division reaches the noise only",
+    hint="In Python a - b / c is a - (b / c). Both x_t and the noise are divided by sqrt(alpha_bar_t): put the "
+    "difference in brackets.",
+)
+def _(xt, eps, t, alpha_bar):
+    level = along(alpha_bar[t], xt)
+    return xt - (1 - level).sqrt() * eps / level.sqrt()
+
+
+@predict_x0.misconception(
+    "clipped to [-1, 1]",
+    hint="Samplers often clip x_0 to the range of the data. Asked is the plain inverse, whatever comes out.",
+)
+def _(xt, eps, t, alpha_bar):
+    level = along(alpha_bar[t], xt)
+    return ((xt - (1 - level).sqrt() * eps) / level.sqrt()).clamp(-1, 1)
+
+
+@predict_x0.misconception(
     "the forward sample again",
     hint="sqrt(alpha_bar_t) x + sqrt(1 - alpha_bar_t) eps goes from x_0 to x_t. Solve that equation for x_0.",
 )

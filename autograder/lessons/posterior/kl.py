@@ -24,7 +24,8 @@ def normal_kl(student, case):
     full = image(), image() - 0.3, image(), image() + 0.4
     case.expect(student(*full), truth(*full), "four tensors of one shape, images", points=0.5, dtype=True)
     rows = case.normal(batch, width), case.normal(batch, width), case.normal(batch, width), case.normal(batch, width)
-    case.expect(student(*rows), truth(*rows), "batches of rows", points=0.25)
+    few = rows[0][0], *rows[1:]  # the shape that counts is the one all four broadcast to, not that of mean1
+    case.expect(student(*few), truth(*few), "batches of rows, with one mean1 for all examples", points=0.25)
     shared = image(), case.normal() - 1.2, case.normal(batch, 1, 1, 1), case.normal() + 0.8
     case.expect(student(*shared), truth(*shared), "0-dim logvars and one mean per example", points=0.25)
     lone = case.normal(batch), case.normal(batch), case.normal(), case.normal(batch)
@@ -170,6 +171,16 @@ def _(mean1, logvar1, mean2, logvar2):
 )
 def _(mean1, logvar1, mean2, logvar2):
     return _terms(mean1, logvar1, mean2, logvar2).sum()
+
+
+@normal_kl.misconception(
+    "the shape of mean1 taken for the shape of all",
+    hint="Any of the four may have fewer axes than the others, mean1 too. What is summed, and how many examples there "
+    "are, is read off the shape they broadcast to.",
+)
+def _(mean1, logvar1, mean2, logvar2):
+    terms = _terms(mean1, logvar1, mean2, logvar2)
+    return terms.sum(tuple(range(1, mean1.ndim))) if mean1.ndim > 1 else terms
 
 
 @normal_kl.misconception(

@@ -102,6 +102,15 @@ def _(t, alpha_bar):
 
 
 @posterior_variance.misconception(
+    "1 - alpha_bar_t in place of beta_t",
+    hint="beta_t is the variance of one step, 1 - alpha_bar[t] / alpha_bar[t - 1]. 1 - alpha_bar[t] is that of all t "
+    "steps together.",
+)
+def _(t, alpha_bar):
+    return (1 - alpha_bar[t - 1]) * torch.ones_like(alpha_bar[t])
+
+
+@posterior_variance.misconception(
     "the ratio is upside down",
     hint="Knowing x_0 makes the step back more certain, so beta~_t is less than beta_t: the smaller of 1 - "
     "alpha_bar_{t-1} and 1 - alpha_bar_t stands on top.",
@@ -297,6 +306,16 @@ def _(t, alpha_bar):
 def _(t, alpha_bar):
     now, before, alpha, beta = tables(t, alpha_bar)
     return before.sqrt() * beta / (1 - now.sqrt()), alpha.sqrt() * (1 - before) / (1 - now.sqrt())
+
+
+@posterior_coefficients.misconception(
+    "divided by the standard deviation of x_t",
+    hint="Below the fraction bar stands 1 - alpha_bar_t as it is, without a root: the root belongs to the noise, in the "
+    "eps form.",
+)
+def _(t, alpha_bar):
+    now, before, alpha, beta = tables(t, alpha_bar)
+    return before.sqrt() * beta / (1 - now).sqrt(), alpha.sqrt() * (1 - before) / (1 - now).sqrt()
 
 
 @posterior_coefficients.misconception(

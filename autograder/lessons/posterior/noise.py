@@ -111,6 +111,15 @@ def _(xt, eps, t, alpha_bar):
 
 
 @posterior_mean_from_eps.misconception(
+    "1 / sqrt(alpha_t) reaches one term only",
+    hint="1 / sqrt(alpha_t) stands outside the bracket of line (30): it stretches x_t and the noise alike.",
+)
+def _(xt, eps, t, alpha_bar):
+    now, _, alpha, beta = (along(value, xt) for value in tables(t, alpha_bar))
+    return xt / alpha.sqrt() - beta / (1 - now).sqrt() * eps
+
+
+@posterior_mean_from_eps.misconception(
     "the root on alpha_t is missing",
     hint="One step shrinks x_{t-1} by sqrt(alpha_t), so stretch by 1 / sqrt(alpha_t), not by 1 / alpha_t.",
 )

@@ -271,6 +271,15 @@ def _(x0, xt, t, alpha_bar):
 
 
 @posterior_linear_term.misconception(
+    "the sign is reversed",
+    hint="The mixed term of a square is -2 times a product, and the -1/2 in front turns it positive: b carries no "
+    "minus sign.",
+)
+def _(x0, xt, t, alpha_bar):
+    return -_linear(x0, xt, tables(t, alpha_bar))
+
+
+@posterior_linear_term.misconception(
     "the mean instead of b",
     hint="b is the coefficient of x_{t-1} as it stands in the exponent. Dividing it by A, which gives the mean, "
     "comes later.",

@@ -157,6 +157,15 @@ def _(t, alpha_bar):
 
 
 @loss_weight_x0.misconception(
+    "alpha_bar_t above the fraction bar",
+    hint="The numerator of line (36) holds alpha_bar_{t-1}, from the square of c0, and beta_t of one step.",
+)
+def _(t, alpha_bar):
+    now, before, _, beta = tables(t, alpha_bar)
+    return now * beta / (2 * (1 - before) * (1 - now))
+
+
+@loss_weight_x0.misconception(
     "the difference has the wrong sign",
     hint="The signal-to-noise ratio falls with t: take the one at t - 1 minus the one at t, or the loss would reward "
     "errors.",
@@ -299,6 +308,15 @@ def _(t, alpha_bar):
 def _(t, alpha_bar):
     now, before, _, beta = tables(t, alpha_bar)
     return beta / (2 * now * (1 - before))
+
+
+@loss_weight_eps.misconception(
+    "sigma_t^2 is left out",
+    hint="In beta_t^2 / (2 sigma_t^2 alpha_t (1 - alpha_bar_t)) the variance sigma_t^2 is beta~_t, not 1.",
+)
+def _(t, alpha_bar):
+    now, _, alpha, beta = tables(t, alpha_bar)
+    return beta**2 / (2 * alpha * (1 - now))
 
 
 @loss_weight_eps.misconception(

@@ -1,0 +1,245 @@
+"""Does anything a student wrote run as script or markup, in a feedback page or in formgrader?"""
+
+import os
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import pytest
+from attacks import ATTACKS, markup
+from nbconvert.exporters import HTMLExporter
+from nbformat.v4 import new_markdown_cell
+from nbgrader.api import Gradebook
+from nbgrader.server_extensions.formgrader import handlers
+from traitlets.config import Config
+
+from autograder.checkout import course_config, course_root
+from autograder.grading.feedback import MATHJAX, FeedbackWriter
+from autograder.grading.gradebook import GradebookWriter
+from autograder.grading.markup import readable, safe_html, safe_markdown, safe_outputs
+from autograder.grading.runner import grade_submission
+
+ACTING = {"script", "iframe", "object", "embed", "form", "base", "svg", "math", "style", "link", "meta", "frame"}
+HOSTILE = [attack for attack in ATTACKS if attack.family == "markup"]
+MAX_SECONDS = 20.0
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+class Acting(HTMLParser):
+    """Collects what could act on a page: tags, handlers, addresses that are code, pictures from elsewhere."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        if tag in ACTING:
+            self.found.append((tag, tuple(sorted(dict(attrs)))))
+        for name, value in attrs:
+            if name.startswith("on") or re.match(r"\s*(javascript|vbscript|data:text)", value or "", re.I):
+                self.found.append((tag, name, value))
+            if tag == "img" and name == "src" and not value.startswith("data:image/"):
+                self.found.append((tag, name, value))
+
+
+@pytest.fixture
+def master(master):
+    """The lesson with whole hidden regions, as a built one has them."""
+    hidden = "### BEGIN HIDDEN TESTS\nfrom autograder import grade; grade('x', globals())\n### END HIDDEN TESTS"
+    return replace(master, full={name: hidden if "graded" in name else text for name, text in master.full.items()})
+
+
+@pytest.fixture
+def rendered(hand_in, master, exercises, template, limits, tmp_path):
+    """(feedback page, formgrader's page) of a submission with these answers."""
+    config = course_config(course_root())
+
+    def pages(attack=None):
+        answers = {} if attack is None else {"tiny_double": attack.double, "tiny_apply": attack.apply}
+        path = hand_in(attack.change if attack else lambda notebook: None, **answers)
+        graded = grade_submission(path, "ada <script>alert(9)</script>", master, exercises, template, limits)
+        with GradebookWriter(tmp_path, config) as book:
+            _enter(book.db_url, master)
+            stored = book.write(graded, master.name, path.parent) / f"{master.name}.ipynb"
+            feedback = FeedbackWriter(tmp_path, config, book.db_url).write(graded, master.name)
+        return feedback, _formgrader(stored, tmp_path)
+
+    return pages
+
+
+def _enter(db_url, master):
+    """The lesson in the grade book, as `course build` enters one."""
+    with Gradebook(db_url) as book:
+        book.update_or_create_assignment(master.lesson)
+        book.update_or_create_notebook(master.name, master.lesson)
+        for cell in master.released.cells:
+            about = cell.metadata.get("nbgrader")
+            if not about:
+                continue
+            place = (about["grade_id"], master.name, master.lesson)
+            if about["grade"]:
+                book.update_or_create_grade_cell(*place, max_score=about["points"], cell_type="code")
+            if about["solution"]:
+                book.update_or_create_solution_cell(*place)
+            book.update_or_create_source_cell(*place, source=cell.source, cell_type="code", locked=about["locked"])
+
+
+def _formgrader(stored, folder):
+    """What formgrader shows an instructor of a stored notebook, scripts of its own included."""
+    config = Config()
+    config.HTMLExporter.template_name = "formgrade"
+    config.HTMLExporter.extra_template_basedirs = [handlers.template_path]
+    about = dict.fromkeys(("assignment_id", "notebook_id", "submission_id", "base_url", "notebook_path"), "x")
+    resources = {**about, "index": 0, "total": 1, "student": "ada", "last_name": None, "first_name": None}
+    page = folder / "formgrader.html"
+    page.write_text(HTMLExporter(config=config).from_filename(str(stored), resources=resources)[0])
+    return page
+
+
+@pytest.mark.parametrize("attack", HOSTILE, ids=[attack.name for attack in HOSTILE])
+def test_nothing_more_acts_than_on_an_honest_page(rendered, attack):
+    honest = [Acting(page.read_text()).found for page in rendered()]
+    hostile = [Acting(page.read_text()).found for page in rendered(attack)]
+    assert hostile == honest
+
+
+@pytest.mark.parametrize("text", markup.WRITTEN)
+def test_a_changed_title_and_an_own_cell_are_made_harmless(rendered, text):
+    def write(notebook):
+        notebook.cells[0].source = text
+        notebook.cells.append(new_markdown_cell(text))
+
+    hostile = rendered(replace(HOSTILE[0], change=write))[1].read_text()
+    assert Acting(hostile).found == Acting(rendered()[1].read_text()).found
+
+
+def test_code_as_text_is_no_way_round(rendered):
+    """A Markdown cell handed in as code comes back as Markdown, and is cleaned as such."""
+
+    def change(notebook):
+        title = notebook.cells[0]
+        title.update(cell_type="code", source="<img src=x onerror=alert(1)>", outputs=[], execution_count=None)
+
+    page = rendered(replace(HOSTILE[0], change=change))[1].read_text()
+    assert "&lt; img src=x" in page and Acting(page).found == Acting(rendered()[1].read_text()).found
+
+
+def test_a_page_that_acts_would_be_noticed():
+    for text in (*markup.WRITTEN[:1], "<a href='JavaScript:alert(1)'>x</a>", "<p onclick=alert(1)>"):
+        assert Acting(text).found
+
+
+MATHEMATICS = r"""Here $a<b$ and $x < y$, and
+$$\begin{aligned} p(x) &= \int p(x \mid z)\, p(z)\,dz \\ &\le 1 \end{aligned} \tag{1}$$
+
+- *emphasis*, **strong**, `a < b`, [a page](https://arxiv.org/abs/1312.6114), H<sub>2</sub>O
+
+| a | b |
+|:-:|---|
+| 1 | 2 |
+"""
+
+
+def test_mathematics_and_plain_markdown_survive(rendered):
+    def write(notebook):
+        notebook.cells.append(new_markdown_cell(MATHEMATICS))
+
+    for page in rendered(replace(HOSTILE[0], change=write)):
+        text = page.read_text()
+        assert r"\begin{aligned} p(x) &amp;= \int p(x \mid z)\, p(z)\,dz" in text and r"\tag{1}" in text
+        assert "$x &lt; y$" in text and re.search(r"\$a&lt; ?b\$", text)
+        assert '<a href="https://arxiv.org/abs/1312.6114">' in text and "<sub>2</sub>" in text
+        assert "<strong>strong</strong>" in text and "<td" in text and MATHJAX in text
+
+
+def test_markdown_without_markup_is_left_alone():
+    plain = MATHEMATICS.replace("$a<b$", "$a < b$")
+    assert safe_markdown(plain) == plain
+
+
+def test_outputs_keep_text_pictures_and_tables():
+    table = "<table><tr><th>a</th></tr><tr><td>1</td></tr></table>"
+    data = {"text/plain": "a", "image/png": "AAAA", "text/html": table}
+    metadata = {"image/png": {"width": 3, "alt": "two dots", "onload": "x"}}
+    kept = safe_outputs([{"output_type": "display_data", "data": data, "metadata": metadata}])[0]
+    assert kept.data["image/png"] == "AAAA" and "<td>1</td>" in kept.data["text/html"]
+    assert kept.metadata == {"image/png": {"width": 3, "alt": "two dots"}}
+
+
+@pytest.mark.parametrize("piece", ["<b>", "<i a=1>", "<p><b>", "<table><tr><td>", "<", "<!--", "&", "<svg><p>"])
+def test_html_of_any_form_takes_little_time(piece):
+    import time
+
+    start = time.monotonic()
+    for length in (100, 10_000, 49_000):
+        safe_html((piece * length)[:length])
+    assert time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize("piece", ["a.", "\t\n", "'''\\N{", "(", "$", "\\\\[", "\\\\("])
+def test_a_page_of_any_text_takes_little_time(rendered, piece):
+    """Highlighters and Markdown take time quadratic in some texts: one such cell must not hold up the class."""
+    import time
+
+    from nbformat.v4 import new_code_cell
+
+    def write(notebook):
+        notebook.cells += [new_code_cell((piece * 10_000)[:19_000]), new_markdown_cell((piece * 30_000)[:60_000])]
+        notebook.cells.append(new_markdown_cell("```ipython3\n" + (piece * 10_000)[:15_000] + "\n```"))
+
+    attack = replace(HOSTILE[0], double="def tiny_double(x):\n    return x", change=write)
+    start = time.monotonic()
+    rendered(attack)
+    assert time.monotonic() - start < MAX_SECONDS
+
+
+def test_hidden_checks_and_values_are_not_on_the_page(rendered):
+    page = rendered(replace(HOSTILE[0], double="def tiny_double(x):\n    return x * x"))[0].read_text()
+    assert "quared instead of doubled" in page and "Twice x is x + x." in page
+    assert "HIDDEN" not in page and "case.expect" not in page and "oracle" not in page
+
+
+def test_what_goes_to_a_terminal_is_text():
+    assert readable("\x1b]0;title\x07\x1b[2Jplain\u202e\ud800") == "?]0;title??[2Jplain??"
+    assert len(readable("x" * 10**6)) < 3000
+
+
+@pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="chromium is not installed")
+def test_no_dialog_opens_in_a_browser(rendered, tmp_path):
+    playwright = pytest.importorskip("playwright.sync_api")
+    hostile = Path(tmp_path, "control.html")
+    hostile.write_text("<img src=x onerror=alert(1)>")
+    every = replace(
+        HOSTILE[-1], double="\n".join(attack.double for attack in HOSTILE[:-1] if "raise E" not in attack.double)
+    )
+    pages = rendered(every)
+    with playwright.sync_playwright() as tool:
+        browser = tool.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        assert _dialogs(browser, hostile), "the test itself notices dialogs"
+        for page in pages:
+            assert _dialogs(browser, page) == []
+        browser.close()
+
+
+def _dialogs(browser, path):
+    """The texts of the dialogs that a page opens, also when its links are pressed."""
+    page, texts = browser.new_page(), []
+    page.on("dialog", lambda dialog: (texts.append(dialog.message), dialog.dismiss()))
+    page.route("http*://**", lambda route: route.abort())
+    page.goto(path.as_uri(), wait_until="domcontentloaded")
+    for link in page.query_selector_all("a[href*='script' i], [onclick], [onmouseover]"):
+        link.dispatch_event("click")
+        link.dispatch_event("mouseover")
+    page.wait_for_timeout(300)
+    page.close()
+    return texts
+
+
+def test_stored_notebooks_are_valid(rendered, tmp_path):
+    rendered(HOSTILE[-1])
+    stored = next((tmp_path / "autograded").rglob("*.ipynb"))
+    nbformat.validate(nbformat.read(stored, as_version=4))
