@@ -24,7 +24,7 @@
 # **You need** lesson 01 (ELBO, KL divergence) and lesson 04 (forward process, $\bar\alpha_t$); from school $(a+b)^2$; from
 # probability Bayes' rule and the density of a normal distribution.
 #
-# **Time** about two hours and a quarter, best in two sittings (1 to 5, 6 to 10):
+# **Time** a little under two and a half hours, best in two sittings (1 to 5: 82 minutes, 6 to 10: 63 minutes):
 #
 # | section | minutes |
 # |---|---|
@@ -170,7 +170,8 @@ right.set_xlim(-4, 4)
 right.set_title("Knowing $x_0$ too: one Gaussian each")
 plots.show(
     fig,
-    alt="Left: the density of x_{t-1} given x_t has two bumps. Right: given x_0 as well it is a single Gaussian, another for each x_0.",
+    alt="Left: the density of x_{t-1} given x_t has two bumps. "
+    "Right: given x_0 as well it is a single Gaussian, another for each x_0.",
 )
 
 # %% [markdown]
@@ -240,7 +241,7 @@ verify_equation(3, elbo, log_evidence, relation="<=")
 
 # %%
 def average(*terms):
-    """E_q of a sum of tables, each over (x_1, x_2, x_3) or some of them, with the missing axes of size 1."""
+    """E_q of a sum of tables over (x_1, x_2, x_3), or over some of them with axes of size 1."""
     return (q_path * sum(terms)).sum()
 
 
@@ -314,8 +315,9 @@ verify_equation(10, elbo, average(p1.log(), (pT / m3).log(), *turned))
 # of a point from a density is infinite. $L_0$ stands in its place.
 #
 # Here is the answer to section 1: the *right* side of the figure is the target, and the model cannot match it, because it
-# does not see $x_0$. The best it can do is to match the average over all $x_0$ that could have led to $x_t$, and
-# that average is the *left* side.
+# does not see $x_0$. Average $L_{t-1}$ over the data: the one part with $\theta$ in it is
+# $-\mathbb E_q \log p_\theta(x_{t-1} \mid x_t)$, and $x_0$ does not occur there. So the best the model can do is to match
+# the average over all $x_0$ that could have led to $x_t$, and that average is the *left* side.
 
 # %%
 reconstruction = (m1 * p1.log()).sum()
@@ -398,7 +400,7 @@ print(f"q(x_1 = 0 | x_2 = 0):                        {given_xt[0, 0]:.3f}")
 # ## 4 · The exponent and its square
 #
 # From here on everything is Gaussian and one-dimensional: the noise is independent in every coordinate, so each coordinate can be
-# treated alone. Take the logarithm of (15), as a function of $x_{t-1}$. Whatever does not contain $x_{t-1}$ only scales the density, so
+# treated alone. Take the logarithm of (15) for $t \ge 2$, as a function of $x_{t-1}$. Whatever does not contain $x_{t-1}$ only scales the density, so
 # it goes into a constant $C$ (a new one wherever something joins it).
 #
 # $$\log q(x_{t-1} \mid x_t, x_0) = -\frac12 \left[ \frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t} + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\, x_0)^2}{1 - \bar\alpha_{t-1}} \right] + C \tag{17}$$
@@ -474,13 +476,15 @@ expect(same(exponent, square), True, "(20) holds for all values")
 
 # %% exercise="posterior_exponent"
 def posterior_exponent(x_prev, xt, x0, alpha_t, alpha_bar_prev):
-    """The exponent of q(x_{t-1} | x_t, x_0), line (17): log q(x_t | x_{t-1}) + log q(x_{t-1} | x_0), entry by entry.
+    """The exponent of q(x_{t-1} | x_t, x_0), line (17), entry by entry.
 
-    Terms that do not contain x_{t-1} may be left out or kept, as you like.
+    It is log q(x_t | x_{t-1}) + log q(x_{t-1} | x_0). Terms that do not contain x_{t-1} may be
+    left out or kept, as you like.
 
     Args:
         x_prev: x_{t-1}. xt: x_t. x0: x_0. Three tensors of one shape.
-        alpha_t, alpha_bar_prev: alpha_t and alpha_bar_{t-1}, tensors without axes, strictly between 0 and 1.
+        alpha_t, alpha_bar_prev: alpha_t and alpha_bar_{t-1}, tensors without axes,
+            strictly between 0 and 1.
 
     Returns:
         A tensor like x_prev, in nats: nothing is summed.
@@ -513,7 +517,9 @@ verify_equation(17, mine - mine[2], density.log()[300:501:50] - density.log()[40
 
 # %% exercise="posterior_precision"
 def posterior_precision(t, alpha_bar):
-    """A of the exponent -A/2 x_{t-1}^2 + b x_{t-1}, line (19): one over the variance of q(x_{t-1} | x_t, x_0).
+    """A of the exponent -A/2 x_{t-1}^2 + b x_{t-1}, line (19).
+
+    It is one over the variance of q(x_{t-1} | x_t, x_0).
 
     Args:
         t: LongTensor (B,), 2 <= t <= T.
@@ -713,7 +719,8 @@ plots.curve(t, on_path, "exact", label=yours, ax=ax, xlabel="time $t$", ylabel="
 ax.set_title("The slide's mean misses the noiseless path, up to twofold")
 plots.show(
     fig,
-    alt="Your mean stays on the noiseless path at every t; the slide's lies up to a factor of two above it at small t.",
+    alt="Your mean stays on the noiseless path at every t; "
+    "the slide's lies up to a factor of two above it at small t.",
 )
 
 # %% [markdown]
@@ -739,7 +746,8 @@ def q_posterior(x0, xt, t, alpha_bar):
         alpha_bar: (T + 1,), alpha_bar[0] = 1.
 
     Returns:
-        (mean, variance): the mean like x0; the variance beta~_t in a shape that broadcasts to it, such as (B, 1, ..., 1).
+        (mean, variance): the mean like x0; the variance beta~_t in a shape that broadcasts to it,
+            such as (B, 1, ..., 1).
     """
     ### BEGIN SOLUTION
     shape = (-1, *[1] * (x0.ndim - 1))
@@ -787,7 +795,8 @@ def draw_factors(x0, xt, t):
         plots.curve(line, posterior, "posterior", label="posterior: both", ax=ax)
     else:
         ax.axvline(mean, color=plots.COLOR["posterior"], label="prior, posterior: the point $x_0$")
-    ax.set(xlabel="$x_{t-1}$", ylabel="density", ylim=(0, 3 if t < 4 else 1.5), xlim=(-4, 4))
+    ax.set(xlabel="$x_{t-1}$", ylabel="density", ylim=(0, {1: 4.4, 2: 4.4, 3: 2.2}.get(t, 1.6)))
+    ax.set_xlim(-4, 4)
     formula = f"mean {c0:.3f} · ({x0:.2f}) + {ct:.3f} · ({xt:.2f}) = {mean:.3f}"
     ax.set_title(f"{formula}, variance {variance:.4f}", fontsize=11)
     ax.legend(loc="upper left")
@@ -796,7 +805,8 @@ def draw_factors(x0, xt, t):
 
 widgets.explore(
     draw_factors,
-    alt="Prior, likelihood and posterior of x_{t-1}: the posterior lies between the other two and is narrower than both.",
+    alt="Prior, likelihood and posterior of x_{t-1}: "
+    "the posterior lies between the other two and is narrower than both.",
     x0=(-2.0, 2.0, -1.0),
     xt=(-2.0, 2.0, 1.2),
     t=(1, 10, 5),
@@ -835,7 +845,8 @@ fig, _ = plots.image_grid(
 )
 plots.show(
     fig,
-    alt="Two rows of pictures from noise to the digit 3: the walk by the posterior looks like forward samples and ends in the digit.",
+    alt="Two rows of pictures from noise to the digit 3: "
+    "the walk by the posterior looks like forward samples and ends in the digit.",
 )
 gap = (walk[-1] - digit).abs().max()
 print(f"largest difference between the walk's end and the digit: {gap:.1e}")
@@ -932,7 +943,9 @@ expect(same(bracket, 1 / root), True, "(29) holds for all values")
 
 # %% exercise="predict_x0"
 def predict_x0(xt, eps, t, alpha_bar):
-    """x_0 from x_t and the noise in it: the inverse of x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps.
+    """x_0 from x_t and the noise eps in it, line (26).
+
+    The inverse of x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps.
 
     Args:
         xt, eps: (B, *event), with at least one event axis.
@@ -1071,11 +1084,12 @@ verify_equation(32, squares[1], first.variance + (first.mean - second.mean) ** 2
 
 # %% exercise="normal_kl"
 def normal_kl(mean1, logvar1, mean2, logvar2):
-    """KL(N(mean1, exp(logvar1)) || N(mean2, exp(logvar2))) of diagonal Gaussians, line (33), in nats.
+    """KL(N(mean1, exp(logvar1)) || N(mean2, exp(logvar2))), diagonal, line (33), in nats.
 
     Args:
-        mean1, logvar1, mean2, logvar2: four tensors that broadcast to (B, *event); any of them may have fewer axes, or
-            none, and there may be no event axes at all. logvar is log sigma^2.
+        mean1, logvar1, mean2, logvar2: four tensors that broadcast to (B, *event); any of them,
+            mean1 too, may have fewer axes, or none, and there may be no event axes at all.
+            logvar is log sigma^2.
 
     Returns:
         (B,), summed over all axes of the broadcast shape but the first.
@@ -1143,16 +1157,17 @@ verify_equation(
 # %% [markdown]
 # ### Exercise: `loss_weight_x0` · ●●○ · 5 minutes · 2 points
 #
-# <details><summary>Hint 1: a nudge</summary>Lines (36) and (37) give the same number in different dress. Which one is shortest?</details>
+# <details><summary>Hint 1: a nudge</summary>Line (36), or half of line (37): the same number in different dress. Which one is shorter?</details>
 # <details><summary>Hint 2: the idea</summary>The signal-to-noise ratio at t and at t - 1 is one line each. Which of the two is larger?</details>
 # <details><summary>Hint 3: nearly the line</summary><code>snr = lambda s: alpha_bar[s] / (1 - alpha_bar[s])</code>; the weight is half of a difference of <code>snr</code>.</details>
 
 
 # %% exercise="loss_weight_x0"
 def loss_weight_x0(t, alpha_bar):
-    """What L_{t-1} charges for an error in x_0: L_{t-1} = weight ||x_0 - x_0_hat||^2, summed over the event, in nats.
+    """What L_{t-1} charges for an error in x_0, lines (36) and (37), in nats.
 
-    The model's step has variance sigma_t^2 = beta~_t and the posterior's mean at x_0_hat: lines (36) and (37).
+    L_{t-1} = weight ||x_0 - x_0_hat||^2, the square summed over the event. The model's step has
+    variance sigma_t^2 = beta~_t and the posterior's mean at x_0_hat.
 
     Args:
         t: LongTensor (B,), 2 <= t <= T.
@@ -1192,9 +1207,10 @@ expect(
 
 # %% exercise="loss_weight_eps"
 def loss_weight_eps(t, alpha_bar):
-    """What L_{t-1} charges for an error in the noise: L_{t-1} = weight ||eps - eps_hat||^2, summed over the event, in nats.
+    """What L_{t-1} charges for an error in the noise, line (39), in nats.
 
-    The model's step has variance sigma_t^2 = beta~_t and the posterior's mean in its eps form at eps_hat: line (39).
+    L_{t-1} = weight ||eps - eps_hat||^2, the square summed over the event. The model's step has
+    variance sigma_t^2 = beta~_t and the posterior's mean, in its eps form, at eps_hat.
 
     Args:
         t: LongTensor (B,), 2 <= t <= T.
@@ -1224,7 +1240,7 @@ verify_equation(
 )
 
 # %% [markdown]
-# The lines in between, with your own functions:
+# The lines in between, with your own functions, and (37) in SymPy:
 
 # %%
 t = torch.arange(2, 7)
@@ -1242,8 +1258,10 @@ verify_equation(34, kl, ((target - model_mean) ** 2 / (2 * variance)).squeeze(1)
 verify_equation(
     35, target - model_mean, posterior_coefficients(t, SHORT)[0][:, None] * (right - wrong)
 )
-snr = SHORT[1:] / (1 - SHORT[1:])  # t = 1 to 6
-verify_equation(37, snr[:-1] - snr[1:], 2 * loss_weight_x0(t, SHORT))
+lost = ap / (1 - ap) - total / (1 - total)
+apart = (1 - ap) * (1 - total)
+verify_equation(37, at(lost), at((ap - total) / apart), at(ap * b_ / apart))
+expect(same(lost, ap * b_ / apart), True, "(37) holds for all values")
 errors = predict_eps(xt, wrong, t, SHORT) - predict_eps(xt, right, t, SHORT)
 verify_equation(38, right - wrong, (1 / SHORT[t] - 1).sqrt()[:, None] * errors)
 
@@ -1278,7 +1296,8 @@ ax.set(xscale="log", yscale="log", xlabel="time $t$", ylabel="weight / weight at
 ax.set_title("The bound cares most about the first, nearly clean steps")
 plots.show(
     fig,
-    alt="On logarithmic axes: the weight for x_0 falls by nearly ten powers of ten from t = 2 to T, the one for the noise by less than two; the simplified loss is flat.",
+    alt="On logarithmic axes: the weight for x_0 falls by nearly ten powers of ten from t = 2 to T, "
+    "the one for the noise by less than two; the simplified loss is flat.",
 )
 lowest = int(t[weights["noise"].argmin()])
 print(f"the weight for the noise is lowest at t = {lowest}, then it rises a little")
@@ -1287,9 +1306,10 @@ print(f"the weight for the noise is lowest at t = {lowest}, then it rises a litt
 # An error in $x_0$ is charged by powers of ten more at the start, simply because there $x_0$ can be read off $x_t$ almost exactly. In the noise the weight varies far less, which is one reason to predict noise.
 #
 # The simplified loss takes effort away from the first steps, whose noise nobody can see, and gives it to the steps where the picture takes shape. It gives better pictures and
-# a worse likelihood: on CIFAR-10 the paper reports FID 3.17 with it and 13.51 with the bound (lower is better), but 3.75 against 3.70 bits per dimension.
+# a worse likelihood: on CIFAR-10 the paper reports an FID (a distance between samples and data) of 3.17 with it
+# and 13.51 with the bound, but at most 3.75 against 3.70 bits per dimension (the negative log-likelihood of one pixel value). In both, lower is better.
 #
-# Here (40) on data where the best noise predictor is known exactly, the correlated Gaussian in the plane (`eps_floor` is its mean squared error per dimension):
+# Here (40) on data where the best noise predictor is known exactly, the correlated Gaussian in the plane (`eps_floor` is its mean squared error per dimension, `x0_floor` the one of the best guess of $x_0$):
 
 # %%
 table = SHORT
@@ -1339,11 +1359,12 @@ verify_equation(40, sampled.mean(), weighted, standard_error=(sampled.std() / 20
 #
 # $$\mathbb E \Vert \epsilon_t - g(x_t) \Vert^2 = \mathbb E \left\Vert \sqrt{\frac{\beta_t}{1 - \bar\alpha_t}}\, \epsilon - g(x_t) \right\Vert^2 + \frac{\alpha_t (1 - \bar\alpha_{t-1})}{1 - \bar\alpha_t}\, d \tag{45}$$
 #
-# *insert (44). $x_t$ contains $\epsilon$ but not $\omega$, so the mixed term averages to 0, and $\omega$ is eliminated;*
+# *insert (44). $x_t$ is made of $x_0$ and $\epsilon$, and $\omega$ is independent of both, so the mixed term averages to 0, and $\omega$ is eliminated;*
 #
-# $$\frac{1}{2 \sigma_t^2}\, \mathbb E \Vert x_{t-1} - \mu_\theta \Vert^2 = \underbrace{\frac{\beta_t^2}{2 \sigma_t^2 \alpha_t (1 - \bar\alpha_t)}\, \mathbb E \Vert \epsilon - \hat\epsilon \Vert^2}_{L_{t-1}} + \underbrace{\frac{\tilde\beta_t}{2 \sigma_t^2}\, d}_{\text{free of } \theta} \tag{46}$$
+# $$\frac{1}{2 \sigma_t^2}\, \mathbb E \Vert x_{t-1} - \mu_\theta \Vert^2 = \underbrace{\frac{\beta_t^2}{2 \sigma_t^2 \alpha_t (1 - \bar\alpha_t)}\, \mathbb E \Vert \epsilon - \hat\epsilon \Vert^2}_{L_{t-1} \text{ at } \sigma_t^2 = \tilde\beta_t} + \underbrace{\frac{\tilde\beta_t}{2 \sigma_t^2}\, d}_{\text{free of } \theta} \tag{46}$$
 #
-# *name the network $g = \sqrt{\beta_t / (1 - \bar\alpha_t)}\, \hat\epsilon$, insert (45) in (41), and use (23).* The same loss, up to a term free of $\theta$, which at $\sigma_t^2 = \tilde\beta_t$ is $d/2$.
+# *name the network $g = \sqrt{\beta_t / (1 - \bar\alpha_t)}\, \hat\epsilon$, insert (45) in (41), and use (23).* The same loss, up to a term free of $\theta$: at $\sigma_t^2 = \tilde\beta_t$ the first part is
+# $L_{t-1}$ with the weight (39), averaged over the data, and the second is $d/2$.
 #
 # On a slide (41) and (46) stand with "=" and without the 1/2. And its network predicts $\sqrt{\beta_t / (1 - \bar\alpha_t)}\, \epsilon$, not $\epsilon$.
 
@@ -1361,7 +1382,9 @@ eps = (keep.sqrt() * eps_bar + step_beta.sqrt() * eps_t) / (1 - now).sqrt()
 omega = (step_beta.sqrt() * eps_bar - keep.sqrt() * eps_t) / (1 - now).sqrt()
 guess_eps = 0.6 * xt  # some network, not a good one
 g = (step_beta / (1 - now)).sqrt() * guess_eps
-mu = (xt - step_beta.sqrt() * g) / (1 - step_beta).sqrt()
+mu = posterior_mean_from_eps(xt[None], guess_eps[None], t, SHORT)[
+    0
+]  # your (30) is the mean with this g
 
 
 def mean_square(v):
@@ -1387,7 +1410,7 @@ verify_equation(46, left, loss_weight_eps(t, SHORT)[0] * mean_square(eps - guess
 # ### Small steps
 #
 # Measure, for the mixture on the line, how far $q(x_{t-1} \mid x_t)$ is from the Gaussian with the same mean and variance, averaged over $x_t$ and summed over $t = 2, \dots, T$. This sum
-# is what any Gaussian model loses in these steps, in nats, even with a perfect network. More steps mean more terms in the sum. Predict: from $T = 10$ to $T = 100$, by
+# is what any Gaussian model loses at least in these steps, in nats, even with a perfect network. More steps mean more terms in the sum. Predict: from $T = 10$ to $T = 100$, by
 # what factor does the *sum* change?
 
 
@@ -1442,7 +1465,8 @@ right.set(
 right.legend()
 plots.show(
     fig,
-    alt="Left: the reverse step approaches a Gaussian as T grows. Right: the summed KL falls steeply with T on logarithmic axes.",
+    alt="Left: the reverse step approaches a Gaussian as T grows. "
+    "Right: the summed KL falls steeply with T on logarithmic axes.",
 )
 factor = costs[10] / costs[100]
 print(
@@ -1477,8 +1501,8 @@ print(
 #
 # $$\frac12 \left[ \frac{\sigma_t^{*2}}{s_t^2} - 1 - \log \frac{\sigma_t^{*2}}{s_t^2} \right] \tag{51}$$
 #
-# Compare four choices of $s_t^2$: the optimum per direction; one number for all directions, the best of which is the mean of the $\sigma_t^{*2}$; $\beta_t$; and $\tilde\beta_t$, with $\tilde\beta_2$ also at $t = 1$ as in the DDPM
-# paper, since $\tilde\beta_1 = 0$ would cost infinitely much. Data: the correlated Gaussian, eigenvalues 1.8 and 0.2.
+# Compare four choices of $s_t^2$: the optimum per direction; one number for all directions, the best of which is the mean of the $\sigma_t^{*2}$; $\beta_t$; and $\tilde\beta_t$, with $\tilde\beta_2$ also at $t = 1$ as in the code
+# published with the DDPM paper, since $\tilde\beta_1 = 0$ would cost infinitely much. Data: the correlated Gaussian, eigenvalues 1.8 and 0.2.
 
 
 # %%
@@ -1584,13 +1608,15 @@ plots.guess(ax, y=prediction)
 ax.set(xscale="log", yscale="log", xlabel="number of steps T")
 ax.set_ylabel("cost above the optimum, nats")
 ax.set_title("Only $\\tilde\\beta_t$ stays expensive, however many steps")
+ax.legend(loc="upper right", bbox_to_anchor=(1, 0.86))
 plots.show(
     fig,
-    alt="Cost of three reverse variances against T, log axes: beta and best isotropic fall as 1/T, beta tilde stays above one nat.",
+    alt="Cost of three reverse variances against T, log axes: beta and best isotropic fall as 1/T, "
+    "beta tilde stays above one nat.",
 )
 
 # %% [markdown]
-# With one optimal variance per direction the number of steps does not matter: five steps or a thousand pay entropy plus what $q(x_T)$ lacks. The best single number and $\beta_t$ cost about $1/T$.
+# With one optimal variance per direction the number of steps does not matter: five steps or a thousand pay entropy plus what $q(x_T)$ lacks. The cost of the best single number and of $\beta_t$ falls like $1/T$.
 # But $\tilde\beta_t$ stays expensive. Where?
 
 # %% tags=["experiment"]
@@ -1683,7 +1709,7 @@ print(f"a Gaussian step costs {summed} nats in all at T = 4, 10, 100 on the mixt
 # $\epsilon_t$ is $\omega$.
 # </details>
 #
-# <details><summary>3. For which data is beta_t the optimal reverse variance, and for which beta tilde?</summary>
+# <details><summary>3. For which data is $\beta_t$ the optimal reverse variance, and for which $\tilde\beta_t$?</summary>
 #
 # By (50), $\beta_t$ when $\lambda = 1$: the chain then looks the same in both directions. $\tilde\beta_t$ when $\lambda = 0$: the data are one point, $x_0$ is known, and nothing is added to the posterior's variance.
 # </details>

@@ -310,8 +310,8 @@ def _(t, alpha_bar):
 
 @posterior_coefficients.misconception(
     "divided by the standard deviation of x_t",
-    hint="Below the fraction bar stands 1 - alpha_bar_t as it is, without a root: the root belongs to the noise, in the "
-    "eps form.",
+    hint="Below the fraction bar stands 1 - alpha_bar_t as it is, without a root: the root belongs to the noise, in "
+    "the eps form.",
 )
 def _(t, alpha_bar):
     now, before, alpha, beta = tables(t, alpha_bar)
