@@ -32,6 +32,7 @@ POLICY = (
 CHARSET = re.compile(r'<meta charset="utf-8"\s*/?>')
 MAX_CODE, MAX_LINE = 20_000, 500  # longer cells and lines are shown without colours: a highlighter's time is quadratic
 KEPT = 500
+CONTENTS = re.compile(r'<div id="toc">.*?</div>', re.S)  # nbgrader's: a line for every test cell, none with a name
 
 
 class FeedbackWriter:
@@ -55,6 +56,7 @@ class FeedbackWriter:
             resources = resources_for(graded.student, graded.lesson, name, self.db_url)
             try:
                 text = guarded(self._exporter.from_notebook_node(graded.notebook, resources=resources)[0])
+                text = CONTENTS.sub(lambda found: _summary(graded), text, count=1)
             except (RecursionError, ValueError, TypeError, LookupError) as error:  # nobody else's page is in danger
                 text = _refusal(graded, f"This notebook cannot be shown ({type(error).__name__}); its marks stand")
         page.write_text(text, encoding="utf-8", errors="replace")
@@ -105,6 +107,17 @@ def guarded(page: str) -> str:
     """The page with its content security policy."""
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}" />'
     return CHARSET.sub(lambda found: f"{found[0]}\n{policy}", page, count=1)
+
+
+def _summary(graded: Graded) -> str:
+    """A table of the exercises: what each earned, and what the student should know about it first."""
+    rows = "".join(
+        f'<tr><td><a href="#{escape(mark.name)}-graded"><code>{escape(mark.name)}</code></a></td>'
+        f"<td>{mark.points:g}&nbsp;/&nbsp;{mark.max_points:g}</td><td>{escape(mark.message)}</td></tr>"
+        for mark in graded.marks
+    )
+    heads = "<tr><th>exercise</th><th>points</th><th>in short</th></tr>"
+    return f'<div id="toc"><table class="table table-condensed">{heads}{rows}</table></div>'
 
 
 def _refusal(graded: Graded, reason: str = "") -> str:
