@@ -7,6 +7,7 @@ READY   = $(VENV)/.ready
 .PHONY: demo test lint types tests lab build setup clean
 
 demo: setup  ## build the student version, grade a small class, show marks, messages and feedback pages
+	$(RUN)/course build --check 02-vae || $(RUN)/course build 02-vae
 	$(RUN)/course demo
 
 test: lint types tests  ## everything CI runs

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ..checkout import course_root
+from ..build.release import release
+from ..checkout import course_config, course_root, database_url
 from .classroom import ClassError, Means, find_submissions, grade_class
 from .demo import LESSON, write_class
-from .enclosure import SandboxMissing
+from .enclosure import SandboxMissing, require
 from .process import Limits
 from .report import print_table, write_json
 from .runner import Graded
@@ -72,13 +73,23 @@ def run_grade(options: argparse.Namespace) -> int:
 
 def run_demo(options: argparse.Namespace) -> int:
     """`course demo`; 0 when it ran, whatever the sample students earn."""
-    options.lessons = [LESSON]
+    options.lessons, root, out = [LESSON], course_root(), options.out.resolve()
     try:
-        write_class(course_root(), options.out / "submitted")
+        out.mkdir(parents=True, exist_ok=True)
+        book = options.db or database_url(out, course_config(root))
+        release(LESSON, root, root / "solutions", book, out / "notebooks")
+        write_class(root, out / "submitted")
     except (FileNotFoundError, ClassError) as error:
         print(error, file=sys.stderr)
         return 1
-    failed = _grade(options, course_root(), options.out / "submitted", options.out)
+    try:
+        require()
+    except SandboxMissing as reason:
+        # The samples are the course's own: they may do without.
+        print(f"without a sandbox, since {reason}", file=sys.stderr)
+        options.unsafe_no_sandbox = True
+    print(f"The student's version of {LESSON}: {options.out / 'notebooks' / LESSON}")
+    failed = _grade(options, root, out / "submitted", options.out)
     return failed if failed > 1 else 0
 
 
