@@ -1,0 +1,38 @@
+"""Every lesson keeps the rules: equations checked, exercises graded, nothing leaning on an experiment."""
+
+import re
+
+import pytest
+
+from autograder.build.rules import validate
+from autograder.build.source import LessonError, find_lessons, read_lesson
+from autograder.checkout import course_root
+from autograder.exercise import lesson_exercises
+
+LESSONS = [pytest.param(path, id=path.parent.name) for path in find_lessons(course_root(), [])]
+
+
+@pytest.mark.parametrize("source", LESSONS)
+def test_a_lesson_keeps_the_rules(source):
+    lesson = read_lesson(source, course_root())
+    assert validate(lesson, lesson_exercises(source.parent.name)) == []
+
+
+@pytest.mark.parametrize("source", LESSONS)
+def test_an_equation_without_its_check_is_noticed(source, tmp_path):
+    text = source.read_text(encoding="utf-8")
+    number = re.search(r"\\tag\{(\d+)\}", text).group(1)
+    broken, count = re.subn(rf"verify_equation\((\s*){number},", r"verify_equation(\g<1>9999,", text)
+    assert count
+    copy = tmp_path / "solutions" / source.parent.name / source.name
+    copy.parent.mkdir(parents=True)
+    copy.write_text(broken, encoding="utf-8")
+    with pytest.raises(LessonError, match=re.escape(f"\\tag{{{number}}}")):
+        validate(read_lesson(copy, tmp_path), lesson_exercises(source.parent.name))
+
+
+@pytest.mark.parametrize("source", LESSONS)
+def test_every_exercise_has_three_folded_hints(source):
+    text = source.read_text(encoding="utf-8")
+    exercises = len(re.findall(r'^# %% exercise="', text, re.M))
+    assert len(re.findall(r"<summary>Hint \d", text)) == 3 * exercises
