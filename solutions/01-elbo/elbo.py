@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # Lesson 1 · Likelihood, latent variables and the ELBO
+# # Lesson 01 · Likelihood, latent variables and the ELBO
 #
 # Welcome. In this course you build generative models: programs that have seen handwritten digits and then write digits
 # of their own. By lesson 6 you will have trained a diffusion model from a formula that you derived yourself, line by
@@ -199,7 +199,8 @@ verify_equation(4, p_data @ log_q, log_q[pixel].mean())
 #
 # $$\log u \le u - 1, \quad\text{with equality only at } u = 1 \tag{5}$$
 #
-# Use it with $u = q(x)/p(x)$, wherever $p(x) > 0$, and weigh by $p(x)$:
+# (At $u=0$ the left side is $-\infty$, and the inequality holds as well.) Use it with $u = q(x)/p(x)$, wherever
+# $p(x) > 0$, and weigh by $p(x)$:
 #
 # $$-\mathrm{KL}(p\,\Vert\,q) = \sum_{x:\,p(x)>0} p(x)\log\frac{q(x)}{p(x)} \;\le \sum_{x:\,p(x)>0} p(x)\Bigl(\frac{q(x)}{p(x)} - 1\Bigr) \tag{6}$$
 #
@@ -260,8 +261,9 @@ def kl_discrete(p, q):
         p, q: tables (Z,), each summing to 1, of one floating dtype.
 
     Returns:
-        a scalar (a tensor without axes) of that dtype. Entries with p = 0 count 0, also where q = 0;
-        one entry with p > 0 and q = 0 makes the result +inf. Nothing is clipped: an entry q = 1e-40 counts as such.
+        a scalar (a tensor without axes) of that dtype. Entries with p = 0 count 0, also where
+        q = 0; one entry with p > 0 and q = 0 makes the result +inf. Nothing is clipped: an entry
+        q = 1e-40 counts as such.
     """
     ### BEGIN SOLUTION
     terms = p * (p.log() - q.log())
@@ -294,8 +296,8 @@ expect(
 )
 
 # %% [markdown]
-# **Predict, then run.** Which $\theta$ will maximum likelihood choose for the pixel? Look at the left histogram in your
-# mind: the pixel is in the middle of the image, so it is often white (level 16), and at times black (level 0).
+# **Predict, then run.** Which $\theta$ will maximum likelihood choose for the pixel? Picture its histogram: the pixel
+# is in the middle of the image, so it is often white (level 16), and at times black (level 0).
 
 # %% tags=["experiment"]
 my_theta = 0.5  # your prediction
@@ -384,9 +386,13 @@ print(f"KL from the data: {kl_one:.2f} nats with one coin, {kl_two:.2f} with a h
 #
 # $$z \sim \mathcal N(0, I),\qquad x = Wz + b + \sigma\varepsilon,\quad \varepsilon\sim\mathcal N(0, I).$$
 #
-# It is called *probabilistic PCA* (Tipping and Bishop, 1999), or a linear VAE. You will use it as a touchstone,
-# because it is the one image model whose $p_\theta(x)$ is known exactly. The mean of $x$: expectation is linear, $z$
-# and $\varepsilon$ have mean 0:
+# It is called *probabilistic PCA* (Tipping and Bishop, 1999), here pPCA for short; in the code `LinearVAE`, for a
+# reason that lesson 2 gives. You will use it as a touchstone, because it is an image model whose $p_\theta(x)$ is
+# known exactly. Even the $W$, $b$ and $\sigma^2$ of greatest likelihood have a closed form (`LinearVAE.fit`): $b$ is
+# the mean image, the columns of $W$ point along the $J$ directions in which the images vary most, and $\sigma^2$ is
+# the mean variance in the other directions.
+#
+# What is $p_\theta(x)$? The mean of $x$: expectation is linear, $z$ and $\varepsilon$ have mean 0:
 #
 # $$\mathbb E[x] = W\,\mathbb E[z] + b + \sigma\,\mathbb E[\varepsilon] = b \tag{9}$$
 #
@@ -476,14 +482,17 @@ verify_equation(
 def log_normal(x, mean, logvar):
     """log N(x; mean, diag(exp(logvar))), summed over the last axis, in nats.
 
-    log N(x; mu, sigma^2) = -1/2 [log(2 pi) + log sigma^2 + (x - mu)^2 / sigma^2] for each coordinate.
+    For each coordinate,
+    log N(x; mu, sigma^2) = -1/2 [log(2 pi) + log sigma^2 + (x - mu)^2 / sigma^2].
 
     Args:
-        x, mean, logvar: tensors of one floating dtype that broadcast against each other, the last axis too:
-            (B, 1, D) with (K, D) and (1,) gives (B, K). mean or logvar may have no axes at all. logvar is log sigma^2.
+        x, mean, logvar: tensors of one floating dtype that broadcast against each other, the last
+            axis too: (B, 1, D) with (K, D) and (1,) gives (B, K). Any of the three may have length
+            1 there, and mean or logvar may have no axes at all. logvar is log sigma^2.
 
     Returns:
-        the broadcast shape without its last axis, same dtype. Finite however far x lies from the mean.
+        the broadcast shape without its last axis, same dtype. Finite also where x lies 10 000
+        units from the mean.
     """
     ### BEGIN SOLUTION
     per_coordinate = math.log(2 * math.pi) + logvar + (x - mean) ** 2 * torch.exp(-logvar)
@@ -572,15 +581,15 @@ print(
 
 # %% exercise="log_mean_exp"
 def log_mean_exp(values, dim):
-    """log of the mean of exp(values) along axis `dim`: log (1/K) sum_k exp(values_k), K the length of that axis.
+    """log (1/K) sum_k exp(values_k), the sum along axis `dim`, K the length of that axis.
 
     Args:
         values: a tensor with at least one axis; entries may be -inf, which stands for the number 0.
         dim: the axis, an int, negative ones counted from the end.
 
     Returns:
-        the shape of values without axis dim, same dtype. Exact where exp over- or underflows; -inf entries count as
-        zeros in the mean; where all entries are -inf the result is -inf.
+        the shape of values without axis dim, same dtype. Exact where exp over- or underflows; -inf
+        entries count as zeros in the mean; where all entries are -inf the result is -inf.
     """
     ### BEGIN SOLUTION
     return torch.logsumexp(values, dim) - math.log(values.shape[dim])
@@ -632,10 +641,10 @@ expect(
 
 # %% exercise="evidence_monte_carlo"
 def evidence_monte_carlo(log_px_given_z):
-    """Naive Monte Carlo estimate of log p(x), in nats: log (1/K) sum_k p(x given z_k), with z_k drawn from the prior.
+    """Naive Monte Carlo estimate of log p(x), in nats: log (1/K) sum_k p(x given z_k).
 
     Args:
-        log_px_given_z: (K, B), entry [k, i] is log p(x_i given z_k).
+        log_px_given_z: (K, B), entry [k, i] is log p(x_i given z_k), with z_k drawn from the prior.
 
     Returns:
         (B,), same dtype. Stable where exp underflows.
@@ -828,7 +837,8 @@ def ppca_posterior(x, W, b, sigma2):
     The model: z ~ N(0, I), x given z ~ N(W z + b, sigma2 I) (Tipping and Bishop, 1999).
 
     Args:
-        x: (B, D). W: (D, J), of any rank, J may exceed D. b: (D,). sigma2: the noise variance, a positive float.
+        x: (B, D). W: (D, J), of any rank, J may exceed D. b: (D,).
+        sigma2: the noise variance sigma^2, a positive float.
 
     Returns:
         mean (B, J), one for each x, and cov (J, J), the same for all x. Dtype of x.
@@ -922,8 +932,8 @@ plots.show(
 generator = torch.Generator().manual_seed(5)
 mix = torch.randn(2, 3, 3, dtype=f64, generator=generator)
 covariances = mix @ mix.mT + 0.5 * torch.eye(3, dtype=f64)
-means = torch.randn(2, 3, dtype=f64, generator=generator)
-q, p = (MultivariateNormal(m, c) for m, c in zip(means, covariances, strict=True))
+centres = torch.randn(2, 3, dtype=f64, generator=generator)
+q, p = (MultivariateNormal(m, c) for m, c in zip(centres, covariances, strict=True))
 z = (
     q.mean
     + torch.randn(200_000, 3, dtype=f64, generator=generator)
@@ -944,18 +954,18 @@ def quadratic_form(z, m, C):
 
 
 peak = ((2 * math.pi) ** 3 * torch.linalg.det(covariances[1])) ** -0.5
-density = peak * (-quadratic_form(z[:5], means[1], covariances[1]) / 2).exp()
+density = peak * (-quadratic_form(z[:5], centres[1], covariances[1]) / 2).exp()
 verify_equation(18, density.log(), p.log_prob(z[:5]))
 few = z[
     :50
 ]  # fifty points are a distribution of their own, with their own mean and covariance: (19) is exact for it
 m_q, C_q = few.mean(0), few.T.cov(correction=0)
-shift = m_q - means[1]
+shift = m_q - centres[1]
 verify_equation(
     19,
-    quadratic_form(few, means[1], covariances[1]).mean(),
+    quadratic_form(few, centres[1], covariances[1]).mean(),
     torch.linalg.solve(covariances[1], C_q).trace()
-    + quadratic_form(m_q[None], means[1], covariances[1]).squeeze(),
+    + quadratic_form(m_q[None], centres[1], covariances[1]).squeeze(),
 )
 
 # %% [markdown]
@@ -986,7 +996,8 @@ def gaussian_kl_full(mean_q, cov_q, mean_p, cov_p):
     """KL(N(mean_q, cov_q) || N(mean_p, cov_p)) for every row of the means, in nats, in closed form.
 
     Args:
-        mean_q, mean_p: (B, J). cov_q, cov_p: (J, J), symmetric positive definite, shared by all rows. One dtype.
+        mean_q, mean_p: (B, J).
+        cov_q, cov_p: (J, J), symmetric positive definite, shared by all rows. All of one dtype.
 
     Returns:
         (B,), same dtype. Safe where a determinant under- or overflows.
@@ -1003,10 +1014,10 @@ def gaussian_kl_full(mean_q, cov_q, mean_p, cov_p):
 # %% checks="gaussian_kl_full"
 rows = torch.randn(4, 3, dtype=f64, generator=torch.Generator().manual_seed(6))
 library = kl_divergence(
-    MultivariateNormal(means[0], covariances[0]), MultivariateNormal(rows, covariances[1])
+    MultivariateNormal(centres[0], covariances[0]), MultivariateNormal(rows, covariances[1])
 )
 expect(
-    gaussian_kl_full(means[:1].expand(4, 3), covariances[0], rows, covariances[1]),
+    gaussian_kl_full(centres[:1].expand(4, 3), covariances[0], rows, covariances[1]),
     library,
     "four rows, as torch.distributions has it",
 )
@@ -1177,7 +1188,7 @@ verify_equation(29, toy_elbo, under_q(log_joint_z - log_qz))
 #
 # $$= \log\,\mathbb E_q\Bigl[\frac{p(x,z)}{q(z)}\Bigr] \tag{32}$$
 #
-# The logarithm is concave: the log of a mean is at least the mean of the logs (Jensen's inequality):
+# The logarithm is concave, strictly so: the log of a mean is at least the mean of the logs (Jensen's inequality):
 #
 # $$\ge \mathbb E_q\Bigl[\log\frac{p(x,z)}{q(z)}\Bigr] = \mathrm{ELBO}(q) \tag{33}$$
 #
@@ -1225,12 +1236,13 @@ def elbo_discrete(p_xz, q):
     """ELBO(q) = sum_z q(z) [log p(x, z) - log q(z)] for one observed x, in nats.
 
     Args:
-        p_xz: (Z,), the joint p(x, z) at the observed x, for every z; non-negative, sums to p(x), not to 1.
+        p_xz: (Z,), the joint p(x, z) at the observed x, for every z; non-negative, sums to p(x),
+            not to 1.
         q: (Z,), a distribution over z, sums to 1. Same dtype.
 
     Returns:
-        a scalar of that dtype. Entries with q = 0 count 0, also where p_xz = 0; one entry with q > 0 and p_xz = 0 makes
-        the result -inf. Nothing is clipped.
+        a scalar of that dtype. Entries with q = 0 count 0, also where p_xz = 0; one entry with
+        q > 0 and p_xz = 0 makes the result -inf. Nothing is clipped.
     """
     ### BEGIN SOLUTION
     terms = q * (p_xz.log() - q.log())
@@ -1331,12 +1343,12 @@ suspect = "c"  # your answer: a, b, c, d or e
 # %% tags=["experiment"]
 point = torch.tensor(-0.9, dtype=f64)
 bump = Normal(torch.tensor([-2.0, 1.5], dtype=f64), torch.tensor([0.3, 0.6], dtype=f64))
-p_xz = torch.tensor([0.3, 0.7], dtype=f64) * bump.log_prob(point).exp()
+p_bumps = torch.tensor([0.3, 0.7], dtype=f64) * bump.log_prob(point).exp()
 truth = exact.MIXTURE_1D.log_prob(point.reshape(1, 1)).item()  # log p(x), it does not know of any q
 r = torch.linspace(0, 1, 201, dtype=f64)
 candidates = torch.stack([1 - r, r], 1)
-line_e = torch.stack([elbo_discrete(p_xz, c) for c in candidates])
-line_d = line_e + torch.stack([elbo_gap_discrete(p_xz, c) for c in candidates])
+line_e = torch.stack([elbo_discrete(p_bumps, c) for c in candidates])
+line_d = line_e + torch.stack([elbo_gap_discrete(p_bumps, c) for c in candidates])
 print(f"log p(x) = {truth:.4f}")
 for i in (20, 49, 100, 180):
     print(f"q = ({1 - r[i]:.3f}, {r[i]:.3f}): line (d) {line_d[i]:.4f}, line (e) {line_e[i]:.4f}")
@@ -1362,7 +1374,7 @@ ax.fill_between(
     label="gap: KL from q to the posterior",
 )
 ax.set(xlabel="q's probability r of the right-hand bump", ylabel="nats")
-ax.set_title(f"Line (e) touches log p(x) at r = {at_top:.2f} alone")
+ax.set_title(f"Line (e) touches log p(x) at r = {at_top:.3f} alone")
 ax.legend(loc="lower left")
 plots.show(
     fig,
@@ -1400,10 +1412,13 @@ plots.show(
 
 # %% exercise="elbo_monte_carlo"
 def elbo_monte_carlo(log_px_given_z, log_pz, log_qz):
-    """Monte Carlo estimate of the ELBO, (1/K) sum_k [log p(x given z_k) + log p(z_k) - log q(z_k)], in nats.
+    """Monte Carlo estimate of the ELBO, in nats.
+
+    (1/K) sum_k [log p(x given z_k) + log p(z_k) - log q(z_k)], with z_k drawn from q.
 
     Args:
-        log_px_given_z, log_pz, log_qz: (K, B) each, at samples z_k drawn from q (its own samples for each of B examples).
+        log_px_given_z, log_pz, log_qz: (K, B) each: K samples for each of B examples, which have
+            their own q and so their own samples.
 
     Returns:
         (B,), same dtype; -inf where a sample has log_px_given_z = -inf.
@@ -1530,7 +1545,8 @@ print(
 # %% [markdown]
 # Two things to take home. The loss is exactly the KL, $d^2/2$ for a shift. And at the posterior the estimate does not
 # fluctuate at all: every sample gives the same number, $\log p(x)$, because the ratio in (33) is constant there.
-# Compare this with naive Monte Carlo: one well-placed sample against 100 000 badly placed ones.
+# (On the left your curve may run a little beside the exact one: all its points share the same 1000 draws, so they err
+# together.) Compare this with naive Monte Carlo: one well-placed sample against 100 000 badly placed ones.
 #
 # ### Explore: reconstruction, KL, ELBO, gap
 #
@@ -1679,7 +1695,7 @@ findings["smallest gap of a Gaussian q with two bumps"] = gaps.min().item()
 # that the posterior has no mass where $q=0$. Together: $q(z)=p(z\mid x)$ for almost every $z$. (If $p(z\mid x)=0$ on
 # a set with $q>0$, the ELBO is $-\infty$.)
 #
-# **3.** No. The posterior has two bumps, at about $\pm1.1$, so no Gaussian equals it; by 2. every Gaussian $q$ leaves
+# **3.** No. The posterior has two bumps, at about $\pm1.2$, so no Gaussian equals it; by 2. every Gaussian $q$ leaves
 # a positive gap, and the best one leaves 0.74 nats: it settles on one bump and pays about $\log 2$ for the other.
 # ### END SOLUTION
 
@@ -1687,7 +1703,8 @@ findings["smallest gap of a Gaussian q with two bumps"] = gaps.min().item()
 # ## 5 · The same bound for a whole data set (9 minutes)
 #
 # So far $x$ was one image. Fitting means many, each with its own $q(z\mid x)$. Section 1 says: make
-# $\mathrm{KL}(p_\text{data}\Vert p_\theta)$ small. We cannot, because $p_\theta(x)$ is out of reach. But the KL
+# $\mathrm{KL}(p_\text{data}\Vert p_\theta)$ small. (Where $x$ is continuous, read $p_\text{data}$ as the density that
+# the examples were drawn from; means under it are estimated by averages over them.) We cannot, because $p_\theta(x)$ is out of reach. But the KL
 # between *joints* is within reach.
 #
 # The model has a joint, $p_\theta(x,z)$. The data have only $x$, so **define** a joint for them: draw $x$ from the
@@ -1800,7 +1817,7 @@ findings["failures of the joint-KL bound in 500 bad cases"] = fails
 # Laird and Rubin, 1977), seen as Neal and Hinton (1998) taught to see it. Our model is a mixture of $K$ Gaussians
 # with diagonal covariance: $z\in\{1,\dots,K\}$, prior $p(z=k) = \pi_k$ (the *weights*), and
 # $x\mid z=k\sim\mathcal N(\mu_k, \mathrm{diag}(v_k))$ with variances $v_{kd}$ for the coordinates $d = 1, \dots, D$.
-# For example $n$, write $r_{nk}$ for $q(z=k\mid x_n)$, the *responsibility* of component $k$ for $x_n$. The mean ELBO
+# For the $n$-th example, write $r_{nk}$ for $q(z=k\mid x_n)$, the *responsibility* of component $k$ for $x_n$. The mean ELBO
 # over the data is, by (29),
 #
 # $$F(r,\theta) = \frac1N\sum_{n=1}^N\sum_{k=1}^K r_{nk}\bigl[\log\pi_k + \log\mathcal N(x_n;\mu_k,\mathrm{diag}(v_k)) - \log r_{nk}\bigr] \tag{40}$$
@@ -1900,7 +1917,8 @@ def e_step(x, weights, means, variances):
     p(z = k) = weights[k], x given z = k ~ N(means[k], diag(variances[k])).
 
     Args:
-        x: (B, D). weights: (K,), sums to 1, entries may be 0. means, variances: (K, D), variances positive. One dtype.
+        x: (B, D). weights: (K,), sums to 1, entries may be 0.
+        means, variances: (K, D), variances positive. All of one dtype.
 
     Returns:
         (B, K), same dtype, every row sums to 1, also far from every mean; 0 where a weight is 0.
@@ -1970,13 +1988,14 @@ expect(
 
 # %% exercise="m_step"
 def m_step(x, responsibilities):
-    """The parameters of a mixture of diagonal Gaussians that maximise the ELBO (40) for fixed responsibilities.
+    """The parameters of a mixture of diagonal Gaussians that maximise (40), responsibilities fixed.
 
     Args:
-        x: (B, D). responsibilities: (B, K), rows sum to 1, every component has a positive total. Same dtype.
+        x: (B, D). responsibilities: (B, K), rows sum to 1, every component has a positive total.
 
     Returns:
-        weights (K,), means (K, D), variances (K, D), the exact maximisers: no floor under the variances. Same dtype.
+        weights (K,), means (K, D), variances (K, D), the exact maximisers: no floor under the
+        variances. Dtype of x.
     """
     ### BEGIN SOLUTION
     totals = responsibilities.sum(0)  # (K,)
@@ -1994,8 +2013,10 @@ hard = torch.zeros(30, 2, dtype=f64)
 hard[:10, 0] = hard[10:, 1] = 1
 groups = [cloud[:10], cloud[10:]]
 wanted = (
-    torch.tensor([1 / 3, 2 / 3], dtype=f64), torch.stack([g.mean(0) for g in groups]), torch.stack([g.var(0, correction=0) for g in groups]),
-)  # fmt: skip
+    torch.tensor([1 / 3, 2 / 3], dtype=f64),
+    torch.stack([g.mean(0) for g in groups]),
+    torch.stack([g.var(0, correction=0) for g in groups]),
+)
 expect(
     m_step(cloud, hard), wanted, "hard assignments: shares, means and variances of the two groups"
 )
@@ -2289,8 +2310,8 @@ for what, value in findings.items():
 #
 # </details>
 #
-# **3.** Naive Monte Carlo (12) is unbiased for $p(x)$, yet all your estimates of $\log p(x)$ were too low. How do the
-# two go together?
+# **3.** Naive Monte Carlo (12) is unbiased for $p(x)$, yet at $J = 16$ and $32$ your estimates of $\log p(x)$ were far
+# too low. How do the two go together?
 #
 # <details><summary>Answer</summary>
 #

@@ -154,7 +154,7 @@ def draw_shares(ax, images, roles, guess):
     )
     ax.barh(list(shares), values, xerr=errors, color=[plots.COLOR[role] for role in roles])
     plots.guess(ax, x=guess)
-    ax.set(xlim=(0, 1.02), ylim=(len(shares) - 0.1, -0.6), xlabel="share of images recognised")
+    ax.set(xlim=(0, 1.02), ylim=(len(shares) + 0.4, -0.6), xlabel="share of images recognised")
     ax.legend(loc="lower right")
     return shares
 
@@ -234,7 +234,7 @@ findings["autoencoder, J = 8, codes from a fitted Gaussian"] = (
 #
 # $$-\operatorname{KL}(q \,\|\, p) = \mathbb E_q\left[\log \frac pq\right] \le \mathbb E_q\left[\frac pq - 1\right] = 0 \tag{7}$$
 #
-# *$\log u \le u - 1$, with equality at $u = 1$ alone; then $\mathbb E_q[p / q] = \int p = 1$.* Leaving out something that is never negative
+# *$\log u \le u - 1$, with equality at $u = 1$ alone; then $\mathbb E_q[p / q] = \int p = 1$. (Where $q$ is zero and $p$ is not, a part of this integral is missing; then it is less than 1, and the sign holds all the same.)* Leaving out something that is never negative
 # leaves a lower bound:
 #
 # $$\log p_\theta(x) \;\ge\; \mathcal L(x) = \mathbb E_q\big[\log p_\theta(x \mid z)\big] - \operatorname{KL}\big(q(z \mid x) \,\|\, p(z)\big) \tag{8}$$
@@ -343,7 +343,7 @@ print("can a gradient flow from z to mu?", z.requires_grad)
 # *$\log q_\mu(z) = -(z - \mu)^2 / (2 \sigma^2) + \text{const}$, differentiated in $\mu$.*
 #
 # So draw $z$, weigh $f(z)$ by $(z - \mu) / \sigma^2$, and average. The weight is called the *score* of $q_\mu$, hence **score-function
-# estimator** (REINFORCE, in reinforcement learning). It asks for values of $f$ only: $f$ may be a step, a simulator, a
+# estimator** (REINFORCE, in reinforcement learning). (The derivative is in the parameter $\mu$. The score that diffusion models learn is one in the point $z$.) It asks for values of $f$ only: $f$ may be a step, a simulator, a
 # game.
 #
 # **Way 2: move the randomness out of the way.** Draw noise that does *not* depend on $\mu$, and shift it:
@@ -357,7 +357,7 @@ print("can a gradient flow from z to mu?", z.requires_grad)
 # *Derivative and expectation exchanged, then the chain rule with $\partial z / \partial \mu = 1$.*
 #
 # This is the **pathwise estimator**: it follows how each sample travels when $\mu$ moves. It asks for the derivative of $f$. The exchange
-# needs care: $f$ must be continuous, or what happens at the jump is lost. You will see that happen.
+# needs care: $f$ must be continuous and, but for single kinks, differentiable (a ReLU is fine), or what happens at a jump is lost. You will see that happen.
 #
 # Every line on a fine grid of $z$, for $f(z) = z^2$, where $\mathbb E[z^2] = \mu^2 + \sigma^2$ and so the gradient is exactly $2 \mu$:
 
@@ -525,6 +525,7 @@ expect(
     torch.full_like(draws, 3.0),
     "f(z) = 3z has gradient 3 at every draw, without any noise",
 )
+expect(estimates.requires_grad, False, "the estimates carry no graph", hint="detach them")
 
 # %% [markdown]
 # ### Which estimator is better?
@@ -1121,6 +1122,22 @@ reconstruction = -Bernoulli(logits=zeros).log_prob((any_images > 0.5).double()).
 divergence = kl_divergence(Normal(torch.zeros(3, 2).double(), 1.0), Normal(0.0, 1.0)).sum(-1)
 verify_equation(25, (reconstruction + 1.0 * divergence).mean(), 64 * math.log(2))
 
+# Averaged over all eps, the loss is minus (8): one latent, one image, a decoder with four pixels.
+coin = torch.tensor([1.0, 0.0, 1.0, 1.0], dtype=f64)
+prior, q = Normal(0.0, 1.0), Normal(0.3, 0.5)
+
+
+def log_pixels(z):
+    return Bernoulli(logits=torch.outer(z, 2 * coin) - 0.7).log_prob(coin).sum(1)
+
+
+eps = torch.linspace(-12, 12, 3001, dtype=f64)
+losses = -log_pixels(0.3 + 0.5 * eps) + kl_divergence(q, prior)
+z = torch.linspace(-7, 8, 3001, dtype=f64)
+bound = q.log_prob(z).exp() * (log_pixels(z) + prior.log_prob(z) - q.log_prob(z))
+mean_loss = torch.trapezoid(losses * prior.log_prob(eps).exp(), eps)
+verify_equation(25, mean_loss, -torch.trapezoid(bound, z), rtol=1e-6)
+
 # %% [markdown]
 # ### Exercise: the negative ELBO  ●○○ · 3 min · 2 points
 
@@ -1182,6 +1199,16 @@ expect(
     negative_elbo(x, logits, mu, logvar),
     "repeating the batch changes nothing",
 )
+weights = [v.clone().requires_grad_() for v in (logits, mu, logvar)]
+loss = negative_elbo(x, *weights)
+expect(
+    loss.requires_grad,
+    True,
+    "the loss can be differentiated",
+    hint="no detach, no no_grad, no .item(), here or in the two functions it is made of",
+)
+loss.backward()
+expect(weights[1].grad, mu / 4, "d loss / d mu = mu / B: the KL trains the encoder")
 
 # %% [markdown]
 # ### Exercise: the VAE  ●●● · 8 min · 4 points
@@ -1194,9 +1221,10 @@ expect(
 class VAE(nn.Module):
     """A variational autoencoder: Gaussian encoder, Bernoulli decoder.
 
-    Encoder and decoder are small networks of your choice with hidden layers of `hidden_dim`; they
-    share nothing. Their output layers are linear, so that mu, logvar and logits are unbounded. No
-    dropout, no batch norm: an image's result depends on that image alone.
+    Encoder and decoder are small networks of your choice with hidden layers of `hidden_dim`, each
+    followed by an activation; they share nothing. Each of the J latents gets a mu and a logvar of
+    its own, both computed from x. The output layers are linear, so that mu, logvar and logits are
+    unbounded. No dropout, no batch norm: an image's result depends on that image alone.
     """
 
     def __init__(self, data_dim, hidden_dim, latent_dim):
@@ -1263,6 +1291,14 @@ expect(
 expect(model(x, torch.zeros(4, 3))[0], model.decode(mu), "without noise, z is mu")
 change = (model(x, eps)[0] - model(x, -eps)[0]).abs().max()
 expect(bool(change > 0), True, "noise changes the logits")
+step = 3 * torch.randn(4, 3)
+first, middle, last = model.decode(-step), model.decode(0 * step), model.decode(step)
+expect(
+    bool((first + last - 2 * middle).abs().max() > 1e-4),
+    True,
+    "the decoder is no linear function",
+    hint="an activation behind every hidden layer",
+)
 expect(
     model(x[:1], eps[:1])[0],
     logits[:1],
@@ -1630,7 +1666,7 @@ fig, (left, right) = plots.figure(1, 2, width=9.4, height=3.4, width_ratios=[1, 
 busiest_first = kl_of_each.sort(descending=True).values
 left.barh(range(1, 9), busiest_first.tolist(), color=plots.COLOR["posterior"])
 plots.guess(left, y=my_active + 0.5, label="your prediction: those above")
-left.set(xlabel="KL (nats)", ylabel="latents, busiest first", ylim=(10.4, 0.4))
+left.set(xlabel="KL (nats)", ylabel="latents, busiest first", ylim=(10.4, 0.4), yticks=range(1, 9))
 left.set_title(f"{len(active)} of 8 carry something")
 left.legend(loc="lower right")
 names = [f"latent {j}" for j in active[:6] or [0]]
@@ -1684,7 +1720,7 @@ widgets.explore(
 #
 # $$\mathbb E_q\left[\frac1K \sum_{k=1}^{K} w_k\right] = \int q(z \mid x)\, \frac{p_\theta(x \mid z)\, p(z)}{q(z \mid x)}\, dz = p_\theta(x) \tag{27}$$
 #
-# *Each of the $K$ terms has the same mean; $q$ cancels; the rest is (1).* So average first and take the logarithm last:
+# *Each of the $K$ terms has the same mean; $q$ cancels, because it is nowhere zero (a Gaussian never is); the rest is (1).* So average first and take the logarithm last:
 #
 # $$\mathcal L_K = \mathbb E_q\left[\log \frac1K \sum_{k=1}^{K} w_k\right] \;\le\; \log \mathbb E_q\left[\frac1K \sum_{k=1}^{K} w_k\right] = \log p_\theta(x) \tag{28}$$
 #
@@ -1944,6 +1980,7 @@ plots.curve(angles, elbos, "bound", ax=axes[2], label="best ELBO")
 plots.curve(angles, log_ps, "exact", ax=axes[2], label="log p(x)")
 plots.guess(axes[2], x=my_angle)
 axes[2].set(xlabel="angle (degrees)", ylabel="nats, mean over the data")
+axes[2].set(ylim=(None, float(log_ps[0]) + 0.36))  # room for the legend
 lost, at = log_ps[0] - elbos.min(), angles[elbos.argmin()]
 axes[2].set_title(f"{lost:.2f} nats are lost at {at:.0f}°")
 axes[2].legend(loc="upper center")
@@ -1962,7 +1999,7 @@ findings["correlated Gaussian, axes turned by 45°: log p changed by"] = f"{chan
 # ### And your own VAE?
 #
 # Its decoder is not linear, so there is no formula. But with two latents you can do the integral (1) by brute force, on a fine grid over the plane. That gives the evidence
-# and the true posterior of every test digit, to several decimals. How far below it does your encoder's bound lie, with one draw and with a hundred? And how far would a $q$ lie
+# and the true posterior of every test digit, to several decimals. How far below it does your encoder's bound lie, with one draw and with a hundred? (For grey digits (21) is no log-density, so "evidence" means the integral of its exponential here. The bounds hold for any positive weights, and so for these.) And how far would a $q$ lie
 # that knows the true posterior, and takes its mean and its variances from there?
 
 # %% tags=["experiment"]
@@ -2034,8 +2071,8 @@ plots.show(
 # - **Shape.** A cloud that is bent, slanted or split in two cannot be covered by an upright ellipse. That is the price of a diagonal $q$.
 # - **Place.** One network answers for all images (*amortised* inference). For a digit it was never trained on it may point to the wrong spot, as on the right, where the ellipse lies beside the cloud.
 #
-# The printed lines tell them apart. The $q$ placed by hand takes its means and variances from the true posterior, image by image. It is diagonal too, and yet its gap is smaller: what it saves is misplacement. What remains is the most that the shape can cost. And all of it is small beside the
-# price of grey: the bound is not what limits your images.
+# The printed lines tell them apart. The $q$ placed by hand takes its means and variances from the true posterior, image by image. It is diagonal too, and yet its gap is smaller: what it saves is misplacement. What remains is the most that the shape can cost. Averaged over the digits, all of it is small beside the
+# price of grey (single ones, as on the right, may lie far below): the bound is not what limits your images.
 
 # %% [markdown]
 # ## 9 · The weight of the KL, and latents that fall asleep
@@ -2220,7 +2257,7 @@ for beta in betas:
     used.append(int((kl_of_each > 0.01).sum()))
     seed_everything(1)
     with torch.no_grad():
-        invented = model.decode(torch.randn(1000, 8, device=device)).sigmoid()
+        invented = model.decode(torch.randn(2000, 8, device=device)).sigmoid()
     share = metrics.recognised(invented)
     shares.append(f"{share.value:.0%} recognised")
     print(f"β = {beta:3g}: {used[-1]} latents in use; drawn from N(0, I), {shares[-1]}")
@@ -2247,8 +2284,10 @@ print(f"mean over 64 pixels: β = 64 (you said {my_beta_in_disguise:g}); KL {dis
 findings["KL when pixels are averaged (β = 64)"] = f"{disguised:.1e} nats"
 
 # %% [markdown]
-# Each slope lies between its two $\beta$s, and that is no accident: at the optimum of $\text{distortion} + \beta\, \text{rate}$, giving up one nat of rate must cost exactly $\beta$ nats of distortion, or you would not stop there. $\beta = 1$ is the only exchange
-# rate at which the sum is a bound on $\log p(x)$. Smaller, and the code carries more: reconstructions and edits become richer, but what is decoded from the prior is recognised less often at $\beta = 0.1$ than at 0.5, as in the autoencoder. Larger, and the latents fall asleep one by
+# Each slope lies between its two $\beta$s, and that is no accident: at the optimum of $\text{distortion} + \beta\, \text{rate}$, giving up one nat of rate must cost exactly $\beta$ nats of distortion, or you would not stop there. $\beta = 1$ is the
+# rate at which the sum, with its sign changed, is the ELBO. Below 1 it is no bound on $\log p(x)$ at all, above 1 a looser one, because the KL is never negative.
+#
+# Smaller, and the code carries more: reconstructions and edits become richer, but what is decoded from the prior is recognised less often at $\beta = 0.1$ than at 0.5, as in the autoencoder. Larger, and the latents fall asleep one by
 # one, until at $\beta = 4$ the decoder shows one and the same smear, which nobody recognises.
 #
 # The disguise is a favourite bug: averaging over pixels is a $\beta$ of 64, every latent sleeps, and the decoder shows the same grey average whatever you ask.
@@ -2327,7 +2366,7 @@ findings["decoder to weighted average of training digits"] = (
 # determine can be expressed only as grey or as independent noise (half a point). "VAEs blur because of the KL" alone: no point. "Because of squared error": half, if it is added that the mean is its optimum.
 #
 # **1 point: the trade.** $\beta$ exchanges rate for distortion (nats of KL for nats of reconstruction). Towards 0: narrow, far-apart posteriors, sharp reconstructions, close to an autoencoder, but codes from the prior fall between them, so that inventions suffer. Large: posteriors wide and overlapping, more averaging, more blur, fewer
-# latents, in the end collapse onto the mean image. Half a point for one of the two directions. To mention that only $\beta = 1$ gives a bound on $\log p(x)$ is welcome, not required.
+# latents, in the end collapse onto the mean image. Half a point for one of the two directions. To mention that $\beta < 1$ gives no bound on $\log p(x)$, and $\beta > 1$ a looser one than $\beta = 1$, is welcome, not required.
 # ### END MARK SCHEME
 #
 # ### BEGIN SOLUTION
@@ -2342,7 +2381,7 @@ findings["decoder to weighted average of training digits"] = (
 # are independent given $z$: the model can express "the stroke is here *or* there" only as grey (the mean) or as pixels that toss coins separately (the draws). To be sharp, a model has to let pixels depend on each other beyond $z$ (predict each one from the others, or refine an image in many small steps), or $z$ has to say everything.
 #
 # **3.** $\beta$ is the price of a nat of rate in nats of distortion. Towards 0 the posteriors become narrow and move apart: reconstructions become sharp as in an autoencoder, but between the codes there are holes, and images decoded from the prior get worse. As $\beta$ grows, posteriors widen and overlap, more images are averaged at each code, blur grows, latents
-# fall asleep one after the other, until every code decodes to the mean image. Only $\beta = 1$ makes the sum a lower bound on $\log p(x)$.
+# fall asleep one after the other, until every code decodes to the mean image. At $\beta = 1$ the negative of the sum is the ELBO; with $\beta > 1$ it is a looser bound on $\log p(x)$, with $\beta < 1$ none at all.
 # ### END SOLUTION
 
 # %% [markdown]
@@ -2359,7 +2398,7 @@ findings["decoder to weighted average of training digits"] = (
 #
 # Your own numbers:
 
-# %% tags=["experiment"]
+# %% tags=["experiment", "nbval-ignore-output"]
 for what, value in findings.items():
     print(f"{what:66s} {value}")
 if not findings:

@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # The forward process
+# # Lesson 04 · The forward process
 #
 # To build a machine that makes pictures out of noise, first build one that makes noise out of pictures.
 #
@@ -111,7 +111,7 @@ repaired = weights @ train
 plots.show(
     plots.image_grid(
         torch.cat([digit.flatten(1), noisy, train.mean(0, keepdim=True), repaired]), 6, range=(-1, 1), zoom=11,
-        labels=["noisy", "best repair"], column_labels=["", *(f"σ = {sigma:g}" for sigma in sigmas.tolist())],
+        labels=["noisy", "best repair"], column_labels=["digit, mean", *(f"σ = {sigma:g}" for sigma in sigmas.tolist())],
         title="Left: the digit, and the mean of all. A large leap only gets the mean back",
     ),
     alt="A digit under five noise levels and the best repair of each: sharp at first, at last the mean digit.",
@@ -135,7 +135,7 @@ for sigma, w in zip(sigmas.tolist(), weights, strict=True):
 # ## 2 · One small step
 #
 # Each step multiplies the picture by some number and adds noise of variance $\beta_t$. The list $\beta_1, \dots,
-# \beta_T$ is the *noise schedule*. The most common one is a straight line (Ho, Jain and Abbeel, 2020).
+# \beta_T$ is the *noise schedule*. The classic one is a straight line (Ho, Jain and Abbeel, 2020).
 #
 # ### Exercise: `linear_beta`  ●○○ · 5 min · 1 point
 
@@ -144,7 +144,8 @@ for sigma, w in zip(sigmas.tolist(), weights, strict=True):
 def linear_beta(T, first=1e-4, last=0.02):
     """The linear noise schedule as a table of T + 1 entries.
 
-    beta[0] = 0 (time 0 is clean data), beta[1] = first, beta[T] = last, equally spaced between t = 1 and t = T.
+    beta[0] = 0 (time 0 is clean data), beta[1] = first, beta[T] = last, equally spaced between
+    t = 1 and t = T.
 
     Args:
         T: number of steps, an int >= 2.
@@ -233,12 +234,14 @@ verify_equation(
 
 # %% exercise="variance_after"
 def variance_after(keep, beta):
-    """The exact variance at every time of x_t = keep[t] x_{t-1} + sqrt(beta[t]) eps_t, for data of variance 1.
+    """The exact variance at every time t of a chain that starts with data of variance 1.
+
+    The chain: x_t = keep[t] x_{t-1} + sqrt(beta[t]) eps_t.
 
     Args:
         keep: (T + 1,), the factor in front of x_{t-1}; keep[0] = 1.
-        beta: (T + 1,), the variance of the noise that each step adds; beta[0] = 0. eps_t is standard normal and
-            independent of all that came before.
+        beta: (T + 1,), the variance of the noise that each step adds; beta[0] = 0. eps_t is
+            standard normal and independent of all that came before.
     Returns:
         (T + 1,), like beta: entry t is Var[x_t], entry 0 is 1.
     """
@@ -455,7 +458,8 @@ def q_step(x_prev, t, beta, eps):
 
     Args:
         x_prev: (B, *event), any number of event axes, at least one.
-        t: LongTensor (B,), the time that each example steps to, 1 <= t <= T; the examples' times may differ.
+        t: LongTensor (B,), the time that each example steps to, 1 <= t <= T; the examples' times
+            may differ.
         beta: (T + 1,), indexed by t.
         eps: like x_prev, standard normal noise; the function draws none of its own.
     Returns:
@@ -697,8 +701,9 @@ for al in alphas:
     density = transition @ density * cell
     mean = (grid * density).sum() * cell
     spread = ((grid - mean) ** 2 * density).sum() * cell
-verify_equation(18, density[near], claim.log_prob(grid).exp()[near])
-verify_equation(16, density.sum() * cell, claim.log_prob(grid).exp().sum() * cell)
+    if al == alphas[1]:  # one step of the induction, from t = 1 to t = 2
+        verify_equation(18, density[near], claim.log_prob(grid).exp()[near])
+verify_equation(16, density[near], claim.log_prob(grid).exp()[near])  # after all four steps
 verify_equation(
     19, mean, al**0.5 * before**0.5 * x_start, (al * before) ** 0.5 * x_start, signal**0.5 * x_start
 )
@@ -841,7 +846,7 @@ expect(
 # make up all of the variance $1 - \bar\alpha_t$. What share do you expect at $t = 300$ of `linear_beta(1000)`?
 
 # %% tags=["experiment"]
-guess_share = 0.5  # <- your prediction: share of the last step in the noise's variance at t = 300, between 0 and 1
+guess_share = 0.5  # <- your prediction, between 0 and 1
 
 beta = linear_beta(1000).double()
 alpha_bar = alpha_bar_from_beta(beta)
@@ -902,7 +907,7 @@ beta = linear_beta(1000)
 alpha_bar = alpha_bar_from_beta(beta)
 generator = torch.Generator().manual_seed(0)
 mixture, moons = data.mixture_1d(20_000, device="cpu"), data.two_moons(600, device="cpu")
-fig, axes = plots.figure(2, 5, width=9, height=4.0, sharey="row")
+fig, axes = plots.figure(2, 5, width=9, height=4.4, sharey="row")
 grid_x = torch.linspace(-4, 4, 400)[:, None]
 for ax_top, ax_bottom, time in zip(axes[0], axes[1], (1, 100, 250, 500, 1000), strict=True):
     noised = [
@@ -922,10 +927,11 @@ for ax_top, ax_bottom, time in zip(axes[0], axes[1], (1, 100, 250, 500, 1000), s
     truth = exact.MIXTURE_1D.noised(alpha_bar[time].item()).log_prob(grid_x).exp()
     plots.curve(grid_x[:, 0], truth, "exact", ax=ax_top, title=f"t = {time}")
     ax_bottom.scatter(*noised[1].T.numpy(), s=4, color=plots.COLOR["data"], alpha=0.6, linewidths=0)
-    ax_top.set_xlim(-4, 4)
+    ax_top.set(xlim=(-4, 4), xlabel="x")
     ax_bottom.set(xlim=(-3.5, 3.5), ylim=(-3.5, 3.5), aspect="equal")
 axes[0, 0].set_ylabel("density of the mixture")
-axes[1, 0].set_ylabel("two moons")
+axes[1, 0].set_ylabel("two moons, second")
+axes[1, 2].set_xlabel("first coordinate")
 fig.suptitle(
     "Different data, one end: at t = 1000 both are N(0, I) (dashed: exact density)",
     x=0.01,
@@ -1014,7 +1020,9 @@ expect(got[25].item() < 0.499, True, "but it does change it", hint="s stands in 
 
 # %% exercise="beta_from_alpha_bar"
 def beta_from_alpha_bar(alpha_bar, max_beta=0.999):
-    """The noise schedule whose running product is alpha_bar: the inverse of `alpha_bar_from_beta`, but clipped above.
+    """The noise schedule whose running product is alpha_bar, clipped above.
+
+    Apart from the clipping it is the inverse of `alpha_bar_from_beta`.
 
     Args:
         alpha_bar: (T + 1,), positive, strictly decreasing, alpha_bar[0] = 1; float32 or float64.
@@ -1107,7 +1115,7 @@ verify_equation(
 
 # %% exercise="log_snr"
 def log_snr(alpha_bar):
-    """The logarithm (natural) of the signal-to-noise ratio, log( alpha_bar / (1 - alpha_bar) ), entry by entry.
+    """The log signal-to-noise ratio, log( alpha_bar / (1 - alpha_bar) ), natural, entry by entry.
 
     Args:
         alpha_bar: (T + 1,), entries in (0, 1], float32 or float64.
@@ -1305,7 +1313,9 @@ verify_equation(30, kl_29, 0.5 * (m**2 + s**2 - 1 - math.log(s**2)))
 
 # %% exercise="prior_kl"
 def prior_kl(x0, alpha_bar_T):
-    """KL( q(x_T given x_0) || N(0, I) ) with q(x_T given x_0) = N(sqrt(alpha_bar_T) x_0, (1 - alpha_bar_T) I).
+    """KL( q(x_T given x_0) || N(0, I) ), for every example.
+
+    q(x_T given x_0) = N(sqrt(alpha_bar_T) x_0, (1 - alpha_bar_T) I).
 
     Args:
         x0: (B, *event), any number of event axes, at least one.
@@ -1418,7 +1428,8 @@ plots.show(
 # up with $1/T$ (but not above 1), or use the cosine, which ends where it should for every $T$.
 #
 # What must hold at $t = T$ is therefore no more than this: $\bar\alpha_T$ so small that (32) is a negligible number of
-# nats. It need not be zero, and with the cosine it *must not* be: that is what the clip at 0.999 is for.
+# nats. It need not be zero. The unclipped cosine would make it zero, at the price of a last step with $\beta_T = 1$,
+# after which nothing of $x_{T-1}$ is left for a small step back to find; that is what the clip at 0.999 is for.
 
 # %% [markdown]
 # ## 6 · The same thing in other words
@@ -1440,9 +1451,10 @@ plots.show(
 
 # %% exercise="to_course_convention"
 def to_course_convention(a, b):
-    """Translate the tables of the schedule x_t = a_t x_{t-1} + b_t eps, a_t^2 + b_t^2 = 1, into ours.
+    """Translate the tables of x_t = a_t x_{t-1} + b_t eps, with a_t^2 + b_t^2 = 1, into ours.
 
-    Ours is x_t = sqrt(alpha_t) x_{t-1} + sqrt(beta_t) eps: the same chain, with alpha_t and beta_t of one step.
+    Ours is x_t = sqrt(alpha_t) x_{t-1} + sqrt(beta_t) eps: the same chain, with alpha_t and beta_t
+    of one step.
 
     Args:
         a, b: (T + 1,) each, not negative, a[0] = 1, b[0] = 0.

@@ -195,6 +195,15 @@ def _(mean_q, cov_q, mean_p, cov_p):
 
 
 @gaussian_kl_full.misconception(
+    "multiplied by the covariance of p",
+    hint="Trace and quadratic form take the inverse of cov_p: solve with cov_p instead of multiplying by it.",
+)
+def _(mean_q, cov_q, mean_p, cov_p):
+    d, J = mean_q - mean_p, mean_q.shape[-1]
+    return 0.5 * (_log_det(cov_p) - _log_det(cov_q) + (cov_p @ cov_q).trace() + ((d @ cov_p) * d).sum(-1) - J)
+
+
+@gaussian_kl_full.misconception(
     "means forgotten", hint="A q in the wrong place costs as well: add the quadratic form in mean_q - mean_p."
 )
 def _(mean_q, cov_q, mean_p, cov_p):

@@ -218,6 +218,13 @@ def _(log_px_given_z):
     return (log_px_given_z.logsumexp(0) - math.log(log_px_given_z.shape[0])).mean()
 
 
+@evidence_monte_carlo.misconception(
+    "logarithm forgotten", hint="This is the estimate of p(x) itself, 0 for an image in the tail: return its logarithm."
+)
+def _(log_px_given_z):
+    return log_px_given_z.exp().mean(0)
+
+
 @evidence_monte_carlo.alternative("logsumexp")
 def _(log_px_given_z):
     return torch.logsumexp(log_px_given_z, dim=0) - math.log(len(log_px_given_z))

@@ -113,6 +113,14 @@ def _(p, q):
     return kl_divergence(Categorical(p), Categorical(q))
 
 
+@kl_discrete.misconception(
+    "nan_to_num",
+    hint="nan_to_num also turns +inf into a large finite number. Treat p = 0 by a condition, and leave +inf alone.",
+)
+def _(p, q):
+    return torch.nan_to_num(p * (p / q).log()).sum()
+
+
 @kl_discrete.alternative("xlogy")
 def _(p, q):
     return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum()
@@ -214,6 +222,15 @@ def _(x, mean, logvar):
     logvar = logvar.reshape(1) if logvar.ndim == 0 else logvar
     squares = (x - mean) ** 2 / logvar.exp()
     return -0.5 * (squares.shape[-1] * math.log(2 * math.pi) + logvar.sum(-1) + squares.sum(-1))
+
+
+@log_normal.misconception(
+    "D taken from x",
+    hint="x may have length 1 where mean has length D: keep log(2 pi) inside the sum, so that it is counted once for "
+    "each coordinate after broadcasting.",
+)
+def _(x, mean, logvar):
+    return -0.5 * (x.shape[-1] * math.log(2 * math.pi) + (_terms(x, mean, logvar) - math.log(2 * math.pi)).sum(-1))
 
 
 @log_normal.misconception(

@@ -147,6 +147,14 @@ def _(x, weights, means, variances):
     return (weights + _log_density(x, means, variances)).softmax(-1)
 
 
+@e_step.misconception(
+    "variances taken for log-variances",
+    hint="log_normal takes the logarithm of the variances: pass variances.log().",
+)
+def _(x, weights, means, variances):
+    return (weights.log() + Normal(means, (variances / 2).exp()).log_prob(x[:, None]).sum(-1)).softmax(-1)
+
+
 @e_step.misconception("joint not normalised", hint="Divide by the sum over the components: every row sums to 1.")
 def _(x, weights, means, variances):
     return weights * _log_density(x, means, variances).exp()
@@ -240,6 +248,15 @@ def _(x, responsibilities):
     means = r.T @ x / len(x)
     variances = torch.einsum("nk,nkd->kd", r, (x[:, None] - means) ** 2) / len(x)
     return r.mean(0), means, variances
+
+
+@m_step.misconception(
+    "variances divided by the number of examples",
+    hint="The weighted sum of squares is divided by the component's own total N_k, not by N.",
+)
+def _(x, responsibilities):
+    totals, means, variances = _moments(x, responsibilities)
+    return totals / len(x), means, variances * (totals / len(x))[:, None]
 
 
 @m_step.misconception(

@@ -31,7 +31,7 @@ def ppca_posterior(student, case):
         ("a latent that the decoder ignores", (x, W_dead, b, sigma2)),
         ("more latents than pixels", wide),
     ):
-        case.expect(student(*args), truth(*args), what, points=0.3)
+        case.expect(student(*args), truth(*args), what, points=0.3, dtype=True)
     case.conventions(student, (x, W, b, sigma2), truth, points=0.4)
 
 
@@ -56,6 +56,24 @@ def _(x, W, b, sigma2):
     gram = W.T @ W
     cov = torch.linalg.pinv(gram) * sigma2
     return (x - b) @ W @ cov / sigma2, cov
+
+
+@ppca_posterior.misconception(
+    "prior forgotten, plain inverse",
+    hint="The prior N(0, I) adds the identity to the precision; W^T W alone has no inverse where a latent is unused.",
+)
+def _(x, W, b, sigma2):
+    cov = torch.linalg.inv(W.T @ W / sigma2)
+    return (x - b) @ W @ cov / sigma2, cov
+
+
+@ppca_posterior.misconception(
+    "noise variance left out",
+    hint="Both A and h carry 1 / sigma^2: the noisier the pixels, the less W^T W counts against the prior.",
+)
+def _(x, W, b, sigma2):
+    cov = torch.linalg.inv(_precision(W, 1.0))
+    return (x - b) @ W @ cov, cov
 
 
 @ppca_posterior.misconception(

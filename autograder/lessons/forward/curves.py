@@ -87,6 +87,15 @@ def _(T, s=0.008):
 
 
 @cosine_alpha_bar.misconception(
+    "s is divided by T as well",
+    hint="The offset is added to t/T, not to t: t is divided by T first, and s comes afterwards.",
+)
+def _(T, s=0.008):
+    f = torch.cos((torch.arange(T + 1, dtype=torch.float64) + s) / T / (1 + s) * math.pi / 2) ** 2
+    return (f / f[0]).float()
+
+
+@cosine_alpha_bar.misconception(
     "pi in place of pi/2",
     hint="The angle ends at a right angle, pi/2, where the cosine is 0. Yours goes on to pi, where its square is 1 "
     "again.",

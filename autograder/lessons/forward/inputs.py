@@ -40,6 +40,15 @@ AXIS = (
     "table[t] has shape (B,), and PyTorch lines shapes up from the right, so it meets the LAST axis of the data. "
     "Give it trailing axes of length 1, (B, 1, ..., 1), as many as an event has.",
 )
+IMAGES_ONLY = (
+    "the coefficients always get three trailing axes",
+    "That fits images, and nothing else: points (B, D) become (B, 1, B, D). Give as many axes of length 1 as "
+    "an event has, x.ndim - 1.",
+)
+ONE_AXIS = (
+    "the coefficients always get one trailing axis",
+    "(B, 1) fits points and nothing else. Give as many axes of length 1 as an event has, x.ndim - 1.",
+)
 FRESH = (
     "new noise is drawn inside",
     "The noise is an argument: use the eps you are given. The training target of lesson 06 is that very eps.",

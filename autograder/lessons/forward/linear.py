@@ -49,6 +49,15 @@ def _(T, first=1e-4, last=0.02):
 
 
 @linear_beta.misconception(
+    "the line has T + 1 points, the first set to zero",
+    hint="You spread the line over t = 0 to T and then wrote a 0 over its first point, so beta[1] lies above first. "
+    "The line has T points; the 0 comes extra.",
+)
+def _(T, first=1e-4, last=0.02):
+    return torch.cat([torch.zeros(1), torch.linspace(first, last, T + 1)[1:]])
+
+
+@linear_beta.misconception(
     "the line starts from zero",
     hint="beta[0] = 0 stands apart. The line itself runs from first at t = 1 to last at t = T, it does not pass "
     "through 0.",

@@ -12,6 +12,8 @@ from .inputs import (
     CLAMPED,
     EARLY,
     FRESH,
+    IMAGES_ONLY,
+    ONE_AXIS,
     ONE_TIME,
     OVERWRITTEN,
     SWAPPED,
@@ -134,6 +136,18 @@ def _(x_prev, t, beta, eps):
 @q_step.misconception(*AXIS)
 def _(x_prev, t, beta, eps):
     return (1 - beta[t]).sqrt() * x_prev + beta[t].sqrt() * eps
+
+
+@q_step.misconception(*IMAGES_ONLY)
+def _(x_prev, t, beta, eps):
+    b = beta[t].reshape(-1, 1, 1, 1)
+    return (1 - b).sqrt() * x_prev + b.sqrt() * eps
+
+
+@q_step.misconception(*ONE_AXIS)
+def _(x_prev, t, beta, eps):
+    b = beta[t].reshape(-1, 1)
+    return (1 - b).sqrt() * x_prev + b.sqrt() * eps
 
 
 @q_step.misconception(*FRESH)
@@ -279,6 +293,27 @@ def _(x0, t, alpha_bar, eps):
 def _(x0, t, alpha_bar, eps):
     ab = alpha_bar[t]
     return ab.sqrt() * x0 + (1 - ab).sqrt() * eps
+
+
+@q_sample.misconception(*IMAGES_ONLY)
+def _(x0, t, alpha_bar, eps):
+    ab = alpha_bar[t].reshape(-1, 1, 1, 1)
+    return ab.sqrt() * x0 + (1 - ab).sqrt() * eps
+
+
+@q_sample.misconception(*ONE_AXIS)
+def _(x0, t, alpha_bar, eps):
+    ab = alpha_bar[t].reshape(-1, 1)
+    return ab.sqrt() * x0 + (1 - ab).sqrt() * eps
+
+
+@q_sample.misconception(
+    "1 minus the root in place of the root of 1 minus",
+    hint="The factor of the noise is sqrt(1 - alpha_bar_t): first 1 minus, then the root, not 1 - sqrt(alpha_bar_t).",
+)
+def _(x0, t, alpha_bar, eps):
+    ab = along(alpha_bar[t], x0)
+    return ab.sqrt() * x0 + (1 - ab.sqrt()) * eps
 
 
 @q_sample.misconception(*FRESH)

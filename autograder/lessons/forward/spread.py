@@ -19,7 +19,7 @@ def variance_after(student, case):
     keep[0] = 1.0
     case.expect(student(keep, beta), truth(keep, beta), "any factors, a short schedule", points=0.75)
     once = (keep[:2], beta[:2])
-    case.expect(student(*once), truth(*once), "a single step", points=0.25)
+    case.expect(student(*once), truth(*once), "a single step", points=0.25, dtype=True)
     fine = torch.cat([torch.zeros(1), torch.linspace(1e-3, case.number(0.05, 0.15), 200)]).double()
     for factor, what in ((torch.ones_like(fine), "two hundred steps, factor 1"), (1 - fine, "two hundred, 1 - beta")):
         case.expect(student(factor, fine), truth(factor, fine), what, points=0.25)

@@ -125,6 +125,15 @@ def _(mu, logvar, eps):
 
 
 @reparameterize.misconception(
+    "no gradient reaches logvar",
+    hint="sigma was cut off from the graph (detach, .data, torch.tensor(...)), so the encoder would learn where to "
+    "put a code, never how sure to be of it.",
+)
+def _(mu, logvar, eps):
+    return mu + torch.exp(logvar / 2).detach() * eps
+
+
+@reparameterize.misconception(
     "the log-variance is clamped",
     hint="The definition holds for every logvar. A clamp hides trouble elsewhere and gives zero gradient outside its "
     "range.",

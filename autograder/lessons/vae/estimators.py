@@ -100,7 +100,7 @@ def _(f, mu, sigma, eps):
 
 
 @score_function_gradient.misconception(
-    "f at the noise instead of at z",
+    "the noise is put into f instead of z",
     hint="The expectation runs over z = mu + sigma eps: evaluate f there, not at eps.",
 )
 def _(f, mu, sigma, eps):
@@ -135,11 +135,21 @@ def _(f, mu, sigma, eps):
 
 
 @score_function_gradient.misconception(
-    "f is missing",
+    "the factor f(z) is missing",
     hint="The score alone has mean zero. Each sample's score is weighted by the value of f there.",
 )
 def _(f, mu, sigma, eps):
     return eps / sigma
+
+
+@score_function_gradient.misconception(
+    "new noise is drawn inside",
+    hint="The noise is an argument: z = mu + sigma eps with the eps you are given, so that two estimators can be "
+    "compared on the same draws.",
+)
+def _(f, mu, sigma, eps):
+    z = mu + sigma * torch.randn_like(eps)
+    return f(z) * (z - mu) / sigma**2
 
 
 @score_function_gradient.alternative("eps over sigma")
@@ -171,7 +181,13 @@ def pathwise_gradient(student, case):
     truth = pathwise_gradient.oracle
     f = _smooth(case)
     mu, sigma, eps = _setting(case)
-    case.expect(student(f, mu, sigma, eps), truth(f.run(), mu, sigma, eps), "one estimate per sample", points=1)
+    case.expect(
+        student(f, mu, sigma, eps),
+        truth(f.run(), mu, sigma, eps),
+        "one estimate per sample",
+        points=1,
+        hint="each estimate is f'(z) at its own z, exact as autograd gives it; a difference quotient is only near it",
+    )
     case.expect(
         student(f, -mu, 2 + sigma, eps[:1]),
         truth(f.run(), -mu, 2 + sigma, eps[:1]),
@@ -262,7 +278,7 @@ def _(f, mu, sigma, eps):
 
 
 @pathwise_gradient.misconception(
-    "f itself instead of its derivative",
+    "the value of f instead of its derivative",
     hint="Each estimate is df/dz at the sample: let autograd differentiate f(z).sum() with respect to z.",
 )
 def _(f, mu, sigma, eps):
@@ -277,6 +293,16 @@ def _(f, mu, sigma, eps):
 def _(f, mu, sigma, eps):
     z, h = mu + sigma * eps, 1e-4
     return (f(z + h) - f(z)) / h
+
+
+@pathwise_gradient.misconception(
+    "new noise is drawn inside",
+    hint="The noise is an argument: z = mu + sigma eps with the eps you are given, so that two estimators can be "
+    "compared on the same draws.",
+)
+def _(f, mu, sigma, eps):
+    z = (mu + sigma * torch.randn_like(eps)).requires_grad_()
+    return torch.autograd.grad(f(z).sum(), z)[0]
 
 
 @pathwise_gradient.alternative("backward and .grad")

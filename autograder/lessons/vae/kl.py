@@ -69,15 +69,23 @@ def _(mu, logvar):
 
 @gaussian_kl.misconception(
     "log sigma in place of log sigma^2",
-    hint="The formula of one well-known slide. Inside the bracket stands log sigma^2, which is logvar itself, not half "
-    "of it.",
+    hint="Inside the bracket stands log sigma^2, which is logvar itself, not half of it.",
 )
 def _(mu, logvar):
     return 0.5 * (mu**2 + logvar.exp() - 1 - logvar / 2).sum(-1)
 
 
 @gaussian_kl.misconception(
-    "logvar read as log sigma",
+    "the formula of the slide",
+    hint="Two things got lost there: the factor 1/2 before the bracket, and a square, for it writes log sigma where "
+    "log sigma^2 belongs. It falls below zero, and a KL divergence cannot.",
+)
+def _(mu, logvar):
+    return (mu**2 + logvar.exp() - 1 - logvar / 2).sum(-1)
+
+
+@gaussian_kl.misconception(
+    "the log-variance read as log sigma",
     hint="logvar is already the logarithm of the variance: exp(logvar) is sigma^2, so nothing needs squaring.",
 )
 def _(mu, logvar):
@@ -93,7 +101,7 @@ def _(mu, logvar):
 
 
 @gaussian_kl.misconception(
-    "mu is not squared",
+    "the mean mu is not squared",
     hint="The KL depends on how far mu is from 0, not on which side: the term is mu^2.",
 )
 def _(mu, logvar):

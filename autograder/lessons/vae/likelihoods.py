@@ -142,6 +142,15 @@ def _(x, logits):
     return -F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
 
 
+@bernoulli_log_likelihood.misconception(
+    "everything is averaged",
+    hint="A loss of torch takes the mean over pixels and images unless you tell it reduction='none'. Asked for is one "
+    "number per image, summed over its pixels.",
+)
+def _(x, logits):
+    return -F.binary_cross_entropy_with_logits(logits, x)
+
+
 @bernoulli_log_likelihood.alternative("loss with logits")
 def _(x, logits):
     return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(dim=1)
@@ -197,7 +206,7 @@ def _(x, mean, sigma2):
 
 
 @gaussian_log_likelihood.misconception(
-    "sigma2 taken for the standard deviation",
+    "the variance sigma2 taken for the standard deviation",
     hint="sigma2 is sigma^2, the variance. torch's Normal wants the standard deviation; the formula divides by the "
     "variance, once.",
 )
@@ -236,6 +245,14 @@ def _(x, mean, sigma2):
 )
 def _(x, mean, sigma2):
     return (-((x - mean) ** 2) / sigma2 - 0.5 * math.log(2 * math.pi * sigma2)).sum(-1)
+
+
+@gaussian_log_likelihood.misconception(
+    "the factor 1/2 before the constant is missing",
+    hint="The 1/2 stands before the whole bracket: each pixel adds -1/2 log(2 pi sigma2), the logarithm of a root.",
+)
+def _(x, mean, sigma2):
+    return (-((x - mean) ** 2) / (2 * sigma2) - math.log(2 * math.pi * sigma2)).sum(-1)
 
 
 @gaussian_log_likelihood.misconception(

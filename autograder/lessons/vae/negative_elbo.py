@@ -25,7 +25,7 @@ def negative_elbo(student, case):
     given = (x, logits, mu, logvar)
     one = tuple(tensor[:1] for tensor in given)
     beta = case.number(1.5, 4.0)
-    case.expect(student(*given), truth(*given), "value, beta left out", points=0.75)
+    case.expect(student(*given), truth(*given), "value, beta left out", points=0.5)
     case.expect(
         [student(*given, beta), student(*given, beta=0.0)],
         [truth(*given, beta), truth(*given, 0.0)],
@@ -38,7 +38,18 @@ def negative_elbo(student, case):
         "one example; logits far from 0",
         points=0.25,
     )
-    case.conventions(student, (*given, beta), truth, points=0.5)
+    share = torch.full((batch,), 1.0 / batch, dtype=x.dtype)
+    case.expect(
+        student.gradient(*given, beta, weights=[torch.ones((), dtype=x.dtype)], wrt=[1, 2, 3]),
+        [
+            *log_likelihood.gradient(x, logits, weights=[-share], wrt=[1]),
+            *kl.gradient(mu, logvar, weights=[beta * share], wrt=[0, 1]),
+        ],
+        "gradients with respect to logits, mu and logvar",
+        points=0.5,
+        hint="the loss must stay connected to all three: no detach, no torch.no_grad, no .item()",
+    )
+    case.conventions(student, (*given, beta), truth, points=0.25)
 
 
 @negative_elbo.truth
@@ -146,6 +157,31 @@ def _(x, logits, mu, logvar, beta=1.0):
 )
 def _(x, logits, mu, logvar, beta=1.0):
     return beta * (_cross_entropy(x, logits).sum(-1) + _divergence(mu, logvar).sum(-1)).mean()
+
+
+@negative_elbo.misconception(
+    "the loss of every example instead of their mean",
+    hint="One number for the batch: take the mean over the B examples at the very end.",
+)
+def _(x, logits, mu, logvar, beta=1.0):
+    return _cross_entropy(x, logits).sum(-1) + beta * _divergence(mu, logvar).sum(-1)
+
+
+@negative_elbo.misconception(
+    "the loss cannot be differentiated",
+    hint="The value is right, but it was cut off from the graph (detach, no_grad or .item()): backward would find "
+    "nothing to do, and the network would never learn.",
+)
+def _(x, logits, mu, logvar, beta=1.0):
+    return (_cross_entropy(x, logits).sum(-1) + beta * _divergence(mu, logvar).sum(-1)).mean().detach()
+
+
+@negative_elbo.misconception(
+    "the KL does not train the encoder",
+    hint="The KL was cut off from the graph: nothing would keep the codes near the prior.",
+)
+def _(x, logits, mu, logvar, beta=1.0):
+    return (_cross_entropy(x, logits).sum(-1) + beta * _divergence(mu, logvar).sum(-1).detach()).mean()
 
 
 @negative_elbo.misconception(

@@ -35,6 +35,7 @@ def vae(student, case):
     check_each_alone(case, model, x, z)
     check_registered(case, model, student.reseeded(1)(data, hidden, latent), x, z)
     check_hidden_dim(case, model, student(data, 4 * hidden, latent))
+    check_bends(case, model, x, z)
     check_unbounded(case, model, x, z)
 
 
@@ -215,7 +216,7 @@ def check_registered(case, model, twin, x, z):
     def answers(one):
         return [*case.unpack(one.encode(x), "mu", "logvar"), one.decode(z)]
 
-    before = answers(model)
+    before = answers(model.reseeded(1))  # the twin's seed, or dropout would pass for hidden weights
     evidence = None
     if not weights or difference(answers(twin), before, rtol=CLOSE):
         evidence = "unregistered"
@@ -243,9 +244,40 @@ def check_hidden_dim(case, model, wider):
     case.check(passed, "hidden_dim sets the width", 0.25, hint, evidence=counts[1] > counts[0])
 
 
+def check_bends(case, model, x, z):
+    """With any weights, mu, logvar and logits do not move along a straight line when their input does."""
+    what, points = "mu, logvar and logits are no linear functions", 0.25
+    shapes = model.parameters()
+    if isinstance(shapes, Failure):
+        case.expect(shapes, None, what, points)
+        return
+    model.load({name: 0.5 * case.normal(*v.shape, dtype=torch.float32) for name, v in shapes.items()})
+    evidence = []
+    for names, method, given in ((("mu", "logvar"), model.encode, x), (("logits",), model.decode, z)):
+        step = 3 * case.normal(*given.shape, dtype=torch.float32)
+        path = []
+        for point in (given - step, given, given + step):
+            answer = method(point)
+            path.append(case.unpack(answer, *names) if len(names) > 1 else [answer])
+        for name, before, middle, after in zip(names, *path, strict=True):
+            failed = next((v for v in (before, middle, after) if not isinstance(v, torch.Tensor)), None)
+            if failed is not None:
+                case.expect(failed, torch.zeros(()), what, points)
+                return
+            bend, way = (before + after - 2 * middle).abs().max(), (after - before).abs().max()
+            if way == 0:
+                evidence.append(f"{name} is the same for every input")
+            elif bend <= CLOSE * way:
+                evidence.append(f"{name} is a linear function of its input")
+            elif torch.equal(middle, middle[:, :1].expand_as(middle)):
+                evidence.append(f"{name} has one number for all entries")
+    hint = f"{'; '.join(evidence)}. Every output depends on its own input, through a hidden layer with an activation"
+    case.check(not evidence, what, points, hint, evidence=evidence or None)
+
+
 def check_unbounded(case, model, x, z):
     """With large random weights mu, logvar and logits go far in both directions."""
-    what, points = "mu, logvar and logits can be any number", 0.75
+    what, points = "mu, logvar and logits can be any number", 0.5
     shapes = model.parameters()
     if isinstance(shapes, Failure):
         case.expect(shapes, None, what, points)

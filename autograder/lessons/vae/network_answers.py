@@ -108,7 +108,7 @@ class ReluEncoder(_Plain):
 
 
 @vae.misconception(
-    "a softplus on the log-variance",
+    "a log-variance that is never negative",
     hint="A variance must be positive, its logarithm need not be. With logvar >= 0 the posterior could never be "
     "narrower than the prior, and could say next to nothing about x.",
 )
@@ -154,6 +154,53 @@ class OneHead(_Plain):
 
 
 @vae.misconception(
+    "one logvar for all latents",
+    hint="Each latent has its own spread: the encoder gives J log-variances for each image, not one that is copied.",
+)
+class OneLogvar(_Plain):
+    def encode(self, x):
+        mu, logvar = super().encode(x)
+        return mu, logvar[:, :1].expand(-1, logvar.shape[1])
+
+
+@vae.misconception(
+    "the log-variance does not depend on the image",
+    hint="The encoder answers with a mean and a log-variance for each image, both from x. A parameter of its own would "
+    "give all images the same spread.",
+)
+class FreeLogvar(_Plain):
+    def __init__(self, data_dim, hidden_dim, latent_dim):
+        super().__init__(data_dim, hidden_dim, latent_dim)
+        self.logvar = nn.Parameter(torch.zeros(latent_dim))
+
+    def encode(self, x):
+        mu, _ = super().encode(x)
+        return mu, self.logvar.expand_as(mu)
+
+
+@vae.misconception(
+    "no activation between the layers",
+    hint="Linear layers in a row are one linear layer: the model could do no more than principal components do. Put an "
+    "activation behind every hidden layer.",
+)
+class NoActivation(_Plain):
+    def __init__(self, data_dim, hidden_dim, latent_dim):
+        super().__init__(data_dim, hidden_dim, latent_dim)
+        self.encoder[1] = self.decoder[1] = nn.Identity()
+
+
+@vae.misconception(
+    "no hidden layer in the decoder",
+    hint="A single linear layer from z to the logits can only add up J fixed images. Put a hidden layer of hidden_dim "
+    "with an activation before it.",
+)
+class LinearDecoder(_Plain):
+    def __init__(self, data_dim, hidden_dim, latent_dim):
+        super().__init__(data_dim, hidden_dim, latent_dim)
+        self.decoder = nn.Sequential(nn.Linear(latent_dim, data_dim))
+
+
+@vae.misconception(
     "the results of forward in another order",
     hint="forward returns (logits, mu, logvar), in this order.",
 )
@@ -193,6 +240,16 @@ class Dropout(_Plain):
         super().__init__(data_dim, hidden_dim, latent_dim)
         for net in (self.encoder, self.decoder):
             net.insert(2, nn.Dropout(0.3))
+
+
+@vae.misconception(
+    "dropout in one of the two networks",
+    hint="Dropout makes the answers random on top of eps, so that the loss is no longer a function of (x, eps).",
+)
+class DropoutOnce(_Plain):
+    def __init__(self, data_dim, hidden_dim, latent_dim):
+        super().__init__(data_dim, hidden_dim, latent_dim)
+        self.encoder.insert(2, nn.Dropout(0.3))
 
 
 @vae.misconception(

@@ -71,6 +71,22 @@ def _(log_px_given_z, log_pz, log_qz):
 
 
 @iwae_bound.misconception(
+    "divided by K after the logarithm",
+    hint="The mean of the weights is inside the logarithm: log (S / K) = log S - log K, not (log S) / K.",
+)
+def _(log_px_given_z, log_pz, log_qz):
+    return torch.logsumexp(log_px_given_z + log_pz - log_qz, dim=0) / len(log_pz)
+
+
+@iwae_bound.misconception(
+    "the logarithm of the batch size is subtracted",
+    hint="K counts the samples, along the first axis; the second axis holds the B images.",
+)
+def _(log_px_given_z, log_pz, log_qz):
+    return torch.logsumexp(log_px_given_z + log_pz - log_qz, dim=0) - math.log(log_pz.shape[1])
+
+
+@iwae_bound.misconception(
     "averaged over the batch instead of the samples",
     hint="The samples z_k stand along the first axis. Average there and return one bound per example.",
 )
@@ -314,7 +330,7 @@ def _(z, dim, values):
 
 
 @traverse.misconception(
-    "z itself is overwritten",
+    "the given code z is overwritten",
     hint="Writing z[dim] = value changes the caller's code. Work on a copy.",
 )
 def _(z, dim, values):
