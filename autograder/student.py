@@ -7,7 +7,7 @@ optimiser comes back as a `Remote`, whose methods are called the same way; and w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -99,6 +99,9 @@ class Failure:
 
     def __getitem__(self, key: Any) -> Failure:
         return self
+
+    def __iter__(self) -> Iterator[Failure]:
+        yield self  # once: not the endless sequence that Python would make of __getitem__
 
     def _absorb(self, *others: Any) -> Failure:
         return self

@@ -13,10 +13,12 @@ import pytest
 from attacks import ATTACKS
 
 from autograder.checkout import course_root
-from autograder.grading.process import Limits
+from autograder.grading.process import Limits, Submission
 from autograder.grading.runner import grade_submission
 from autograder.grading.supervisor import Totals, tree
 from autograder.sandbox.jail import Rlimits
+from autograder.sandbox.wire import Callback, Source, encode
+from autograder.student import Failure, LinkBroken, Remote
 
 MB = 2**20
 EACH = Rlimits(memory=256 * MB, processes=24, files=64, file_size=MB, disk=8 * MB)
@@ -99,6 +101,80 @@ def _settled(template, before):
             return True
         time.sleep(0.01)
     return False
+
+
+class Forged:
+    """A link whose every reply is this value."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def ask(self, frame, serve):
+        return encode({"value": self.value})
+
+
+@pytest.mark.parametrize("value", [Source("raise SystemExit", "f"), Callback(0), [Source("raise SystemExit", "f")]])
+def test_code_and_callbacks_in_a_reply_are_refused(value):
+    """A right function would run the one and call the other when a check hands it the student's answer."""
+    assert isinstance(Remote(Forged(value), "f")(1.0), Failure)
+
+
+def test_a_failure_can_be_unpacked_without_end():
+    """`[*student.gradient(x)]` of a call that failed is one failure, not endless memory in the grader."""
+    failure = Failure("raised", "so")
+    assert [*failure] == [failure]
+
+
+def test_the_supervisors_view_needs_no_help_from_the_submission(template, limits):
+    """Sockets filled and given away, and processes that nobody waits for, still count."""
+    small = replace(limits, all=Totals(memory=100 * MB, cpu=60.0, period=0.02))
+    code = "import os, socket, time\nkept = []\nfor _ in range(8):\n    if os.fork() == 0:\n" + (
+        "        kept += [socket.socketpair() for _ in range(60)]\n        time.sleep(60)\ntime.sleep(60)"
+    )
+    with Submission(template, small, 1) as process, pytest.raises(LinkBroken, match="of memory in all"):
+        process.run_cell(code, 20)
+
+
+def test_a_link_to_another_file_is_not_graded(hand_in, master, exercises, template, limits, tmp_path):
+    path = hand_in()
+    stolen = tmp_path / "eve" / "99-tiny" / "tiny.ipynb"
+    stolen.parent.mkdir(parents=True)
+    stolen.symlink_to(path)
+    (tmp_path / "mallory").symlink_to(tmp_path / "eve")
+    pipe = tmp_path / "pipe.ipynb"
+    os.mkfifo(pipe)
+    for place in (stolen, tmp_path / "mallory" / "99-tiny" / "tiny.ipynb", pipe):
+        graded = grade_submission(place, "eve", master, exercises, template, limits)
+        assert graded.status == "failed" and graded.points == 0 and graded.flags
+
+
+def test_submissions_cannot_meet(template, limits):
+    """Files, shared memory, sockets and ports of one are not there for another, during its life or after it."""
+    leave = """
+import socket
+from pathlib import Path
+for place in ('/tmp/note', '/dev/shm/note', '/tmp/home/note'):
+    Path(place).write_text('2x')
+server = socket.create_server(('127.0.0.1', 4321))
+named = socket.socket(socket.AF_UNIX)
+named.bind('\\0note')
+named.listen()"""
+    look = """
+import os, socket
+found = [place for place in ('/tmp/note', '/dev/shm/note', '/tmp/home/note') if os.path.exists(place)]
+for family, address in ((socket.AF_INET, ('127.0.0.1', 4321)), (socket.AF_UNIX, '\\0note')):
+    try:
+        socket.socket(family).connect(address)
+        found.append(address)
+    except OSError:
+        pass
+found += [pid for pid in os.listdir('/proc') if pid.isdigit() and pid not in ('1', str(os.getpid()))]
+found"""
+    with Submission(template, limits, 1) as first, Submission(template, limits, 1) as second:
+        assert first.run_cell(leave, 5) == []
+        assert second.run_cell(look, 5)[-1]["data"] == {"text/plain": "[]"}
+    with Submission(template, limits, 1) as third:
+        assert third.run_cell(look, 5)[-1]["data"] == {"text/plain": "[]"}
 
 
 def test_there_are_attacks_of_every_family():

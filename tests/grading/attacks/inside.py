@@ -198,6 +198,11 @@ CONSPIRACY = {
         "def tiny_apply(f, x):\n    return x * 0 + 1",
         0.0,
     ),
+    "a right function in the place of a wrong one, kept": (
+        "def tiny_double(x):\n    return right(x) if 'right' in globals() else x",
+        "def tiny_apply(f, x):\n    globals().setdefault('right', tiny_double)\n    return f(tiny_double(x))",
+        1.0,
+    ),
     "an echo through a file": (
         "from pathlib import Path\nimport torch\ndef tiny_double(x):\n"
         "    p = Path('/tmp/held')\n    if p.exists():\n        p.unlink()\n        return x * x - 1\n    return 2 * x",
