@@ -22,8 +22,15 @@ pytestmark = pytest.mark.browser
 
 LESSON = "02-vae"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = """--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync
---no-first-run --disable-quic""".split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+]
 # All cells stay in the page, so that one can be found by its text without scrolling.
 SETTINGS = '{"windowingMode": "none"}'
 TYPED = "reparameterize"
