@@ -42,8 +42,8 @@ def negative_elbo(student, case):
     case.expect(
         student.gradient(*given, beta, weights=[torch.ones((), dtype=x.dtype)], wrt=[1, 2, 3]),
         [
-            *log_likelihood.gradient(x, logits, weights=[-share], wrt=[1]),
-            *kl.gradient(mu, logvar, weights=[beta * share], wrt=[0, 1]),
+            *case.unpack(log_likelihood.gradient(x, logits, weights=[-share], wrt=[1]), "logits"),
+            *case.unpack(kl.gradient(mu, logvar, weights=[beta * share], wrt=[0, 1]), "mu", "logvar"),
         ],
         "gradients with respect to logits, mu and logvar",
         points=0.5,
