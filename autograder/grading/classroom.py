@@ -31,6 +31,8 @@ from .runner import Graded, failed
 from .submission import Master, SubmissionError, content
 from .workers import Grading, Task, graded_as_they_come, workers
 
+GAVE_UP = "the grader gave up"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -107,7 +109,8 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
         for entry, graded in _grade(todo, masters, means):
             book.write(graded, masters[entry.lesson].name, entry.notebook.parent)
             feedback.write(graded, masters[entry.lesson].name)
-            ledger.record(graded, keys.of(entry))
+            if not graded.flags or not graded.flags[0].startswith(GAVE_UP):  # the next run tries again
+                ledger.record(graded, keys.of(entry))
             results[entry] = graded
             progress.advance(bar)
     return [results[entry] for entry in entries]
@@ -121,7 +124,7 @@ def _grade(todo: Sequence[Entry], masters: dict[str, Master], means: Means) -> I
         for task, result in graded_as_they_come(client, tasks):
             entry = todo[task.number]
             if isinstance(result, BaseException):
-                yield entry, _failed(entry, f"the grader gave up: {type(result).__name__}: {result}"[:300])
+                yield entry, _failed(entry, f"{GAVE_UP}: {type(result).__name__}: {result}"[:300])
             else:
                 yield entry, result
 

@@ -29,7 +29,7 @@ class SandboxMissing(RuntimeError):
 def command(arguments: list[str]) -> list[str]:
     """The full command line that runs `python -m sandbox.template ARGUMENTS` inside."""
     root = os.geteuid() == 0
-    inner = [sys.executable, "-P", "-m", "sandbox.template", *arguments]
+    inner = [str(_inside(sys.executable)), "-P", "-m", "sandbox.template", *arguments]
     # Root needs no user namespace, and must not have one: its processes would still be root's to the kernel, which
     # exempts root from the process limit. An ordinary user gets one from bubblewrap.
     namespaces = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"] if root else ["--unshare-all"]
@@ -44,7 +44,7 @@ def command(arguments: list[str]) -> list[str]:
 def _environment() -> Iterator[str]:
     yield "--clearenv"
     settings = {
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "PATH": f"{_inside(sys.executable).parent}:/usr/bin:/bin",
         "PYTHONPATH": str(GUEST),
         "PYTHONDONTWRITEBYTECODE": "1",
         "LANG": "C.UTF-8",
@@ -59,7 +59,8 @@ def _environment() -> Iterator[str]:
 
 def _folders() -> Iterator[str]:
     sandbox = Path(__file__).resolve().parent.parent / "sandbox"
-    binds = {Path(path): Path(path) for path in {sys.prefix, sys.base_prefix, *course_lib.__path__}}
+    binds = {Path(path): _inside(path) for path in (sys.prefix, sys.base_prefix)}
+    binds |= {Path(path): GUEST / "course_lib" for path in course_lib.__path__}
     binds[sandbox] = GUEST / "sandbox"
     made: set[Path] = set()
     for target in sorted(binds.values()):
@@ -79,6 +80,13 @@ def _folders() -> Iterator[str]:
     for folder in _secret(sandbox.parent, [*binds, *(Path(place) for place in SYSTEM)]):
         yield from ("--tmpfs", str(folder), "--remount-ro", str(folder))
     yield from ("--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp", "--perms", "1777", "--tmpfs", "/dev/shm")
+
+
+def _inside(path: str) -> Path:
+    """Where a folder of this Python's is found inside. Each submission has a /tmp of its own, so what lies below the
+    grader's is shown elsewhere.
+    """
+    return GUEST / path.lstrip("/") if Path(path).is_relative_to("/tmp") else Path(path)
 
 
 def _secret(package: Path, shown: list[Path]) -> Iterator[Path]:

@@ -47,7 +47,7 @@ class GradeOutside(NbGraderPreprocessor):
         for flag in graded.flags:
             self.log.warning("%s, %s: %s", about["student"], lesson, flag)
         assert graded.notebook is not None
-        nb.cells = graded.notebook.cells
+        nb.cells, nb.metadata = graded.notebook.cells, graded.notebook.metadata
         return nb, resources
 
 

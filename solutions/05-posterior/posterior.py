@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # 05 · One step back: the posterior $q(x_{t-1} \mid x_t, x_0)$
+# # Lesson 05 · One step back: the posterior $q(x_{t-1} \mid x_t, x_0)$
 #
 # In lesson 04 you drowned a digit in noise, one small step at a time. Nothing had to be learned for that. To *generate* a
 # digit somebody has to walk the other way, from $x_t$ to $x_{t-1}$, and that is what a diffusion model learns. This lesson
