@@ -5,7 +5,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from autograder.exercise import exercise, find_exercise
-from autograder.grading.process import Limits, Template
+from autograder.grading.process import Limits, Submission, Template
 from autograder.grading.submission import Master
 
 LESSON = "99-tiny"
@@ -88,6 +88,8 @@ def exercises():
 @pytest.fixture(scope="session")
 def template():
     with Template() as warm:
+        with Submission(warm, Limits(), seed=0):
+            pass  # now it is warm, and all its processes are there
         yield warm
 
 

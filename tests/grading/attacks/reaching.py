@@ -88,7 +88,8 @@ for path in ({root!r} + '/gradebook.db', '../../../gradebook.db', '/gradebook.db
 from pathlib import Path
 folder = Path({root!r}, 'autograded', 'ada', '99-tiny')
 folder.mkdir(parents=True)
-found = True""",
+found = Path({root!r}, 'nbgrader_config.py').exists()  # a checkout below /tmp: not its own /tmp, then
+""",
     "packages written": """
 import torch
 from pathlib import Path
