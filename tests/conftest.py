@@ -1,0 +1,14 @@
+"""Tests that hold a process to seconds may lose a race with a busy machine: those alone get a second try."""
+
+import pytest
+
+RACES = ("grading/test_limits.py", "grading/test_process.py", "grading/test_runner.py", "grading/test_honest.py")
+SLOW = ("grading/test_classroom.py", "test_browser.py", "test_demo.py")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        place = item.nodeid.partition("::")[0]
+        races = place.endswith(RACES + SLOW) or "[resources: " in item.nodeid
+        if races:
+            item.add_marker(pytest.mark.flaky(reruns=1))
