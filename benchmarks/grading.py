@@ -179,7 +179,7 @@ def phases(root: Path, submitted: Path, out: Path) -> dict[str, float]:
     out.mkdir()
     release(LESSON, root, root / "solutions", database_url(out, config))
     with process.Template() as template, gradebook.GradebookWriter(out, config) as book:
-        pages = feedback.FeedbackWriter(out, config, book.db_url)
+        pages = feedback.FeedbackWriter(out, config, book.gradebook)
         for entry in entries:
             graded = runner.grade_submission(
                 entry.notebook, entry.student, master, exercises, template, process.Limits()

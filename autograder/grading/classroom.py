@@ -92,7 +92,7 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
     if means.sandbox and not means.scheduler:
         require()
     with GradebookWriter(out, config) as book, _progress(Console(stderr=True)) as progress:
-        feedback = FeedbackWriter(out, config, book.db_url)
+        feedback = FeedbackWriter(out, config, book.gradebook)
         bar = progress.add_task("grading", total=len(entries))
         keys = _Keys(masters, means)
         ledger, results = Ledger(out), {}

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -35,7 +37,7 @@ class GradebookWriter:
         self._config = config
         # nbgrader adds rows by relationship before they are in the session, which SQLAlchemy remarks on every time.
         warnings.filterwarnings("ignore", category=SAWarning, message="Object of type .* not in session")
-        self._gradebook = Gradebook(self.db_url, course_id(config))
+        self.gradebook = Gradebook(self.db_url, course_id(config))
 
     def __enter__(self) -> Self:
         return self
@@ -43,39 +45,62 @@ class GradebookWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._gradebook.close()
+        self.gradebook.close()
 
     def write(self, graded: Graded, name: str, submitted: Path) -> Path:
         """Store one submission; `submitted` is its folder, whose timestamp goes along. Returns the folder written."""
         folder = self.out / "autograded" / graded.student / graded.lesson
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        self._gradebook.update_or_create_student(graded.student)
         extra = {"timestamp": when} if (when := timestamp(submitted)) else {}
-        self._gradebook.update_or_create_submission(graded.lesson, graded.student, **extra)
-        if graded.notebook is None:
-            self._zero(graded, name)
-        else:
-            self._save(graded, name, graded.notebook)
-            nbformat.write(graded.notebook, folder / f"{name}.ipynb")
+        with self._one_transaction():
+            self.gradebook.update_or_create_student(graded.student)
+            self.gradebook.update_or_create_submission(graded.lesson, graded.student, **extra)
+            if graded.notebook is None:
+                self._zero(graded, name)
+            else:
+                self._save(graded, name, graded.notebook)
+            due = self.gradebook.find_assignment(graded.lesson).duedate
+        if graded.notebook is not None:
+            if due is not None:  # has a connection of its own
+                resources = resources_for(graded.student, graded.lesson, name, self.db_url)
+                AssignLatePenalties(config=self._config).preprocess(graded.notebook, resources)
+            # Not `nbformat.write`, which validates once more what `restore` and `safe_outputs` have put together.
+            text = nbformat.v4.writes(graded.notebook)
+            (folder / f"{name}.ipynb").write_text(text + "\n", encoding="utf-8")
         if when:
             (folder / "timestamp.txt").write_text(when.isoformat(), encoding="utf-8")
         return folder
 
+    @contextmanager
+    def _one_transaction(self) -> Iterator[None]:
+        """All of a submission or nothing: nbgrader's API commits some forty times, each of which would wait for the
+        disk; here it writes into a transaction that is committed at the end.
+        """
+        session = self.gradebook.db
+        session.remove()
+        try:
+            with self.gradebook.engine.begin() as connection:
+                session.configure(bind=connection, join_transaction_mode="rollback_only", expire_on_commit=False)
+                yield
+                session.remove()
+        finally:
+            session.remove()
+            own = {"join_transaction_mode": "conditional_savepoint", "expire_on_commit": True}
+            session.configure(bind=self.gradebook.engine, **own)
+
     def _save(self, graded: Graded, name: str, notebook: NotebookNode) -> None:
         resources = resources_for(graded.student, graded.lesson, name, self.db_url)
         saver = SaveAutoGrades(config=self._config)
-        saver.gradebook = self._gradebook  # one connection for the class, not one for every notebook
+        saver.gradebook = self.gradebook  # one connection for the class, not one for every notebook
         saver.notebook_id, saver.assignment_id, saver.student_id = name, graded.lesson, graded.student
         for index, cell in enumerate(notebook.cells):
             saver.preprocess_cell(cell, resources, index)
-        if self._gradebook.find_assignment(graded.lesson).duedate is not None:
-            AssignLatePenalties(config=self._config).preprocess(notebook, resources)
 
     def _zero(self, graded: Graded, name: str) -> None:
-        for grade in self._gradebook.find_submission_notebook(name, graded.lesson, graded.student).grades:
+        for grade in self.gradebook.find_submission_notebook(name, graded.lesson, graded.student).grades:
             grade.auto_score, grade.needs_manual_grade = 0.0, False
-        self._gradebook.db.commit()
+        self.gradebook.db.commit()
 
 
 def resources_for(student: str, lesson: str, name: str, db_url: str) -> dict[str, Any]:

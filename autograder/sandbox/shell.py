@@ -109,6 +109,9 @@ class Shell(InteractiveShell):
         self.outputs = Outputs()
         config = Config()
         config.HistoryManager.enabled = False  # no database, and no thread to lose in a fork
+        # Python's own form of a traceback. IPython's, with the neighbouring lines in colours, takes 40 ms each, and an
+        # unfinished notebook has a dozen.
+        config.InteractiveShell.xmode = "Plain"
         super().__init__(displayhook_class=_Hook, display_pub_class=_Publisher, config=config, **kwargs)
         self.kernel = SimpleNamespace(shell=self, do_shutdown=lambda *_: None)
 

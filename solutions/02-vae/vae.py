@@ -362,7 +362,7 @@ print("can a gradient flow from z to mu?", z.requires_grad)
 # Every line on a fine grid of $z$, for $f(z) = z^2$, where $\mathbb E[z^2] = \mu^2 + \sigma^2$ and so the gradient is exactly $2 \mu$:
 
 # %%
-mu, sigma, h = torch.tensor(0.7, dtype=f64, requires_grad=True), 0.5, 1e-4
+mu, sigma, h = torch.tensor(0.7, dtype=f64), 0.5, 1e-4
 z = torch.linspace(-7, 8, 3001, dtype=f64)  # the grid carries all but 1e-40 of the mass
 f = z**2
 
@@ -375,9 +375,10 @@ def integral(values):
     return torch.trapezoid(values, z).detach()
 
 
-# The derivatives of q and of log q in mu, at every z of the grid.
-(d_density,) = torch.autograd.functional.jacobian(lambda m: (density(m),), mu)
-(d_log_density,) = torch.autograd.functional.jacobian(lambda m: (density(m).log(),), mu)
+# The derivatives of q and of log q in mu, at every z of the grid: each point has a mu of its own.
+own = mu.expand_as(z).clone().requires_grad_()
+(d_density,) = torch.autograd.grad(density(own).sum(), own)
+(d_log_density,) = torch.autograd.grad(density(own).log().sum(), own)
 
 exact_gradient = 2 * mu
 difference = (integral(f * density(mu + h)) - integral(f * density(mu - h))) / (2 * h)

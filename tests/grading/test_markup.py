@@ -73,7 +73,7 @@ def rendered(hand_in, master, exercises, template, limits, out):
             if not known:
                 _enter(book.db_url, master)
             stored = book.write(graded, master.name, path.parent) / f"{master.name}.ipynb"
-            feedback = FeedbackWriter(out, config, book.db_url).write(graded, master.name)
+            feedback = FeedbackWriter(out, config, book.gradebook).write(graded, master.name)
         return feedback, _formgrader(stored, out)
 
     return pages
