@@ -18,7 +18,7 @@ from nbconvert.exporters import HTMLExporter, TemplateExporter
 from nbconvert.filters.highlight import Highlight2HTML
 from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbformat import NotebookNode
-from nbgrader.api import Gradebook
+from nbgrader.api import BaseCell, Comment, Grade, Gradebook
 from nbgrader.converters import GenerateFeedback
 from nbgrader.preprocessors import GetGrades
 from traitlets.config import Config
@@ -81,16 +81,23 @@ class _Scores:
     def __call__(self, notebook: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         about = resources["nbgrader"]
         held = self._gradebook.find_submission_notebook(about["notebook"], about["assignment"], about["student"])
-        grades, comments = {grade.name: grade for grade in held.grades}, {note.name: note for note in held.comments}
+        scores = self._rows(held.id, Grade, Grade.score, Grade.max_score)
+        comments = self._rows(held.id, Comment, Comment.comment)
         for cell in notebook.cells:
             meta = cell.metadata.get("nbgrader", {})
-            if comment := comments.get(meta.get("grade_id")):
-                meta["comment"] = comment.comment
-            if grade := grades.get(meta.get("grade_id")):
-                meta["score"], meta["points"] = grade.score, grade.max_score
+            if found := comments.get(meta.get("grade_id")):
+                (meta["comment"],) = found
+            if found := scores.get(meta.get("grade_id")):
+                meta["score"], meta["points"] = found
         penalty = held.late_submission_penalty or 0
         about.update(score=held.score - penalty, max_score=held.max_score, late_penalty=penalty)
         return notebook, resources
+
+    def _rows(self, notebook: str, kind: Any, *columns: Any) -> dict[str, tuple[Any, ...]]:
+        """These columns of every graded or commented cell of a submission, by the cell's name."""
+        query = self._gradebook.db.query(BaseCell.name, *columns)
+        rows = query.filter(kind.cell_id == BaseCell.id, kind.notebook_id == notebook)
+        return {name: tuple(values) for name, *values in rows}
 
 
 class _Exporter(HTMLExporter):

@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 from ..sandbox import channel
@@ -102,6 +101,14 @@ class Template:
         self._process.wait()
         self._said.close()
 
+    def ended(self, within: float = 0.0) -> bool:
+        """Whether it has ended, or does so within these seconds."""
+        try:
+            self._process.wait(within)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def fork(self, connection: socket.socket, home: str, limits: Rlimits) -> None:
         """Fork a guest that serves `connection`; `home` is its folder where it has no sandbox. Raises
         `GraderBroken`.
@@ -137,6 +144,7 @@ class Submission:
             self._connection.close()
             raise
         self.alive, self.reason, self.interrupted = True, "", False  # interrupted: was the last request?
+        self._schedule = _schedule(self.pid)
         self._supervisor = Supervisor(self.pid, limits.all, self._kill) if template.sandbox else None
         self._request({"op": "seed", "seed": seed}, limits.call)
 
@@ -164,6 +172,8 @@ class Submission:
         self._end()
         self._connection.close()
         os.close(self._pidfd)
+        if self._schedule is not None:
+            os.close(self._schedule)
         if self._home:
             shutil.rmtree(self._home, ignore_errors=True)
 
@@ -220,13 +230,13 @@ class Submission:
 
     def _exchange(self, frame: bytes, serve: Callable[[bytes], bytes] | None, seconds: float) -> tuple[bytes, bool]:
         start, interrupted, asked = time.monotonic(), False, 0
-        deadline, starved = start + seconds, _starved(self.pid)
+        deadline, starved = start + seconds, _starved(self._schedule)
         channel.send(self._connection, channel.REQUEST, frame, deadline + self.limits.grace)
         while True:
             try:
                 kind, payload = channel.receive(self._connection, deadline)
             except TimeoutError:
-                waited, starved = _starved(self.pid) - starved, _starved(self.pid)
+                waited, starved = _starved(self._schedule) - starved, _starved(self._schedule)
                 if waited > 0.05 * seconds and time.monotonic() < start + MAX_PATIENCE * seconds:
                     self.clock.extend(waited)
                     deadline = time.monotonic() + waited
@@ -277,11 +287,17 @@ def _header(frame: bytes) -> int:
     return int.from_bytes(frame[:4], "big")
 
 
-def _starved(pid: int) -> float:
-    """Seconds for which a process could have run, had others not had the processor; 0 where the kernel keeps no
-    count.
-    """
+def _schedule(pid: int) -> int | None:
+    """The kernel's account of a process's waiting, open; None where it keeps none."""
     try:
-        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
-    except (OSError, IndexError, ValueError):
+        return os.open(f"/proc/{pid}/schedstat", os.O_RDONLY)
+    except OSError:
+        return None
+
+
+def _starved(schedule: int | None) -> float:
+    """Seconds for which a process could have run, had others not had the processor; 0 where nobody counts them."""
+    try:
+        return 0.0 if schedule is None else int(os.pread(schedule, 100, 0).split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):  # the process has ended
         return 0.0

@@ -63,17 +63,22 @@ def test_nothing_is_left_of_a_submission(template, limits):
         assert process.run_cell(daemon, 5)[0]["text"] == "started\n"
         family = tree(process.pid)
         assert len(family) == 2 and all(map(_runs, family))
-    deadline = time.monotonic() + 5
-    while any(map(_runs, family)) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not any(map(_runs, family))
+    assert _all_end(family)
 
 
 def test_without_a_sandbox_nothing_is_left_either(limits):
     with Template(sandbox=False) as template, Submission(template, limits, seed=1) as process:
         folder = Path(process.run_cell("import os; print(os.getcwd())", 5)[0]["text"].strip())
         assert folder.is_dir()
-    assert not folder.exists() and not _runs(process.pid)
+    assert not folder.exists() and _all_end([process.pid])
+
+
+def _all_end(family):
+    """Whether these processes, which have been killed, are gone within a few seconds."""
+    deadline = time.monotonic() + 5
+    while any(map(_runs, family)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not any(map(_runs, family))
 
 
 def _runs(pid):
