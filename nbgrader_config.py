@@ -36,6 +36,7 @@ c.GenerateAssignment.preprocessors = [
     "autograder.plugins.Seal",
 ]
 
+c.Autograde.exporter_class = "autograder.plugins.AsSaved"
 c.Autograde.sanitize_preprocessors = [
     stock + "ClearOutput",
     "autograder.plugins.RestoreMetadata",
