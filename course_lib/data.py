@@ -169,11 +169,16 @@ def _photographs() -> Tensor:
     return torch.stack([image @ weights for image in images])
 
 
-@functools.cache
-def _mnist() -> tuple[Tensor, Tensor]:
+def mnist_copy() -> Path:
+    """Where `mnist` keeps its copy, whether it is there yet or not."""
     from sklearn.datasets import get_data_home
 
-    copy = Path(get_data_home()) / "course_mnist.npz"
+    return Path(get_data_home()) / "course_mnist.npz"
+
+
+@functools.cache
+def _mnist() -> tuple[Tensor, Tensor]:
+    copy = mnist_copy()
     if not copy.exists():
         images, classes = _download_mnist()
         partial = copy.with_name(f"course_mnist.{os.getpid()}.npz")
