@@ -18,6 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         add_doctor(commands)
         options = parser.parse_args(given)
         return int(options.run(options))
+    # jsonschema, which nbformat imports, would take a second to build a grammar for a format that no notebook has.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     try:
         from .build.commands import add_build
         from .build.source import LessonError
