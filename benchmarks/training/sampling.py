@@ -1,0 +1,80 @@
+"""Samples per second of 1,000-step DDPM and 50-step DDIM, beside diffusers' schedulers on the same network."""
+
+import random
+import statistics
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.training.clock import spent
+from benchmarks.training.diffusion import Diffusion, Plan
+from benchmarks.training.limit import Operators
+from benchmarks.training.loops import ours
+from benchmarks.training.network import new_network
+from benchmarks.training.results import Part
+from benchmarks.training.samplers import Chain, diffusers_ddim, diffusers_ddpm, forwards
+
+STEPS = 1000
+BATCH = 64
+DDIM_STEPS = 50
+ROUNDS = {False: 4, True: 2}
+
+
+def measure(part: Part, images: Tensor, peers: bool, quick: bool, say: Callable) -> None:
+    """Time every sampler in every round, each on the same noise."""
+    device = images.device
+    diffusion = Diffusion.linear(100 if quick else STEPS, 1e-4, 0.02, device)
+    network = new_network(0, device)
+    say("sampling: training the network")
+    ours(network, images, Plan(diffusion, 20 if quick else 300), 0)  # so that the values are those of a trained one
+    noise = torch.randn(BATCH, *images.shape[1:], device=device)
+    samplers: dict[str, Callable[[], Tensor]] = {}
+    for kind, steps, chain in (
+        ("ddpm", diffusion.steps, Chain.ddpm(diffusion)),
+        ("ddim", DDIM_STEPS, Chain.ddim(diffusion, DDIM_STEPS)),
+    ):
+        samplers[f"{kind} ours"] = partial(chain.ours, network, noise)
+        samplers[f"{kind} plain"] = partial(chain.plain, network, noise)
+        samplers[f"{kind} network alone"] = partial(forwards, network, noise, steps)
+    if peers:
+        samplers["ddpm diffusers"] = partial(diffusers_ddpm, network, diffusion, noise)
+        samplers["ddim diffusers"] = partial(diffusers_ddim, network, diffusion, noise, DDIM_STEPS)
+    part.data.setdefault("steps", {"ddpm": diffusion.steps, "ddim": DDIM_STEPS})
+    part.data.setdefault("batch", BATCH)
+    if "operators" not in part.data:
+        part.data["operators"] = {}
+        for name, sampler in samplers.items():  # which also warms them up
+            with Operators() as operators:
+                sampler()
+            part.data["operators"][name] = operators.count / part.data["steps"][name.partition(" ")[0]]
+    rounds = part.data.setdefault("rounds", [])
+    for number in range(len(rounds), ROUNDS[quick]):
+        names = list(samplers)
+        random.Random(number).shuffle(names)
+        taken = {name: spent(samplers[name], device)._asdict() for name in names}
+        rounds.append(taken)
+        part.save()
+        rates = ", ".join(f"{name} {BATCH / taken[name]['wall']:.1f}/s" for name in sorted(names))
+        say(f"sampling: round {number + 1} of {ROUNDS[quick]}: {rates}")
+
+
+def summarise(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Per sampler, the median rate with quartiles, and time per sampler step."""
+    result = {}
+    for name in sorted(data["rounds"][0]):
+        wall = [taken[name]["wall"] for taken in data["rounds"]]
+        first, _, last = statistics.quantiles(wall, n=4)
+        middle = statistics.median(wall)
+        result[name] = {
+            "samples_per_second": data["batch"] / middle,
+            "samples_per_second_quartiles": [data["batch"] / last, data["batch"] / first],
+            "step_ms": 1e3 * middle / data["steps"][name.partition(" ")[0]],
+            "step_cpu_ms": 1e3
+            * statistics.median(taken[name]["cpu"] for taken in data["rounds"])
+            / data["steps"][name.partition(" ")[0]],
+            "operators": data["operators"][name],
+        }
+    return result
