@@ -21,15 +21,32 @@ Likelihoods are in nats per example (summed over the event, averaged over the ba
 where named so.
 """
 
-from course_lib import checking, checkpoint, data, device, exact, metrics, networks, plots, training, widgets
-from course_lib.checking import CheckFailed, expect, verify_equation
-from course_lib.device import get_device, seed_everything
-from course_lib.training import History, budget, fit
+from typing import Any
+
+try:
+    from course_lib import checking, data, device, exact, metrics, networks, plots, training, widgets
+    from course_lib.chains import chain
+    from course_lib.checking import CheckFailed, expect, verify_equation
+    from course_lib.device import get_device, seed_everything
+    from course_lib.times import stratified_times
+    from course_lib.training import History, budget, checkpoint, fit
+except Exception as error:  # a package is missing, or raises whatever a broken one raises
+    _cause = error
+
+    def _name_the_doctor(name: str) -> Any:
+        """Say so to whoever needs a name from here; `course_lib.doctor` itself must still be found."""
+        if name in __all__:
+            text = f"{_cause}: `python -m course_lib.doctor` says what is broken and how to mend it"
+            raise ImportError(text, name=getattr(_cause, "name", None)) from _cause
+        raise AttributeError(f"module 'course_lib' has no attribute {name!r}")
+
+    globals()["__getattr__"] = _name_the_doctor
 
 __all__ = [
     "CheckFailed",
     "History",
     "budget",
+    "chain",
     "checking",
     "checkpoint",
     "data",
@@ -42,6 +59,7 @@ __all__ = [
     "networks",
     "plots",
     "seed_everything",
+    "stratified_times",
     "training",
     "verify_equation",
     "widgets",

@@ -13,18 +13,20 @@ def get_device() -> torch.device:
     """The device a notebook computes on: CUDA if there is one, else Apple's MPS, else the CPU.
 
     The environment variable COURSE_DEVICE ("cpu", "cuda", "cuda:1", "mps") overrides the choice. While
-    nbgrader executes a notebook the answer is the CPU, so that marks do not depend on the machine.
+    nbgrader executes a notebook the answer is the CPU, so that marks do not depend on the machine. Of several
+    processes that `torchrun` started, each has a GPU of its own, "cuda:LOCAL_RANK".
 
     Raises:
-        ValueError: COURSE_DEVICE names no device, or one that is not there.
+        ValueError: COURSE_DEVICE names no device, or one that is not there; fewer GPUs than processes.
     """
     wanted = os.environ.get("COURSE_DEVICE")
     if wanted:
-        return _named_device(wanted)
+        device = _named_device(wanted)
+        return _own_gpu() if device == torch.device("cuda") else device
     if os.environ.get("NBGRADER_EXECUTION"):
         return torch.device("cpu")
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        return _own_gpu()
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
@@ -50,7 +52,8 @@ def random_state(device: torch.device) -> dict[str, torch.Tensor]:
 
 def set_random_state(state: dict[str, torch.Tensor], device: torch.device) -> None:
     """Put back what `random_state` returned. A state of another kind of device is left out."""
-    torch.set_rng_state(state["cpu"])
+    if "cpu" in state:
+        torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
     if device.type == "mps" and "mps" in state:
@@ -71,6 +74,17 @@ def private_randomness(seed: int, device: torch.device) -> Iterator[None]:
         yield
     finally:
         set_random_state(before, device)
+
+
+def _own_gpu() -> torch.device:
+    """ "cuda", or under torchrun this process's own."""
+    rank = os.environ.get("LOCAL_RANK")
+    if rank is None:
+        return torch.device("cuda")
+    if int(rank) >= (count := torch.cuda.device_count()):
+        remedy = f"start torchrun with --nproc-per-node={count}, or set COURSE_DEVICE=cpu"
+        raise ValueError(f"process {rank} of this machine finds {count} GPU(s), none of its own; {remedy}")
+    return torch.device("cuda", int(rank))
 
 
 def _named_device(name: str) -> torch.device:

@@ -74,7 +74,7 @@ def offline(monkeypatch, tmp_path):
 def test_the_walk_finds_functions_classes_and_methods():
     names = CALLABLES.keys()
     assert {
-        "course_lib.training.fit",
+        "course_lib.training.loop.fit",
         "course_lib.exact.GaussianMixture",
         "course_lib.exact.GaussianMixture.log_prob",
     } <= names

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from course_lib.doctor import lesson_times
-from course_lib.findings import (
+from course_lib.doctor.findings import (
     BROKEN,
     OPTIONAL,
     TIMES,
@@ -37,7 +37,7 @@ def add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--record",
         nargs="*",
         metavar="LESSON",
-        help="instead, run these lessons (all if none is named) and record what they cost in course_lib/pace.json",
+        help="instead, run these lessons (all if none is named) and record what they cost",
     )
     parser.set_defaults(run=run_doctor)
 
@@ -80,7 +80,7 @@ def _print(report: Report) -> None:
 
 
 def _record(wanted: list[str]) -> int:
-    from course_lib.pace import RECORD, read_costs, write_costs
+    from course_lib.doctor.pace import RECORD, read_costs, write_costs
 
     from ..build.source import LessonError, find_lessons
     from ..checkout import course_root

@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 from course_lib.doctor import packages, student_probes
-from course_lib.findings import BROKEN, OPTIONAL, WORKS, Finding, Probe, one_line
+from course_lib.doctor.findings import BROKEN, OPTIONAL, WORKS, Finding, Probe, one_line
 
 SET_UP = "in the checkout, make setup"
 WITHOUT = "run the container with user namespaces (docker run --privileged)"
@@ -158,7 +158,7 @@ def _server(url: str) -> Iterator[Finding]:
 
 def costs() -> Iterator[Finding]:
     """Was each lesson's cost recorded, for the estimate of its time?"""
-    from course_lib.pace import read_costs
+    from course_lib.doctor.pace import read_costs
 
     from ..build.source import find_lessons
     from ..checkout import course_root

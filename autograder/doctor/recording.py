@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from nbformat.v4 import new_code_cell
 
-from course_lib.pace import CPU, Cost, seconds_per_step
+from course_lib.doctor.pace import CPU, Cost, seconds_per_step
 
 from ..build.assemble import Assembled, assemble
 from ..build.execution import execute

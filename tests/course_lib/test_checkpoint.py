@@ -3,7 +3,7 @@ import os
 import pytest
 import torch
 
-from course_lib.checkpoint import load_checkpoint, save_checkpoint
+from course_lib.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 
 
 def test_round_trip_is_exact(tmp_path):
@@ -56,3 +56,52 @@ def test_a_missing_file_and_a_foreign_one(tmp_path):
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(ValueError, match="holds a list"):
         load_checkpoint(tmp_path / "list.pt")
+
+
+def trained(lr, *, fused, last=False):
+    """A small network after one step of Adam, with the state to save."""
+    torch.manual_seed(0)
+    model = torch.nn.Conv2d(2, 4, 3)
+    if last:
+        model = model.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=fused)
+    model(torch.randn(5, 2, 6, 6)).square().mean().backward()
+    optimizer.step()
+    state = TrainingState(
+        model, optimizer, torch.zeros(4), torch.arange(5), torch.ones(1, dtype=torch.long), [torch.ones(2)], done=1
+    )
+    return model, optimizer, state
+
+
+def test_what_a_graph_or_a_step_writes_to_stays_where_it_is(tmp_path):
+    """Read back in place: the step's views of order, average and learning rate must see what was read."""
+    _, _, first = trained(0.1, fused=False)
+    first.order.copy_(torch.tensor([4, 2, 0, 1, 3]))
+    first.average[0].fill_(7)
+    first.save(tmp_path / "run.pt")
+    rate = torch.tensor(0.25)
+    _, optimizer, second = trained(rate, fused=True)
+    places = [second.order, second.clock, second.losses, *second.average]
+    second.clock.zero_()
+    second.load(tmp_path / "run.pt")
+    assert optimizer.param_groups[0]["lr"] is rate and optimizer.param_groups[0]["fused"]
+    now = [second.order, second.clock, second.losses, *second.average]
+    assert all(a is b for a, b in zip(places, now, strict=True))
+    assert places[0].tolist() == [4, 2, 0, 1, 3] and second.clock.item() == 1 and second.average[0][0] == 7
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_the_optimizers_memory_lies_as_the_weights_do(tmp_path, last):
+    """A fused step goes through memory from end to end: it would mix up entries that lie in another order."""
+    model, optimizer, first = trained(0.1, fused=True, last=last)
+    first.save(tmp_path / "run.pt")
+    other, its_optimizer, second = trained(0.1, fused=True, last=not last)
+    second.load(tmp_path / "run.pt")
+    for net in (model, other):
+        torch.manual_seed(1)
+        net.zero_grad()
+        net(torch.randn(5, 2, 6, 6)).square().mean().backward()
+    optimizer.step()
+    its_optimizer.step()
+    assert other.weight.is_contiguous() is last
+    assert torch.allclose(model.weight, other.weight, atol=1e-6)

@@ -40,6 +40,22 @@ def test_a_device_that_is_not_there_is_one_clear_line(monkeypatch, name):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("wish", [None, "cuda"])
+def test_each_process_of_torchrun_has_a_gpu_of_its_own(monkeypatch, wish):
+    monkeypatch.delenv("COURSE_DEVICE")
+    if wish:
+        monkeypatch.setenv("COURSE_DEVICE", wish)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert get_device() == torch.device("cuda")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert get_device() == torch.device("cuda:1")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(ValueError, match=r"process 2 .* finds 2 GPU.*--nproc-per-node=2") as caught:
+        get_device()
+    assert "\n" not in str(caught.value)
+
+
 def test_one_seed_fixes_all_three_generators():
     def draw():
         generator = seed_everything(7)

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from course_lib import data, doctor, findings
-from course_lib.findings import BROKEN, MARKS, OPTIONAL, PLAIN_MARKS, WORKS, Finding, Report, as_text, examine
+from course_lib import data, doctor
+from course_lib.doctor import findings
+from course_lib.doctor.findings import BROKEN, MARKS, OPTIONAL, PLAIN_MARKS, WORKS, Finding, Report, as_text, examine
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,8 +6,8 @@ import time
 import pytest
 import torch
 
-from course_lib import pace
-from course_lib.pace import CPU, Cost, Pace, read_costs, seconds_per_step, write_costs
+from course_lib.doctor import pace
+from course_lib.doctor.pace import CPU, Cost, Pace, read_costs, seconds_per_step, write_costs
 
 
 def test_a_lesson_takes_its_training_on_the_device_and_the_rest_on_one_core():

@@ -10,7 +10,7 @@ import pytest
 
 import course_lib
 
-MODULES = [importlib.import_module(f"course_lib.{m.name}") for m in pkgutil.iter_modules(course_lib.__path__)]
+MODULES = [importlib.import_module(module.name) for module in pkgutil.walk_packages(course_lib.__path__, "course_lib.")]
 
 EXERCISES = """
 kl_discrete log_normal log_mean_exp evidence_monte_carlo ppca_posterior elbo_monte_carlo gaussian_kl_full

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from course_lib.findings import (
+from course_lib.doctor.findings import (
     BROKEN,
     OPTIONAL,
     WORKS,
@@ -213,7 +213,7 @@ def memory() -> Iterator[Finding]:
     if available is None:
         yield Finding("memory", OPTIONAL, "cannot be read here", "python -m pip install psutil")
         return
-    from course_lib.pace import read_costs
+    from course_lib.doctor.pace import read_costs
 
     needed = max((cost.memory for cost in read_costs().values()), default=0) * 2**20
     found = f"{available / GIB:.1f} GiB free; the largest lesson takes {needed / GIB:.1f} GiB"
@@ -287,7 +287,7 @@ def mnist() -> Iterator[Finding]:
 
 def lesson_times() -> dict[str, float]:
     """About how many seconds each lesson takes on this machine, after timing it."""
-    from course_lib.pace import measure, read_costs
+    from course_lib.doctor.pace import measure, read_costs
 
     pace = measure()
     return {lesson: pace.seconds(cost) for lesson, cost in read_costs().items()}
@@ -301,7 +301,3 @@ def main(arguments: list[str] | None = None) -> int:
     report = examine(student_probes(), lesson_times)
     print(report.as_json() if options.json else as_text(report, terminal_width(), marks_for(sys.stdout)))
     return 0 if report.healthy else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
