@@ -14,6 +14,7 @@ from .student import Failure, Remote
 
 # Relative to the largest entry of the truth. Wide enough for every correct formula, far below any mistake worth a name.
 TOLERANCE = {torch.float64: 1e-7, torch.float32: 2e-4, torch.complex128: 1e-7, torch.complex64: 2e-4}
+COARSE = TOLERANCE[torch.float32]
 
 
 @dataclass(frozen=True)
@@ -131,25 +132,28 @@ class Case:
         return self._report(not problem, what, points, message, got=got, truth=truth, suspect=suspect)
 
     def conventions(self, function: Any, args: Sequence[Any], oracle: Callable[..., Any], points: float = 0.0) -> bool:
-        """Report whether float32 goes in and comes out, right to float32's precision, and every input stays as it was.
+        """Report whether what goes in as float32 or float64 comes out as such, right to float32's precision, and every
+        input stays as it was.
 
         One outcome, so that a function which does nothing earns nothing here. `args` as for the student, a `Source`
         where a function is handed over; the oracle sees the same numbers in float64.
         """
-        what = "float32 in and out, inputs untouched"
+        what = "the dtype that goes in comes out, inputs untouched"
         given = [_cast(argument, torch.float32) for argument in args]
         wide = [a.run() if isinstance(a, Source) else _cast(a, torch.float64) for a in given]
-        truth, got = _cast(oracle(*wide), torch.float32), function(*given)
+        doubled = [a if isinstance(a, Source) else b for a, b in zip(given, wide, strict=True)]
+        exact = oracle(*wide)
+        truth, got, fine = _cast(exact, torch.float32), function(*given), function(*doubled)
         tensors = [i for i, argument in enumerate(given) if isinstance(argument, torch.Tensor)]
         before, after = [given[i] for i in tensors], function.inputs_after(*given)
         left = [after[i] for i in tensors]
-        failed = failure_in([got, left]) or failure_in(truth)
+        failed = failure_in([got, left, fine]) or failure_in(truth)
         if failed:
             return self._report(False, what, points, failed.message, got=failed)
-        problem = difference(got, truth, dtype=True)
+        problem = difference(got, truth, dtype=True) or difference(fine, exact, COARSE, dtype=True)
         if not problem and difference(left, before):
             problem = "an input was modified: work on a new tensor instead of writing into the one you were given"
-        return self._report(not problem, what, points, problem, got=[got, *left], truth=[truth, *before])
+        return self._report(not problem, what, points, problem, got=[got, fine, *left], truth=[truth, exact, *before])
 
     def check(self, passed: Any, what: str, points: float = 0.0, hint: str = "", evidence: Any = None) -> bool:
         """Report a property. `passed` is a bool, a 0-dim bool tensor or a Failure; `evidence` is what tells one

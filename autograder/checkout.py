@@ -1,12 +1,18 @@
-"""The course's checkout: where it is, what its nbgrader_config.py says, and where its grade book is."""
+"""The course's checkout: where it is, what its nbgrader_config.py says, where its grade book is, and its secret."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
+import tempfile
 from pathlib import Path
 
 from traitlets.config import Config, PyFileConfigLoader
 
 CONFIG = "nbgrader_config.py"
+SECRET = ".course-secret"
+SECRET_VARIABLE = "COURSE_SECRET"
 
 
 def course_root(start: Path | None = None) -> Path:
@@ -33,3 +39,30 @@ def database_url(folder: Path, config: Config) -> str:
 def course_id(config: Config) -> str:
     """nbgrader's name of the course."""
     return str(config.CourseDirectory.get("course_id", "")) or "default_course"
+
+
+def course_secret(root: Path) -> str:
+    """What the draws of hidden inputs depend on besides names that everybody knows: `$COURSE_SECRET`, or else the file
+    `.course-secret` in the checkout, made on first use and readable by its owner alone.
+
+    Marks are repeated from it: keep it as you keep the grade book. Raises FileNotFoundError where it can be neither
+    read nor made.
+    """
+    if given := os.environ.get(SECRET_VARIABLE, "").strip():
+        return given
+    path = root / SECRET
+    try:
+        if not path.exists():
+            descriptor, made = tempfile.mkstemp(prefix=SECRET, dir=root)  # mode 600
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(32) + "\n")
+            # Linked only when it is whole; whoever comes second takes what is there.
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(made)
+            Path(made).unlink()
+        held = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError) as error:
+        raise FileNotFoundError(f"{path} cannot be read or made ({error}): set {SECRET_VARIABLE}") from None
+    if not held:
+        raise FileNotFoundError(f"{path} is empty: delete it, or set {SECRET_VARIABLE}")
+    return held

@@ -1,12 +1,13 @@
 """From a student's function to marks: run the checks, follow an earlier mistake through, recognise what went wrong.
 
-Marking one exercise is a pure function of (the student's code, the exercise, the student's name): the inputs are
-drawn from a seed made of student, lesson and exercise, so a second marking gives the same marks.
+Marking one exercise is a pure function of (the student's code, the exercise, the student's name, the course's secret):
+the inputs are drawn from a seed made of these, so a second marking gives the same marks. The seed that goes along with
+calls is another one, from which the first cannot be found.
 """
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,12 +23,16 @@ from .student import Failure, Link, LocalLink, Remote, Sitting, StandIn, local
 
 FULLY = 2.0
 PUBLIC = ("what", "points", "max_points", "passed", "message")
+FOLLOWED = "judged with your own earlier functions"
+STOOD_IN = "judged with right earlier functions"
+# All that is said of a check that fails with stand-ins in place: any other word could carry what these answered.
+UNSAID = "not right, even with right earlier functions in place"
 
 
 @dataclass(frozen=True)
 class Mark:
     """What one exercise earned, and why; `diagnosis` is the misconception recognised, `message` what the student
-    reads.
+    reads. `followed`: the student's own earlier functions took part in the truth.
     """
 
     name: str
@@ -37,6 +42,7 @@ class Mark:
     diagnosis: str | None
     message: str
     outcomes: tuple[Outcome, ...]
+    followed: bool = False
 
     def public(self) -> dict[str, Any]:
         """The mark as JSON, without a hidden input or expected value."""
@@ -49,41 +55,95 @@ class Mark:
         return replace(self, outcomes=tuple(replace(outcome, **gone) for outcome in self.outcomes))
 
 
-def seed_of(*parts: str) -> int:
-    """A seed that depends on these words alone, the same on every machine."""
-    return int.from_bytes(hashlib.sha256("/".join(parts).encode()).digest()[:7], "big")
+def seed_of(*parts: str, secret: str = "") -> int:
+    """A seed that depends on these words and the secret alone, the same on every machine; without the secret, seeds of
+    other words tell nothing about it.
+    """
+    return int.from_bytes(hmac.digest(secret.encode(), "/".join(parts).encode(), "sha256")[:7], "big")
 
 
-def mark(exercise: Exercise, link: Link, student: str) -> Mark:
-    """Mark one exercise of `student`, whose functions answer over `link`.
+@dataclass(frozen=True)
+class _Seeds:
+    """Of one exercise of one student: what the inputs are drawn from, and what the student's side is told."""
+
+    draws: int
+    calls: int
+
+    @classmethod
+    def of(cls, exercise: Exercise, student: str, secret: str) -> _Seeds:
+        words = (student, exercise.lesson, exercise.name)
+        return cls(seed_of(*words, secret=secret), seed_of(*words, "calls", secret=secret))
+
+
+def mark(exercise: Exercise, link: Link, student: str, secret: str = "") -> Mark:
+    """Mark one exercise of `student`, whose functions answer over `link`: `judge` it, then `reconsider`.
+
+    The best result counts: one mistake costs one exercise.
+    """
+    return reconsider(exercise, link, student, judge(exercise, link, student, secret), secret)
+
+
+def judge(exercise: Exercise, link: Link, student: str, secret: str = "") -> Mark:
+    """The mark by what the student wrote alone.
 
     The plain comparison comes first, with oracles for what the exercise builds on. Where it loses points, the checks
-    run again with the student's own earlier functions in their place, and then with right functions put under the
-    student's code in the place of earlier ones, which may be missing or of a wrong form. The best result counts: one
-    mistake costs one exercise.
+    run again with the student's own earlier functions in their place.
     """
-    seed = seed_of(student, exercise.lesson, exercise.name)
+    seeds = _Seeds.of(exercise, student, secret)
     link = Sitting(link)
-    remote = Remote(link, exercise.name, seed=seed)
+    remote = Remote(link, exercise.name, seed=seeds.calls)
     upstream: dict[str, Any] = {}
     outcomes: list[Outcome] = []
-    note = ""
+    followed = False
     for own in _lineups(exercise.after):
-        lineup = {name: _own(link, name, seed) if name in own else _oracle(name, seed) for name in exercise.after}
-        tried = run_checks(exercise, remote, seed, lineup)
+        lineup = {
+            name: _own(link, name, seeds.calls) if name in own else _oracle(name, seeds.calls)
+            for name in exercise.after
+        }
+        tried = run_checks(exercise, remote, seeds.draws, lineup)
         if not own or (total(tried) > total(outcomes) and all(lineup[name].responds() for name in own)):
-            upstream, outcomes, note = lineup, tried, "judged with your own earlier functions" if own else ""
+            upstream, outcomes, followed = lineup, tried, bool(own)
         if total(outcomes) >= exercise.points or _silent(outcomes):
             break
-    stand_ins = {name: StandIn(oracle) for name in exercise.after if not isinstance(oracle := _truth(name), type)}
-    if stand_ins and total(outcomes) < exercise.points and not _silent(outcomes):
-        link.stand_ins, lineup = stand_ins, {name: _oracle(name, seed) for name in exercise.after}
-        tried = run_checks(exercise, remote, seed, lineup)
-        if total(tried) > total(outcomes):
-            upstream, outcomes, note = lineup, tried, "judged with right earlier functions"
+    return _result(exercise, outcomes, seeds, upstream, FOLLOWED if followed else "")
+
+
+def to_reconsider(exercise: Exercise, judged: Mark) -> bool:
+    """Whether right earlier functions could still earn something."""
+    stopped = any(isinstance(o.got, Failure) and o.got.kind in ("timeout", "died") for o in judged.outcomes)
+    return bool(_stand_ins(exercise)) and not (judged.passed or stopped or _silent(judged.outcomes))
+
+
+def reconsider(exercise: Exercise, link: Link, student: str, judged: Mark, secret: str = "") -> Mark:
+    """`judged`, or a better mark with right functions put under the student's code in the place of earlier ones, which
+    may be missing or of a wrong form.
+
+    The student's process learns what these answer. So nothing that it says from then on may reach the student: judge
+    all exercises of a submission before any is reconsidered.
+    """
+    if not to_reconsider(exercise, judged):
+        return judged
+    seeds = _Seeds.of(exercise, student, secret)
+    link = Sitting(link)
+    link.stand_ins = _stand_ins(exercise)
+    lineup = {name: _oracle(name, seeds.calls) for name in exercise.after}
+    tried = run_checks(exercise, Remote(link, exercise.name, seed=seeds.calls), seeds.draws, lineup)
+    if total(tried) <= judged.points:
+        return judged
+    outcomes = [outcome if outcome.passed else replace(outcome, message=UNSAID) for outcome in tried]
+    return _result(exercise, outcomes, seeds, lineup, STOOD_IN)
+
+
+def _stand_ins(exercise: Exercise) -> dict[str, StandIn]:
+    return {name: StandIn(oracle) for name in exercise.after if not isinstance(oracle := _truth(name), type)}
+
+
+def _result(
+    exercise: Exercise, outcomes: Sequence[Outcome], seeds: _Seeds, upstream: Mapping[str, Any], note: str
+) -> Mark:
     points = min(total(outcomes), exercise.points)
     passed = points >= exercise.points
-    found = None if passed or _silent(outcomes) else recognise(exercise, outcomes, seed, upstream)
+    found = None if passed or _silent(outcomes) else recognise(exercise, outcomes, seeds, upstream)
     return Mark(
         name=exercise.name,
         points=points,
@@ -92,6 +152,7 @@ def mark(exercise: Exercise, link: Link, student: str) -> Mark:
         diagnosis=found.name if found else None,
         message=_message(outcomes, passed, found, note, exercise.name),
         outcomes=tuple(outcomes),
+        followed=note == FOLLOWED,
     )
 
 
@@ -141,16 +202,28 @@ def _own(link: Link, name: str, seed: int) -> _Own:
 
 
 class _Remembering(LocalLink):
-    """Answers a question it was asked before from memory: recognising a mistake repeats the checks many times."""
+    """Answers a question it was asked before from memory: recognising a mistake repeats the checks many times. What
+    came of callbacks is not remembered: another function may stand behind the same number the next time.
+    """
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self.replies: dict[bytes, bytes] = {}
 
     def ask(self, frame: bytes, serve: Callable[[bytes], bytes]) -> bytes:
-        if frame not in self.replies:
-            self.replies[frame] = super().ask(frame, serve)
-        return self.replies[frame]
+        if frame in self.replies:
+            return self.replies[frame]
+        asked = False
+
+        def noted(question: bytes) -> bytes:
+            nonlocal asked
+            asked = True
+            return serve(question)
+
+        reply = super().ask(frame, noted)
+        if not asked:
+            self.replies[frame] = reply
+        return reply
 
 
 def _truth(name: str) -> Callable[..., Any]:
@@ -190,7 +263,7 @@ class _RuledOut(BaseException):
 
 
 def recognise(
-    exercise: Exercise, outcomes: Sequence[Outcome], seed: int, upstream: Mapping[str, Any]
+    exercise: Exercise, outcomes: Sequence[Outcome], seeds: _Seeds, upstream: Mapping[str, Any]
 ) -> Misconception | None:
     """The misconception that gives what the student gave, on the very inputs the student was given.
 
@@ -208,9 +281,9 @@ def recognise(
 
     best: tuple[float, Misconception | None] = (0.0, None)
     for known in exercise.misconceptions:
-        remote = local(exercise.name, {exercise.name: known.function}, seed)
+        remote = local(exercise.name, {exercise.name: known.function}, seeds.calls)
         try:
-            score = _agreement(outcomes, run_checks(exercise, remote, seed, upstream, compare))
+            score = _agreement(outcomes, run_checks(exercise, remote, seeds.draws, upstream, compare))
         except _RuledOut:
             continue
         if score > best[0]:
@@ -263,7 +336,7 @@ def _message(outcomes: Sequence[Outcome], passed: bool, found: Misconception | N
     if found:
         return f"{_sentence(found.name, exercise)}. {found.hint}"
     same = {outcome.message for outcome in failed}
-    if len(same) == 1 and isinstance(failed[0].got, Failure):
+    if len(same) == 1 and isinstance(failed[0].got, Failure) and UNSAID not in same:
         return f"{_sentence(failed[0].message.rstrip('.'), exercise)}."
     shown = "; ".join(f"{outcome.what}: {outcome.message}" for outcome in failed[:3])
     more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""

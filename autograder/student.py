@@ -180,7 +180,8 @@ class Remote:
         callbacks: list[Callable[..., Any]] = []
 
         def refer(value: Any) -> Handle | Callback | None:
-            if isinstance(value, Remote) and isinstance(value._target, Handle) and value._method is None:
+            mine = isinstance(value, Remote) and value._link is self._link  # elsewhere its number is another object's
+            if mine and isinstance(value._target, Handle) and value._method is None:
                 return value._target
             if not callable(value):
                 return None
@@ -188,6 +189,7 @@ class Remote:
             return Callback(len(callbacks) - 1)
 
         def serve(frame: bytes) -> bytes:
+            function: Any = None
             try:
                 call = decode(frame, self._resolve)
                 function, args, kwargs = callbacks[call["callback"]], list(call["args"]), call["kwargs"]
@@ -195,7 +197,8 @@ class Remote:
                     return encode({"value": function.pull_back(args, kwargs, call["grad"])})
                 return encode({"value": function(*args, **kwargs)})
             except Exception as error:  # the student called back with something the check did not expect
-                return encode({"error": f"{type(error).__name__}: {error}"})
+                said = "" if isinstance(function, StandIn) else f": {error}"  # may quote a right value
+                return encode({"error": f"{type(error).__name__}{said}"})
 
         if isinstance(self._link, Sitting) and self._link.stopped:
             return self._link.stopped

@@ -1,6 +1,12 @@
-"""Tests that hold a process to seconds may lose a race with a busy machine: those alone get a second try."""
+"""Every run draws the same hidden inputs. Tests that hold a process to seconds may lose a race with a busy machine:
+those alone get a second try.
+"""
+
+import os
 
 import pytest
+
+os.environ.setdefault("COURSE_SECRET", "of the tests")
 
 RACES = ("grading/test_limits.py", "grading/test_process.py", "grading/test_runner.py", "grading/test_honest.py")
 SLOW = ("grading/test_classroom.py", "test_browser.py", "test_demo.py")

@@ -26,6 +26,7 @@ from .enclosure import require
 from .feedback import FeedbackWriter
 from .gradebook import GradebookWriter
 from .ledger import Ledger, course_key, key_of
+from .markup import readable
 from .process import Limits
 from .runner import Graded, failed
 from .submission import Master, SubmissionError, content
@@ -99,7 +100,9 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
         todo: list[Entry] = []
         for entry in entries:
             held = None if means.again else ledger.find(entry.student, entry.lesson, keys.of(entry))
-            if entry.lesson not in masters:
+            if readable(entry.student) != entry.student:  # no UTF-8, or what a terminal would obey
+                held = _failed(entry, "the name of the student's folder is no plain text; rename the folder")
+            elif entry.lesson not in masters:
                 held = _failed(entry, f"there is no lesson {entry.lesson!r}")
             if held is None:
                 todo.append(entry)
@@ -156,7 +159,7 @@ def _failed(entry: Entry, reason: str) -> Graded:
         exercises = lesson_exercises(entry.lesson)
     except ValueError:
         exercises = {}
-    return failed(entry.student, entry.lesson, exercises, reason, 0.0)
+    return failed(readable(entry.student), readable(entry.lesson), exercises, readable(reason), 0.0)
 
 
 def _progress(console: Console) -> Progress:

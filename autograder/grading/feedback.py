@@ -1,8 +1,8 @@
 """Feedback pages: nbgrader's own template filled from the grade book, without hidden checks, rubrics or answers.
 
-Nothing on a page may act but MathJax. What the student wrote has been made harmless when it was taken in (`markup`);
-here the rendered HTML is cleaned once more, and the page's content security policy lets the browser run no script that
-is not MathJax's.
+Nothing on a page may act. What the student wrote has been made harmless when it was taken in (`markup`); here the
+rendered HTML is cleaned once more, mathematics becomes MathML, and the page's content security policy lets the browser
+run no script and load nothing.
 """
 
 from __future__ import annotations
@@ -25,15 +25,11 @@ from traitlets.config import Config
 from traitlets.utils.importstring import import_item
 
 from .gradebook import resources_for
-from .markup import safe_html
+from .mathematics import rendered
 from .runner import Graded
 
-MATHJAX = "https://cdnjs.cloudflare.com/ajax/libs/mathjax/2.7.7/"
-# MathJax evaluates its own configuration and adds its own styles; inline scripts and handlers stay forbidden.
-POLICY = (
-    f"default-src 'none'; script-src {MATHJAX} 'unsafe-eval'; style-src 'unsafe-inline' {MATHJAX}; "
-    f"font-src {MATHJAX} data:; img-src data: https:; form-action 'none'; base-uri 'none'"
-)
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'"
+SCRIPT = re.compile(r"<script\b.*?</script>\s*", re.S)  # of nbconvert's: MathJax, which would come from the network
 CHARSET = re.compile(r'<meta charset="utf-8"\s*/?>')
 MAX_CODE, MAX_LINE = 20_000, 500  # longer cells and lines are shown without colours: a highlighter's time is quadratic
 KEPT = 500
@@ -51,6 +47,7 @@ class FeedbackWriter:
         for preprocessor in converter.preprocessors:
             ours = _Scores(gradebook) if import_item(preprocessor) is GetGrades else preprocessor
             self._exporter.register_preprocessor(ours, enabled=True)
+        self._exporter.register_preprocessor(_formulas_as_markdown, enabled=True)
 
     def write(self, graded: Graded, name: str) -> Path:
         """The page of one submission; for one that could not be graded, a page that says why."""
@@ -115,6 +112,14 @@ class _Exporter(HTMLExporter):
         return NO_ALT.sub('<img alt="a picture without a description"', page), resources
 
 
+def _formulas_as_markdown(notebook: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
+    """`display(Math(...))`, which a page hands to MathJax otherwise, goes the way of a cell's mathematics."""
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        if "text/latex" in output.get("data", {}):
+            output.data["text/markdown"] = output.data.pop("text/latex")
+    return notebook, resources
+
+
 def exporter(config: Config) -> HTMLExporter:
     """nbgrader's exporter without preprocessors, whose Markdown is cleaned and whose highlighting takes no longer than
     it should. Most cells are the course's and the same for everybody: each text is rendered once.
@@ -124,13 +129,13 @@ def exporter(config: Config) -> HTMLExporter:
     markdown: dict[str, str] = {}
 
     @pass_context
-    def rendered(context: Any, source: str) -> str:
-        if context.get("cell", {}).get("attachments"):
-            return safe_html(made.markdown2html(context, source))
-        return _once(markdown, source, lambda text: safe_html(made.markdown2html(context, text)))
+    def html(context: Any, source: str) -> str:
+        if attachments := context.get("cell", {}).get("attachments"):
+            return rendered(source, attachments)
+        return _once(markdown, source, rendered)
 
     # The trait takes strings as well; functions are what is registered in the end.
-    made.filters = {"markdown2html": rendered, "highlight_code": _Highlight()}
+    made.filters = {"markdown2html": html, "highlight_code": _Highlight()}
     return made
 
 
@@ -156,8 +161,9 @@ def _once(kept: dict[str, str], source: str, render: Callable[[str], str]) -> st
 
 
 def guarded(page: str) -> str:
-    """The page with its content security policy."""
+    """The page without scripts, and with its content security policy."""
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}" />'
+    page = SCRIPT.sub("", page)
     return CHARSET.sub(lambda found: f"{found[0]}\n{policy}", page, count=1)
 
 

@@ -46,7 +46,7 @@ class Ledger:
 
 def course_key(master: Master, limits: Limits, sandbox: bool, code: Iterable[Path]) -> str:
     """A digest of all that a lesson's results depend on besides the submissions."""
-    digest = hashlib.sha256(repr((asdict(limits), sandbox, sorted(master.full.items()))).encode())
+    digest = hashlib.sha256(repr((asdict(limits), sandbox, sorted(master.full.items()), master.secret)).encode())
     digest.update(json.dumps(master.released, sort_keys=True).encode())
     for path in sorted(code):
         digest.update(path.read_bytes())

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from .markup import readable
 from .runner import Graded
 
 
@@ -18,7 +19,7 @@ def write_json(results: Sequence[Graded], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(path.name + ".part")
     content = {"submissions": [graded.public() for graded in results]}
-    aside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="replace")
     aside.replace(path)
 
 
@@ -38,11 +39,16 @@ def print_table(results: Sequence[Graded], console: Console) -> None:
     if messages.row_count:
         console.print(messages)
     noted = [graded for graded in results if graded.status == "graded" or not graded.marks]
-    flagged = [(graded.student, flag) for graded in noted for flag in graded.flags]
+    flagged = [(_name(graded), escape(readable(flag))) for graded in noted for flag in graded.flags]
     if flagged:
         console.print("For the instructor:", style="bold")
         for student, flag in flagged:
-            console.print(f"  {escape(student)}: {escape(flag)}")
+            console.print(f"  {student}: {flag}")
+
+
+def _name(graded: Graded) -> str:
+    """The student's name as a terminal may have it: it is that of a folder, which may be called anything."""
+    return escape(readable(graded.student, 100))
 
 
 def _marks(lesson: str, rows: Sequence[Graded]) -> Table:
@@ -60,7 +66,7 @@ def _marks(lesson: str, rows: Sequence[Graded]) -> Table:
         marks = [f"{mark.points:g}/{mark.max_points:g}" for mark in graded.marks] if short else []
         total = f"{graded.points:g}/{graded.max_points:g}"
         full = f"{sum(mark.passed for mark in graded.marks)} of {len(graded.marks)}"
-        table.add_row(escape(graded.student), graded.status, *marks, total, full, f"{graded.seconds:.1f}")
+        table.add_row(_name(graded), graded.status, *marks, total, full, f"{graded.seconds:.1f}")
     return table
 
 
@@ -72,4 +78,4 @@ def _tell(table: Table, graded: Graded) -> None:
         groups.setdefault(key, []).append(mark.name)
     for number, (message, names) in enumerate(groups.items()):
         listed = ", ".join(names) if len(names) <= 3 else f"{len(names)} exercises"
-        table.add_row(escape(graded.student) if number == 0 else "", listed, escape(message))
+        table.add_row(_name(graded) if number == 0 else "", listed, escape(readable(message)))

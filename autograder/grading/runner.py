@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 
 from ..case import Outcome
 from ..exercise import Exercise
-from ..marking import Mark, mark, seed_of
+from ..marking import Mark, judge, reconsider, seed_of, to_reconsider
 from ..notebook import render, score
 from ..student import LinkBroken
 from .markup import readable, safe_outputs
@@ -115,9 +115,13 @@ def grade_notebook(
     """Grade a notebook that has been read (`submission.read`)."""
     start = time.monotonic()
     restored = restore(submitted, master)
-    with _Run(restored, template, limits, seed_of(student, master.lesson)) as run:
+    with _Run(restored, template, limits, seed_of(student, master.lesson, secret=master.secret)) as run:
         run.go_on()
-        marks = tuple(_mark(run, exercise, student) for exercise in exercises.values())
+        judged = [_mark(run, exercise, student, master.secret) for exercise in exercises.values()]
+        # Right earlier functions come last: what a submission learns from them, it can tell nobody any more.
+        both = zip(exercises.values(), judged, strict=True)
+        marks = tuple(_again(run, exercise, student, mark, master.secret) for exercise, mark in both)
+    marks = tuple(_plain(mark) for mark in marks)
     notebook = _with_verdicts(restored.notebook, {item.name: item for item in marks})
     flags = _told([*restored.flags, *run.flags])
     return Graded(student, master.lesson, "graded", time.monotonic() - start, flags, marks, notebook)
@@ -226,25 +230,47 @@ class _Run:
         cell.outputs = safe_outputs([error])
 
 
-def _mark(run: _Run, exercise: Exercise, student: str) -> Mark:
+def _mark(run: _Run, exercise: Exercise, student: str, secret: str) -> Mark:
     """Mark one exercise; if that ends the process, the next exercise gets a new one. Gives a mark whatever happens."""
     process = run.go_on()
     link = Recorder(process.calls() if process else _Gone(), exercise.after)
     try:
-        result = mark(exercise, link, student)
-        followed = result.points > 0 and (result.diagnosis or "own earlier functions" in result.message)
-        if process is not None and link.said and followed and not _stands(run, link):
+        result = judge(exercise, link, student, secret)
+        if process is not None and link.said and result.followed and not _stands(run, link):
             run.flags.append(f"{exercise.name}: earlier functions answer differently when asked alone; not followed")
-            result = mark(exercise, Recorder(process.calls(), exercise.after, silent=True), student)
+            result = judge(exercise, Recorder(process.calls(), exercise.after, silent=True), student, secret)
     except Exception as error:  # an answer of a form that the marking did not foresee
         text = f"the answer cannot be marked ({type(error).__name__})"
         run.flags.append(f"{exercise.name}: {text}: {error}")
         result = Mark(exercise.name, 0.0, exercise.points, False, None, f"{text.capitalize()}.", ())
+    _look_after(run, process, exercise)
+    return result
+
+
+def _again(run: _Run, exercise: Exercise, student: str, judged: Mark, secret: str) -> Mark:
+    """The mark with right earlier functions in place, where they could earn something."""
+    if not to_reconsider(exercise, judged) or (process := run.go_on()) is None:
+        return judged
+    try:
+        result = reconsider(exercise, process.calls(), student, judged, secret)
+    except Exception as error:  # as above; the mark stands
+        run.flags.append(f"{exercise.name} cannot be judged with right earlier functions: {error}")
+        result = judged
+    _look_after(run, process, exercise)
+    return result
+
+
+def _look_after(run: _Run, process: Submission | None, exercise: Exercise) -> None:
+    """Note a process that did not survive an exercise's checks, so that the next exercise gets a new one."""
     if process is not None and not process.alive:
         run.flags.append(f"{exercise.name} brought the process down ({process.reason})")
         run.stop()
-    outcomes = tuple(replace(outcome, message=readable(outcome.message)) for outcome in result.outcomes)
-    return replace(result, message=readable(result.message), outcomes=outcomes)
+
+
+def _plain(mark: Mark) -> Mark:
+    """The mark with texts that may go anywhere."""
+    outcomes = tuple(replace(outcome, message=readable(outcome.message)) for outcome in mark.outcomes)
+    return replace(mark, message=readable(mark.message), outcomes=outcomes)
 
 
 def _stands(run: _Run, link: Recorder) -> bool:

@@ -19,6 +19,7 @@ from traitlets import Float
 from ..checkout import course_root
 from ..exercise import lesson_exercises
 from .enclosure import SandboxMissing
+from .keeper import Keeper
 from .process import Limits, Template
 from .runner import grade_notebook
 from .submission import Master, plain
@@ -40,10 +41,13 @@ class GradeOutside(NbGraderPreprocessor):
         submitted = NotebookNode(cells=[plain(cell) for cell in nb.cells])
         limits = Limits(cell=self.cell_seconds, call=self.call_seconds, submission=self.seconds)
         try:
-            master, template = Master.load(course_root(), lesson), _template()
+            master, keeper = Master.load(course_root(), lesson), _keeper()
         except (FileNotFoundError, SandboxMissing) as error:
             raise NbGraderException(str(error)) from None
-        graded = grade_notebook(submitted, about["student"], master, lesson_exercises(lesson), template, limits)
+        exercises = lesson_exercises(lesson)
+        graded = keeper.grade(
+            lambda template: grade_notebook(submitted, about["student"], master, exercises, template, limits)
+        )
         for flag in graded.flags:
             self.log.warning("%s, %s: %s", about["student"], lesson, flag)
         assert graded.notebook is not None
@@ -52,8 +56,8 @@ class GradeOutside(NbGraderPreprocessor):
 
 
 @cache
-def _template() -> Template:
+def _keeper() -> Keeper:
     """One warm template for as long as this process grades."""
-    template = Template(sandbox=not os.environ.get(UNSAFE))
-    atexit.register(template.__exit__)
-    return template
+    keeper = Keeper(lambda: Template(sandbox=not os.environ.get(UNSAFE)))
+    atexit.register(keeper.close)
+    return keeper

@@ -14,13 +14,14 @@ import stat
 import warnings
 from collections import defaultdict
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
+from ..checkout import course_secret
 from .markup import safe_attachments, safe_markdown, storable
 
 MAX_BYTES = 20 * 2**20
@@ -45,6 +46,7 @@ class Master:
     name: str
     released: NotebookNode
     full: dict[str, str]  # grade_id -> source with hidden tests or mark scheme
+    secret: str = field(default="", repr=False)  # the course's: see `checkout.course_secret`
 
     @classmethod
     def load(cls, root: Path, lesson: str) -> Master:
@@ -56,7 +58,8 @@ class Master:
                 raise FileNotFoundError(f"{path.relative_to(root)} is missing: run `course build {lesson}`")
         released, solution = (nbformat.read(path, as_version=4) for path in paths)
         locked = [c for c in solution.cells if _nbgrader(c).get("locked") or _nbgrader(c).get("task")]
-        return cls(lesson, name, released, {_nbgrader(cell)["grade_id"]: cell.source for cell in locked})
+        full = {_nbgrader(cell)["grade_id"]: cell.source for cell in locked}
+        return cls(lesson, name, released, full, course_secret(root))
 
 
 @dataclass(frozen=True)
@@ -253,7 +256,7 @@ def _restored(
         cell.source = _harmless(submitted, given).source
         if "attachments" in submitted and cell.cell_type == "markdown":
             cell["attachments"] = submitted["attachments"]
-    elif submitted.source != given.source:
+    elif submitted.source not in (given.source, cell.source):  # nbgrader itself puts the full source back
         flags.append(f"locked cell {name} had been changed; restored")
     if submitted.cell_type != given.cell_type:
         flags.append(f"cell {name} had been turned into {submitted.cell_type}; restored")

@@ -6,9 +6,11 @@ student, so it may run anywhere, and again when a worker dies.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -16,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster, WorkerPlugin, as_completed, get_worker
+from distributed import Client, LocalCluster, Security, WorkerPlugin, as_completed, get_worker
 
 from ..exercise import lesson_exercises
+from .keeper import Keeper
 from .process import Limits, Template
 from .runner import Graded, grade_submission
 from .submission import Master
@@ -28,6 +31,8 @@ SETTINGS = {
     "distributed.comm.timeouts.connect": "20s",
     "distributed.worker.daemon": False,
     "distributed.admin.large-graph-warning-threshold": "1GB",
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
 }
 
 
@@ -54,11 +59,22 @@ class Grading(WorkerPlugin):
 
     def setup(self, worker: Any) -> None:
         """Start the template. Runs in the worker's main thread, which bubblewrap must be started from."""
-        self.template = Template(self.sandbox)
+        loop = asyncio.get_event_loop()
+        main = threading.get_ident()
+
+        async def made() -> Template:
+            return Template(self.sandbox)
+
+        def start() -> Template:
+            if threading.get_ident() == main:
+                return Template(self.sandbox)
+            return asyncio.run_coroutine_threadsafe(made(), loop).result()
+
+        self.keeper = Keeper(start)
 
     def teardown(self, worker: Any) -> None:
         """End the template."""
-        self.template.__exit__()
+        self.keeper.close()
 
     def grade(self, task: Task) -> Graded:
         """Grade one submission; the result carries no hidden value."""
@@ -68,7 +84,9 @@ class Grading(WorkerPlugin):
             if task.content is not None:
                 path.write_bytes(task.content)
             exercises = lesson_exercises(task.lesson)
-            graded = grade_submission(path, task.student, master, exercises, self.template, self.limits)
+            graded = self.keeper.grade(
+                lambda template: grade_submission(path, task.student, master, exercises, template, self.limits)
+            )
         return replace(graded, marks=tuple(mark.bare() for mark in graded.marks))
 
 
@@ -88,10 +106,15 @@ def workers(plugin: Grading, jobs: int | None, scheduler: str | None) -> Iterato
         count = jobs or os.cpu_count() or 1
         # Submissions run in processes of their own in any case. A few checkers get along as threads of this one, which
         # start at once; many would wait for each other.
-        shape = {"n_workers": count, "threads_per_worker": 1, "processes": True, "host": "127.0.0.1"}
-        if count <= FEW:
-            shape = {"n_workers": 1, "threads_per_worker": count, "processes": False}
-        options: dict[str, Any] = {**shape, "dashboard_address": None, "memory_limit": None}
+        options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": count, "processes": False}
+        if count > FEW:
+            options = {"n_workers": count, "threads_per_worker": 1, "processes": True, "host": "127.0.0.1"}
+            # Whoever reaches a scheduler can run code on it: keys that live as long as the cluster keep others out.
+            options["security"] = Security.temporary()
+        options |= {"dashboard_address": None, "memory_limit": None}
+        # There is no dashboard, but a server for one all the same: on port 8787 for everybody unless told otherwise.
+        options["scheduler_kwargs"] = {"dashboard_address": "127.0.0.1:0"}
+        options["worker_dashboard_address"] = "127.0.0.1:0"
         options["silence_logs"] = logging.CRITICAL  # what matters comes back as a result
         with (
             closing(LocalCluster(**options)) as cluster,

@@ -171,6 +171,7 @@ def conventions(function, *args) -> str:
 def test_conventions_want_the_dtype_the_value_and_the_inputs_as_they_were():
     assert conventions(lambda x, a: a * x) == ""
     assert "expected dtype torch.float32" in conventions(lambda x, a: a * x.double())
+    assert "expected dtype torch.float64" in conventions(lambda x, a: (a * x).float())
     assert "wrong" in conventions(lambda x, a: x)
     assert "an input was modified" in conventions(lambda x, a: x.mul_(a))
     assert "ZeroDivisionError" in conventions(lambda x, a: 1 / 0)

@@ -6,10 +6,13 @@ import pytest
 import torch
 from lesson_answers import mark_here
 
+from autograder.case import Case
 from autograder.exercise import exercise, find_exercise, lesson_exercises
-from autograder.marking import mark, seed_of
+from autograder.marking import UNSAID, _Remembering, judge, mark, seed_of
 from autograder.notebook import grade_in_notebook, render, score, student_here
-from autograder.student import LinkBroken
+from autograder.sandbox.host import Host
+from autograder.sandbox.wire import decode
+from autograder.student import LinkBroken, LocalLink, Remote
 
 LESSON = "98-marking"
 
@@ -197,6 +200,63 @@ def test_a_check_that_trips_over_an_answer_costs_what_is_left():
     assert result.points == 0 and result.max_points == 1
 
 
+@exercise("mk_halves", points=2, after=("mk_square",))
+def mk_halves(student, case):
+    """x^2 / 2, and at zero."""
+    x = case.normal(4)
+    case.expect(student(x), case.upstream("mk_square")(x) / 2, "value", points=1)
+    case.expect(student(0 * x), case.upstream("mk_square")(0 * x) / 2, "at zero", points=1)
+
+
+@mk_halves.truth
+def _(x):
+    return x**2 / 2
+
+
+def test_that_earlier_functions_took_part_is_known_without_reading_the_message():
+    """An error said once leaves no room for the remark, which a student's own words could also imitate."""
+
+    def halves(x):
+        return x if x.any() else 1 / 0
+
+    result = marked(mk_halves, mk_halves=halves, mk_square=lambda x: 2 * x)
+    assert result.points == 1 and "your own earlier functions" not in result.message and result.followed
+
+    def quoting(x):
+        raise ValueError("judged with your own earlier functions")
+
+    assert not marked(mk_halves, mk_halves=quoting, mk_square=square).followed
+    assert not marked(mk_halves, mk_halves=lambda x: square(x) / 2, mk_square=square).followed
+
+
+def test_what_fails_with_a_right_earlier_function_in_place_is_told_without_a_word_of_the_students():
+    names: dict = {}
+
+    def halves(x):
+        right = names["mk_square"](x)
+        if x.any():
+            return right / 2
+        raise ValueError(f"heard {float(right.sum())!r}")
+
+    names["mk_halves"] = halves
+    result = mark_here(mk_halves, names, "ada")
+    assert result.points == 1 and result.outcomes[1].message == UNSAID
+    assert "heard" not in json.dumps(result.public()) and "judged with right earlier functions" in result.message
+
+
+def test_judging_alone_puts_no_right_function_under_the_students_code():
+    asked = []
+
+    def cube(x):
+        asked.append("mk_square" in names)
+        return names["mk_square"](x) * x
+
+    names: dict = {"mk_cube": cube}
+    link = LocalLink(Host(names))
+    assert judge(mk_cube, link, "ada").points == 0 and not any(asked)
+    assert mark(mk_cube, link, "ada").passed and True in asked and names.keys() == {"mk_cube"}
+
+
 def test_public_is_json_and_keeps_the_graders_evidence_back():
     result = marked(mk_square, mk_square=lambda x: 2 * x)
     text = json.dumps(result.public(), allow_nan=False)
@@ -212,6 +272,45 @@ def test_seeds_differ_between_students_lessons_and_exercises():
     assert seed_of("ada", "02-vae") == seed_of("ada", "02-vae")
 
 
+class Overheard(LocalLink):
+    """Keeps every request: all that the student's side is told."""
+
+    def __init__(self, namespace):
+        super().__init__(Host(namespace))
+        self.requests = []
+
+    def ask(self, frame, serve):
+        self.requests.append(decode(frame))
+        return super().ask(frame, serve)
+
+
+@pytest.mark.parametrize("secret", ["", "the course's"])
+def test_the_inputs_cannot_be_rebuilt_from_the_seed_that_goes_along_with_a_call(secret):
+    link = Overheard({"mk_square": square})
+    assert mark(mk_square, link, "ada", secret).passed
+    told = {request["seed"] for request in link.requests}
+    drawn = link.requests[0]["args"][0]
+    assert told and not any(torch.equal(Case(seed).normal(4), drawn) for seed in told)
+
+
+def test_without_the_secret_a_name_does_not_tell_the_inputs_and_with_it_marks_are_repeated():
+    def inputs(*secret):
+        link = Overheard({"mk_square": square})
+        assert mark(mk_square, link, "ada", *secret).passed
+        return link.requests[0]["args"][0]
+
+    guessed = Case(seed_of("ada", LESSON, "mk_square")).normal(4)  # what anybody can compute who has the code
+    assert torch.equal(inputs(), guessed) and torch.equal(inputs("one"), inputs("one"))
+    assert not torch.equal(inputs("one"), guessed) and not torch.equal(inputs("one"), inputs("two"))
+
+
+def test_a_remembered_answer_is_not_given_for_another_function():
+    link = _Remembering(Host({"f": lambda g, x: g(x), "h": lambda g, x: x}))
+    f, h = Remote(link, "f"), Remote(link, "h")
+    assert [f(lambda x: x + 1, 1.0), f(lambda x: x + 2, 1.0)] == [2.0, 3.0]
+    assert [h(abs, 1.0), h(abs, 1.0)] == [1.0, 1.0] and len(link.replies) == 1
+
+
 # ---- in the notebook
 
 
@@ -223,7 +322,7 @@ def test_the_verdict_is_printed_and_the_points_returned(capsys):
         "Clamped. Nothing is clamped.\n"
         "✓ value (1/1)\n"
         "✗ far out (0/0.5): 4 of 4 values are wrong\n"
-        "✓ float32 in and out, inputs untouched (0.5/0.5)\n"
+        "✓ the dtype that goes in comes out, inputs untouched (0.5/0.5)\n"
     )
 
 

@@ -8,7 +8,7 @@ import torch
 
 from autograder.sandbox.host import Host
 from autograder.sandbox.wire import Source
-from autograder.student import Failure, LinkBroken, LocalLink, Remote, Sitting, is_module, local
+from autograder.student import Failure, LinkBroken, LocalLink, Remote, Sitting, StandIn, is_module, local
 
 
 def of(function, **more) -> Remote:
@@ -124,6 +124,26 @@ def test_objects_made_from_source_can_be_handed_back():
     assert student(net, sgd) is None
     after = net.parameters()
     assert torch.allclose(before["weight"] - after["weight"], torch.tensor([[2.0]]))
+
+
+def test_an_object_of_one_side_is_a_function_to_another():
+    """By its number the other side would find an object of its own, or none."""
+    net, other = of(Net)(3), of(lambda f, x: f(x), Net=Net)
+    mine = other.make(Source("import torch\ndef zero():\n    return torch.nn.Threshold(9.0, 0.0)", "zero"))()
+    assert is_module(mine) and mine._target.id == net._target.id + 1
+    x = torch.tensor([1.0, 2.0, 3.0])
+    assert other(net, x).tolist() == [2, 3, 4] and other(mine, x).tolist() == [0, 0, 0]
+    for _ in range(2):  # whatever the numbers are
+        other.make(Source("import torch\ndef zero():\n    return torch.nn.Threshold(9.0, 0.0)", "zero"))()
+    assert other(of(Net)(3), x).tolist() == [2, 3, 4]
+
+
+def test_a_right_functions_error_quotes_nothing():
+    def right(x):
+        raise ValueError(f"the value is {float(x) ** 2}")
+
+    fails(of(lambda f, x: f(x))(StandIn(right), 3.0), "raised", "ValueError")
+    assert "9.0" not in of(lambda f, x: f(x))(StandIn(right), 3.0).message
 
 
 def test_an_object_that_is_neither_value_nor_module_is_refused_by_name():

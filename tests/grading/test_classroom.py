@@ -1,21 +1,28 @@
 """Does a class come out the same however it is graded: interrupted, on other workers, into another data base?"""
 
+import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from nbgrader.api import Gradebook
+from rich.console import Console
 
 from autograder.checkout import course_root
 from autograder.grading.classroom import ClassError, find_submissions
 from autograder.grading.demo import LESSON, write_class
+from autograder.grading.report import print_table, write_json
+from autograder.grading.runner import Graded
+from autograder.marking import Mark
 
 TOOLS = Path(sys.executable).parent
 STUDENTS = ("ada", "ben", "chloe", "dmitri", "eve", "grace", "iris")
@@ -201,3 +208,30 @@ def test_an_unknown_lesson_is_reported_and_stops_nobody(tmp_path, submitted):
     results = json.loads((tmp_path / "marks.json").read_text())["submissions"]
     assert done.returncode == 1 and [result["status"] for result in results] == ["graded", "failed"]
     assert "77-none" in results[1]["flags"][0]
+
+
+def test_a_folder_whose_name_is_no_text_stops_nobody(tmp_path, submitted):
+    shutil.copytree(submitted / "ada", tmp_path / "s" / "ada")
+    odd = [b"caf\xe9", b"caf\xe8", b"\x1b]0;owned\x07"]
+    for name in odd:
+        shutil.copytree(submitted / "ada", os.fsdecode(os.fsencode(tmp_path / "s") + b"/" + name))
+    done = subprocess.run(command(tmp_path / "s", tmp_path), cwd=course_root(), capture_output=True, timeout=120)
+    results = {r["student"]: r for r in json.loads((tmp_path / "marks.json").read_text())["submissions"]}
+    assert done.returncode == 1 and results["ada"]["status"] == "graded", done.stderr[-2000:]
+    assert set(results) == {"ada", "caf?", "?]0;owned?"}
+    for name in ("caf?", "?]0;owned?"):
+        assert results[name]["status"] == "failed" and "rename the folder" in results[name]["flags"][0]
+    assert "caf?" in done.stdout.decode() and b"\x1b]0" not in done.stdout + done.stderr
+    with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}", "deep-generative-models") as book:
+        assert [student.id for student in book.students] == ["ada"]
+    assert [path.name for path in (tmp_path / "feedback").iterdir()] == ["ada"]
+
+
+def test_the_table_obeys_no_name_and_no_message(tmp_path):
+    mark = Mark("f", 0.0, 1.0, False, None, "said \x1b[2J", ())
+    graded = Graded("[bold]eve\x1b[2J\udce9", LESSON, "failed", 0.0, ("flag \x07",), (mark,), None)
+    heard = io.StringIO()
+    print_table([graded, replace(graded, marks=())], Console(file=heard, width=200))
+    assert "[bold]eve?[2J?" in heard.getvalue() and not re.search(r"[\x07\x1b\udce9]", heard.getvalue())
+    write_json([graded], tmp_path / "marks.json")
+    assert json.loads((tmp_path / "marks.json").read_text())["submissions"][0]["lesson"] == LESSON

@@ -1,14 +1,47 @@
 """Does one mistake cost one exercise, and does everything that goes wrong come back as a reason?"""
 
 import json
+from dataclasses import replace
 
 import pytest
 from nbformat.v4 import new_code_cell
 
+from autograder.case import Case
+from autograder.checkout import SECRET_VARIABLE, course_root
+from autograder.exercise import exercise
+from autograder.grading.ledger import course_key
 from autograder.grading.runner import grade_submission
-from autograder.marking import mark
+from autograder.grading.submission import Master
+from autograder.marking import UNSAID, mark, seed_of
 from autograder.sandbox.host import Host
 from autograder.student import LocalLink
+
+LESSON = "99-tiny"
+
+
+@exercise("tiny_both", points=2, after=("tiny_double",))
+def tiny_both(student, case):
+    """2x + 1, twice."""
+    x = case.normal(4)
+    case.expect(student(x), case.upstream("tiny_double")(x) + 1, "value", points=1)
+    case.expect(student(-x), case.upstream("tiny_double")(-x) + 1, "value below zero", points=1)
+
+
+@tiny_both.truth
+def _(x):
+    return x + x + 1
+
+
+@exercise("tiny_last", points=1, after=("tiny_double",))
+def tiny_last(student, case):
+    """Whatever tiny_double gives."""
+    x = case.normal(4)
+    case.expect(student(x), case.upstream("tiny_double")(x), "value", points=1)
+
+
+@tiny_last.truth
+def _(x):
+    return x + x
 
 
 @pytest.fixture
@@ -111,3 +144,72 @@ def test_the_graded_cell_holds_points_and_message(grade):
     cell = next(cell for cell in graded.notebook.cells if cell["id"] == "tiny_double-graded")
     assert "squared instead of doubled" in cell.outputs[0].text.lower()
     assert cell.outputs[1].data["text/plain"] == "0.0"
+
+
+@pytest.fixture
+def grade_more(hand_in, master, exercises, template, limits):
+    """With two more exercises, which build on tiny_double as well and are answered in tiny_apply's cell."""
+    more = {**exercises, "tiny_both": tiny_both, "tiny_last": tiny_last}
+
+    def graded(**answers):
+        return grade_submission(hand_in(**answers), "ada", master, more, template, limits)
+
+    return graded
+
+
+def test_an_arrangement_is_found_out_although_the_message_does_not_tell_that_anything_was_followed(grade_more):
+    """The second check ends in an error, which is all that the message says."""
+    graded = grade_more(
+        tiny_double="held = []\ndef tiny_double(x):\n    return held.pop() if held else 2 * x",
+        tiny_apply="calls = []\ndef tiny_both(x):\n    calls.append(x)\n    if len(calls) % 2 == 0:\n        1 / 0\n"
+        "    held[:] = [x * x]\n    return held[0] + 1",
+    )
+    both = {item.name: item for item in graded.marks}["tiny_both"]
+    assert both.points == 0 and "ZeroDivisionError" in both.message
+    assert any("tiny_both: earlier functions answer differently" in flag for flag in graded.flags)
+
+
+def test_what_a_right_earlier_function_answers_is_not_told_by_the_student(grade_more):
+    """Neither at once nor in a later exercise, in an error, a shape or a name."""
+    drawn = Case(seed_of("ada", LESSON, "tiny_both")).normal(4)
+    heard = f"{float(2 * drawn[0]):.6f}"
+    graded = grade_more(
+        tiny_double="def tiny_double(x):\n    raise NotImplementedError('tiny_double: write this function')",
+        tiny_apply=f"""
+said = []
+def tell(words):
+    raise type('E' + words.replace('.', '_').replace('-', 'm'), (ValueError,), {{}})(words)
+def tiny_both(x):
+    y = tiny_double(x)
+    said.append(f'{{float(y[0]):.6f}}')
+    if said[-1] == {heard!r}:
+        return y + 1
+    tell(' '.join(said))
+def tiny_last(x):
+    tell(' '.join(['last', *said]))""",
+    )
+    both, last = ({item.name: item for item in graded.marks}[name] for name in ("tiny_both", "tiny_last"))
+    assert both.points == 1 and both.outcomes[1].message == UNSAID, "a right function did answer"
+    assert "raised Elast" in last.message
+    told = json.dumps(graded.public()).replace("_", ".")
+    assert heard not in told and heard.lstrip("-") not in told
+
+
+def test_inputs_hang_on_the_courses_secret_and_marks_are_repeated_with_it(hand_in, master, exercises, template, limits):
+    path = hand_in(tiny_double="def tiny_double(x):\n    raise ValueError(float(x[0, 0]))")
+
+    def told(secret):
+        mine = replace(master, secret=secret)
+        graded = grade_submission(path, "ada", mine, exercises, template, limits)
+        return graded.marks[0].message, course_key(mine, limits, True, [])
+
+    (first, key), (again, same), (other, another) = told("one"), told("one"), told("two")
+    assert first == again and key == same and first != other and key != another
+    guessed = float(Case(seed_of("ada", LESSON, "tiny_double")).normal(3, 2)[0, 0])
+    assert str(guessed) not in first and str(guessed) in told("")[0]
+
+
+def test_a_lesson_is_loaded_with_the_courses_secret(monkeypatch):
+    monkeypatch.setenv(SECRET_VARIABLE, "from elsewhere")
+    loaded = Master.load(course_root(), "02-vae")
+    assert loaded.secret == "from elsewhere" and "from elsewhere" not in repr(loaded)
