@@ -82,6 +82,17 @@ def test_any_right_architecture_gets_full_marks(right):
         assert result.passed, render(result)
 
 
+def test_weights_that_hide_the_input_at_first_are_moved():
+    """Zero weights and a large bias: constants at first, and a network all the same."""
+
+    def init(layer):
+        nn.init.zeros_(layer.weight)
+        nn.init.ones_(layer.bias)
+
+    result = mark_here(VAE, {"VAE": network(nn.SiLU, 1, init=init)})
+    assert "whatever they are given" not in render(result)
+
+
 def test_a_class_that_is_no_module_is_told_so():
     class Plain:
         def __init__(self, data_dim, hidden_dim, latent_dim):

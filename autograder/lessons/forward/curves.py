@@ -22,9 +22,9 @@ def cosine_alpha_bar(student, case):
     lengths = (1, 50)
     case.expect([student(T) for T in lengths], [truth(T) for T in lengths], "one step, and fifty", points=0.25, **close)
     case.expect(
-        [student(T)[-1] for T in (3, 5)],
-        [torch.zeros(()), torch.zeros(())],
-        "nothing is left at t = T",
+        [student(T)[t] for T in (3, 5) for t in (0, -1)],
+        [torch.ones(()), torch.zeros(())] * 2,
+        "all is left at t = 0, and nothing at t = T",
         points=0.5,
         atol=1e-6,
         hint="the table itself is not clipped; that comes later, where betas are made of it",

@@ -28,13 +28,15 @@ def vae(student, case):
     z, eps = (case.normal(batch, latent, dtype=torch.float32) for _ in range(2))
 
     enliven(case, model, x)
+    if not isinstance(model, Failure) and is_deaf(case, model, x, z):
+        model = Failure("form", "encode and decode give the same numbers whatever they are given, or none at all")
     check_shapes(case, model, x, z, eps, {batch: "B", data: "D", hidden: "H", latent: "J"})
     check_forward(case, model, x, eps)
     check_reconstruction_gradient(case, model, x, eps)
     check_separate(case, model, x, z)
     check_each_alone(case, model, x, z)
     check_registered(case, model, student.reseeded(1)(data, hidden, latent), x, z)
-    check_hidden_dim(case, model, student(data, 4 * hidden, latent))
+    check_hidden_dim(case, model, student(data, 4 * hidden, latent) if is_module(model) else model)
     check_bends(case, model, x, z)
     check_unbounded(case, model, x, z)
 
@@ -84,6 +86,23 @@ def enliven(case, model, x):
         if factor > 1 and logvar.abs().mean() > 0.7:
             return
         model.load({name: factor * v + spread * torch.randn(v.shape, generator=noise) for name, v in weights.items()})
+
+
+def is_deaf(case, model, x, z):
+    """Whether nothing that comes out depends on what goes in, with these weights and with others: a network that
+    answers with constants agrees with itself in everything.
+    """
+    weights = model.parameters()
+    for spread in (0.0, 0.5):
+        if spread and isinstance(weights, dict):
+            model.load({name: spread * case.normal(*v.shape, dtype=torch.float32) for name, v in weights.items()})
+        answers = [*case.unpack(model.encode(x), "mu", "logvar"), model.decode(z)]
+        tensors = [value.float() for value in answers if isinstance(value, torch.Tensor)]
+        deaf = tensors and not any(v.ndim and v.isfinite().all() and (v != v[:1]).any() for v in tensors)
+        if not deaf:
+            break
+    model.load(weights)
+    return bool(deaf)
 
 
 def check_forward(case, model, x, eps):
