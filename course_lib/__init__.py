@@ -29,7 +29,7 @@ try:
     from course_lib.checking import CheckFailed, expect, verify_equation
     from course_lib.device import get_device, seed_everything
     from course_lib.times import stratified_times
-    from course_lib.training import History, budget, checkpoint, fit
+    from course_lib.training import History, budget, checkpoint, fit, track
 except Exception as error:  # a package is missing, or raises whatever a broken one raises
     _cause = error
 
@@ -60,6 +60,7 @@ __all__ = [
     "plots",
     "seed_everything",
     "stratified_times",
+    "track",
     "training",
     "verify_equation",
     "widgets",

@@ -4,6 +4,6 @@ can share (`processes`); a run on disk (`checkpoint`) goes on where it stopped.
 
 from course_lib.training.history import History
 from course_lib.training.loop import fit
-from course_lib.training.progress import SHORT_BUDGET, budget
+from course_lib.training.progress import SHORT_BUDGET, budget, track
 
-__all__ = ["SHORT_BUDGET", "History", "budget", "fit"]
+__all__ = ["SHORT_BUDGET", "History", "budget", "fit", "track"]

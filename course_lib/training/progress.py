@@ -1,7 +1,10 @@
 """How long a run may take, and the bar that shows how far it is."""
 
 import os
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
 
 SHORT_BUDGET = 20
 
@@ -25,6 +28,19 @@ def in_short() -> bool:
     if wish not in ("", "short", "full"):
         raise ValueError(f'COURSE_BUDGET={wish!r}; expected "short", "full" or nothing')
     return wish == "short" or (wish == "" and bool(os.environ.get("NBGRADER_EXECUTION")))
+
+
+def track(items: Iterable[Item], text: str) -> Iterator[Item]:
+    """`items` one by one, with a progress bar called `text` where somebody watches.
+
+    Example:
+        `for t in track(range(T, 0, -1), "sampling"):`
+    """
+    items = list(items)
+    with bar(True, len(items), text) as shown:
+        for item in items:
+            yield item
+            shown.update()
 
 
 def bar(wanted: bool, total: int, text: str, delay: float = 0.0) -> Any:

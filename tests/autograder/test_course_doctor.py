@@ -15,7 +15,7 @@ from autograder.cli import main
 from autograder.doctor import commands, probes
 from autograder.doctor.recording import record
 from autograder.grading import enclosure
-from course_lib.findings import BROKEN, OPTIONAL, WORKS, Finding
+from course_lib.doctor.findings import BROKEN, OPTIONAL, WORKS, Finding
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "c = get_config()\n"
