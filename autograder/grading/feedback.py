@@ -29,6 +29,9 @@ from .mathematics import rendered
 from .runner import Graded
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'"
+# Bootstrap, which nbgrader's template brings along, hides the triangle of what unfolds and packs tables tight.
+STYLE = "<style>summary { display: list-item; cursor: pointer } .rendered_html td { padding: .1em .6em }</style>"
+HEAD_END = "</head>"
 SCRIPT = re.compile(r"<script\b.*?</script>\s*", re.S)  # of nbconvert's: MathJax, which would come from the network
 CHARSET = re.compile(r'<meta charset="utf-8"\s*/?>')
 MAX_CODE, MAX_LINE = 20_000, 500  # longer cells and lines are shown without colours: a highlighter's time is quadratic
@@ -163,7 +166,7 @@ def _once(kept: dict[str, str], source: str, render: Callable[[str], str]) -> st
 def guarded(page: str) -> str:
     """The page without scripts, and with its content security policy."""
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}" />'
-    page = SCRIPT.sub("", page)
+    page = SCRIPT.sub("", page).replace(HEAD_END, f"{STYLE}\n{HEAD_END}", 1)
     return CHARSET.sub(lambda found: f"{found[0]}\n{policy}", page, count=1)
 
 
