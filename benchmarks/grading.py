@@ -29,6 +29,7 @@ from typing import Any
 
 import nbformat
 import psutil
+import torch
 
 from autograder.build.release import release
 from autograder.checkout import course_config, course_root, database_url
@@ -176,6 +177,7 @@ def phases(root: Path, submitted: Path, out: Path) -> dict[str, float]:
     entries = classroom.find_submissions(submitted, [LESSON])
     config, master, exercises = course_config(root), Master.load(root, LESSON), lesson_exercises(LESSON)
     out.mkdir()
+    torch.set_num_threads(1)  # as `workers.Grading` does
     release(LESSON, root, root / "solutions", database_url(out, config))
     with process.Template() as template, gradebook.GradebookWriter(out, config) as book:
         pages = feedback.FeedbackWriter(out, config, book.gradebook)

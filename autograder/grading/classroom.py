@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -114,7 +114,7 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
             feedback.write(graded, masters[entry.lesson].name)
             if not graded.flags or not graded.flags[0].startswith(GAVE_UP):  # the next run tries again
                 ledger.record(graded, keys.of(entry))
-            results[entry] = graded
+            results[entry] = replace(graded, notebook=None)  # it is written; a large class would fill the memory
             progress.advance(bar)
     return [results[entry] for entry in entries]
 

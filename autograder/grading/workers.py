@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+import torch
 from distributed import Client, LocalCluster, Security, WorkerPlugin, as_completed, get_worker
 
 from ..exercise import lesson_exercises
@@ -59,6 +60,7 @@ class Grading(WorkerPlugin):
 
     def setup(self, worker: Any) -> None:
         """Start the template. Runs in the worker's main thread, which bubblewrap must be started from."""
+        torch.set_num_threads(1)  # what checks compute is tiny: a second thread would only be waited for
         loop = asyncio.get_event_loop()
         main = threading.get_ident()
 

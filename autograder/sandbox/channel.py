@@ -26,8 +26,7 @@ def send(connection: socket.socket, kind: bytes, payload: bytes, deadline: float
     """Send one frame whole. Raises `Closed`, also when it was not taken in time: the rest of it would be lost."""
     connection.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
     try:
-        connection.sendall(HEAD.pack(kind, len(payload)))
-        connection.sendall(payload)
+        connection.sendall(HEAD.pack(kind, len(payload)) + payload)  # in one: each piece would wake the other side
     except OSError as error:  # TimeoutError is one
         raise Closed(str(error)) from None
 

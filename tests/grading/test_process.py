@@ -1,11 +1,13 @@
 """Does a submission's process answer, stop when told, and end for certain?"""
 
+import itertools
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from autograder.grading import process as process_module
 from autograder.grading.process import Submission, Template
 from autograder.grading.supervisor import tree
 from autograder.student import LinkBroken, Remote
@@ -115,3 +117,13 @@ def test_one_call_over_its_time_is_enough(process):
     calls, start = Remote(process.calls(), "slow"), time.monotonic()
     kinds = [calls(1).kind for _ in range(5)]
     assert kinds == ["timeout"] * 5 and time.monotonic() - start < 4  # one limit of 2 s, not five
+
+
+@pytest.mark.parametrize(("waited", "interrupted"), [(0.3, False), (0.0, True)])
+def test_time_in_which_others_had_the_processor_does_not_count(template, limits, monkeypatch, waited, interrupted):
+    account = itertools.count(step=waited)  # what the kernel's account says each time it is asked
+    monkeypatch.setattr(process_module, "_starved", lambda schedule: float(next(account)))
+    with Submission(template, limits, seed=1) as process:
+        outputs = process.run_cell("import time\nfor _ in range(10):\n    time.sleep(0.1)\nprint('done')", 0.4)
+        assert process.interrupted is interrupted
+        assert ("done" in str(outputs)) is not interrupted
