@@ -40,6 +40,8 @@ ATTRIBUTES = {
 SPELLING = (
     (re.compile(r"\\arg(?![A-Za-z])"), r"\\operatorname{arg}"),
     (re.compile(r"\\(begin|end)\{(?:aligned|gathered)\}"), r"\\\1{split}"),
+    # It reads sizes before signs alone; without one, a delimiter in MathML is as large as what it holds.
+    (re.compile(r"\\[Bb]igg?[lrm]?\s*(?=\\[A-Za-z])"), ""),
     (re.compile(r"\\tag\*?\{([^{}]*)\}"), r"\\qquad\\text{(\1)}"),
 )
 # In Markdown's own HTML, such as <details>, mathematics is found by its dollars alone, and not in code.
