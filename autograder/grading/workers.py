@@ -31,6 +31,7 @@ SETTINGS = {
     "distributed.scheduler.allowed-failures": 2,  # a submission that ends its worker three times is given up
     "distributed.comm.timeouts.connect": "20s",
     "distributed.worker.daemon": False,
+    "distributed.admin.low-level-log-length": 10,  # messages kept for a look back, each with a whole notebook
     "distributed.admin.large-graph-warning-threshold": "1GB",
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
