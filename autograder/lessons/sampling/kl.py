@@ -6,14 +6,13 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
 from ...exercise import exercise
-from .inputs import (
+from ..posterior.inputs import (
     AXIS,
     EARLY,
     ONE_TIME,
     OVERWRITTEN,
     SHIFTED,
     along,
-    clean,
     condition,
     early,
     first_of,
@@ -21,8 +20,8 @@ from .inputs import (
     shifted,
     table,
     tables,
-    times,
 )
+from .inputs import clean, times
 
 LESSON = "06-sampling"
 

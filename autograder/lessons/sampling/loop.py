@@ -7,7 +7,8 @@ import torch
 from ...exercise import exercise
 from ...sandbox.wire import Source
 from ...student import Failure
-from .inputs import Denoiser, along, asked, clean, condition, schedule
+from ..posterior.inputs import along, condition, schedule
+from .inputs import Denoiser, asked, clean
 
 LESSON = "06-sampling"
 

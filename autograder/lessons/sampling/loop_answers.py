@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from .inputs import CLIPPED, FRESH, OVERWRITTEN
+from ..posterior.inputs import OVERWRITTEN
+from .inputs import CLIPPED, FRESH
 from .loop import back, ddpm_sample, everybody
 
 LESSON = "06-sampling"

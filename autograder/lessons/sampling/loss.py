@@ -7,7 +7,8 @@ from torch.distributions import Normal
 
 from ...exercise import exercise
 from ...sandbox.wire import Source
-from .inputs import AXIS, FRESH, ONE_TIME, Denoiser, along, asked, first_of, schedule, times
+from ..posterior.inputs import AXIS, ONE_TIME, along, first_of, schedule
+from .inputs import FRESH, Denoiser, asked, times
 
 LESSON = "06-sampling"
 

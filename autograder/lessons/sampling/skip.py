@@ -7,7 +7,8 @@ import math
 import torch
 
 from ...exercise import exercise
-from .inputs import CLIPPED, FRESH, OVERWRITTEN, schedule
+from ..posterior.inputs import OVERWRITTEN, schedule
+from .inputs import CLIPPED, FRESH
 
 LESSON = "06-sampling"
 

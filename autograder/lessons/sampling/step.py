@@ -6,7 +6,8 @@ import torch
 
 from ...exercise import exercise
 from ...student import Failure
-from .inputs import along, clean, condition, schedule, tables, times
+from ..posterior.inputs import along, condition, schedule, tables
+from .inputs import clean, times
 
 LESSON = "06-sampling"
 

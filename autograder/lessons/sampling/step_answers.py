@@ -4,20 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from .inputs import (
-    AXIS,
-    CLIPPED,
-    EARLY,
-    FRESH,
-    ONE_TIME,
-    OVERWRITTEN,
-    SHIFTED,
-    along,
-    early,
-    first_of,
-    shifted,
-    tables,
-)
+from ..posterior.inputs import AXIS, EARLY, ONE_TIME, OVERWRITTEN, SHIFTED, along, early, first_of, shifted, tables
+from .inputs import CLIPPED, FRESH
 from .step import p_step, require_known, step_mean, step_noise
 
 LESSON = "06-sampling"
