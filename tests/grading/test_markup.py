@@ -265,3 +265,17 @@ def test_stored_notebooks_are_valid(rendered, out):
     rendered(HOSTILE[-1])
     stored = next((out / "autograded").rglob("*.ipynb"))
     nbformat.validate(nbformat.read(stored, as_version=4))
+
+
+def test_scores_on_the_page_are_those_of_the_grade_book(rendered, out, master, exercises, template, limits, hand_in):
+    feedback, _ = rendered()
+    assert "(Score: 3.0 / 3.0)" in feedback.read_text()
+    path = hand_in(tiny_double="def tiny_double(x):\n    return x * x")
+    graded = grade_submission(path, "half", master, exercises, template, limits)
+    with GradebookWriter(out, course_config(course_root())) as book:
+        book.write(graded, master.name, path.parent)
+        page = FeedbackWriter(out, course_config(course_root()), book.gradebook).write(graded, master.name).read_text()
+        held = book.gradebook.find_submission_notebook(master.name, master.lesson, "half")
+        scores = {grade.name: (grade.score, grade.max_score) for grade in held.grades}
+    assert scores["tiny_double-graded"] == (graded.marks[0].points, 2.0) and graded.marks[0].points < 2
+    assert f"Score: {scores['tiny_double-graded'][0]} / 2.0" in page
