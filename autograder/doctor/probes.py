@@ -18,6 +18,7 @@ from course_lib.doctor.findings import BROKEN, OPTIONAL, WORKS, Finding, Probe, 
 
 SET_UP = "in the checkout, make setup"
 WITHOUT = "run the container with user namespaces (docker run --privileged)"
+DELEGATE = "systemd-run --user --scope -p Delegate=yes"
 PROC = Path("/proc/sys")
 # Settings that forbid an ordinary user's namespaces, the value that does, and one that does not.
 SWITCHES = {
@@ -29,7 +30,13 @@ SWITCHES = {
 
 def instructor_probes() -> dict[str, Probe]:
     """A student's probes with the instructor's packages, then the instructor's own."""
-    own: dict[str, Probe] = {"sandbox": sandbox, "notebooks": notebooks, "grade book": grade_book, "times": costs}
+    own: dict[str, Probe] = {
+        "sandbox": sandbox,
+        "totals": totals,
+        "notebooks": notebooks,
+        "grade book": grade_book,
+        "times": costs,
+    }
     return {**student_probes(), "packages": instructor_packages, **own}
 
 
@@ -58,6 +65,18 @@ def sandbox() -> Iterator[Finding]:
         version = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, timeout=10, check=False)
         rights = "as root, without user namespaces" if os.geteuid() == 0 else "in a user namespace"
         yield Finding("sandbox", WORKS, f"{version.stdout.strip()} and setpriv; enclosed a process, {rights}")
+
+
+def totals() -> Iterator[Finding]:
+    """Who counts what one submission uses in all: the kernel, exactly, or the supervisor, now and then?"""
+    from ..grading.cgroups import delegation
+    from ..grading.supervisor import Totals
+
+    if (found := delegation()) is not None:
+        yield Finding("totals", WORKS, f"memory and processor time counted by the kernel (cgroups v{found.version})")
+        return
+    text = f"looked at every {1000 * Totals.period:g} ms: no control groups are delegated"
+    yield Finding("totals", OPTIONAL, text, f"{DELEGATE} course grade" if shutil.which("systemd-run") else "")
 
 
 def _forbidden() -> Iterator[str]:

@@ -24,8 +24,8 @@ from ..sandbox import channel
 from ..sandbox.jail import Rlimits
 from ..sandbox.wire import WireError, decode, encode
 from ..student import LinkBroken
-from . import enclosure
-from .supervisor import Supervisor, Totals
+from . import cgroups, enclosure
+from .supervisor import Meter, Supervisor, Totals, Tree
 
 CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 # What a guest replies when it was interrupted.
@@ -81,6 +81,7 @@ class Template:
         self.sandbox = sandbox
         if sandbox:
             enclosure.require()
+        self.groups = cgroups.delegation() if sandbox else None
         ours, theirs = socket.socketpair()
         number = str(theirs.fileno())
         plain = [sys.executable, "-m", "autograder.sandbox.template", "--open", number]
@@ -145,7 +146,8 @@ class Submission:
             raise
         self.alive, self.reason, self.interrupted = True, "", False  # interrupted: was the last request?
         self._schedule = _schedule(self.pid)
-        self._supervisor = Supervisor(self.pid, limits.all, self._kill) if template.sandbox else None
+        self._meter = _meter(template.groups, self.pid, limits) if template.sandbox else None
+        self._supervisor = Supervisor(self._meter, limits.all.period, self._kill) if self._meter else None
         self._request({"op": "seed", "seed": seed}, limits.call)
 
     def _meet(self) -> tuple[int, int]:
@@ -205,8 +207,9 @@ class Submission:
         try:
             reply, interrupted = self._exchange(frame, serve, seconds)
         except (channel.Closed, ProcessLookupError):
+            excess = self._meter.excess() if self._meter else ""
             self._end()
-            self.reason = self.reason or "the process ended by itself (exit, crash or out of memory)"
+            self.reason = self.reason or excess or "the process ended by itself (exit, crash or out of memory)"
             raise LinkBroken(self.reason) from None
         except LinkBroken as error:
             self._end()
@@ -265,6 +268,8 @@ class Submission:
         if not self._sandbox:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
+        if self._meter:
+            self._meter.close()
 
 
 class Calls:
@@ -280,6 +285,20 @@ class Calls:
             return INTERRUPTED
         reply, self._stopped = self._submission.exchange(frame, serve, seconds)
         return reply
+
+
+def _meter(groups: cgroups.Delegation | None, pid: int, limits: Limits) -> Meter:
+    """What measures the submission of process `pid`, before any of its code has run."""
+    if groups is not None:
+        with contextlib.suppress(OSError):  # no more groups to be had, say
+            group = cgroups.ControlGroup(groups, limits.all, limits.each.processes)
+            try:
+                group.take(pid)
+            except OSError:
+                group.close()
+                raise
+            return group
+    return Tree(pid, limits.all)
 
 
 def _header(frame: bytes) -> int:

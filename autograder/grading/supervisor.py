@@ -1,16 +1,18 @@
 """Watching what one submission uses in all: what rlimits hold per process, this holds for all its processes together.
 
-The kernel's own totals (cgroups) are rarely delegated to a grader; a look every 50 ms at the submission's process tree
-does the same to within that time. Everything a submission starts stays a descendant of its first process, which is
-process 1 of its own namespace, so ending that one ends them all.
+Where the kernel may be asked to keep totals (`cgroups`), they are exact. Elsewhere a look every 50 ms at the
+submission's process tree does the same to within that time. Everything a submission starts stays a descendant of its
+first process, which is process 1 of its own namespace, so ending that one ends them all.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 TICK = os.sysconf("SC_CLK_TCK")
 SOCKET = 208 * 2**10  # bytes that a socket holds at most, unread
@@ -24,16 +26,32 @@ class Totals:
     cpu: float = 600.0  # seconds
     period: float = 0.05  # seconds between two looks
 
+    def exceeded(self, memory: float, cpu: float) -> str:
+        """Which total so many bytes and seconds exceed, in words; "" when none."""
+        if memory > self.memory:
+            return f"it used more than {self.memory / 2**30:.2g} GiB of memory in all"
+        if cpu > self.cpu:
+            return f"it used more than {self.cpu:g} s of processor time in all"
+        return ""
+
+
+class Meter(Protocol):
+    """Something that knows what a submission uses."""
+
+    def excess(self) -> str:
+        """What is used beyond the totals, in words; "" while all is well."""
+
+    def close(self) -> None:
+        """Measure no more."""
+
 
 class Supervisor:
-    """A thread that calls `end(reason)` once when the tree under process `pid` uses more than `totals` allow."""
+    """A thread that calls `end(reason)` once, when the meter finds more used than the totals allow."""
 
-    def __init__(self, pid: int, totals: Totals, end: object) -> None:
-        self.pid, self.totals, self._end = pid, totals, end
-        self._base = _memory(pid)
-        self._cpu: dict[int, float] = {}
+    def __init__(self, meter: Meter, period: float, end: Callable[[str], None]) -> None:
+        self.meter, self._period, self._end = meter, period, end
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True, name=f"supervisor-{pid}")
+        self._thread = threading.Thread(target=self._watch, daemon=True, name="supervisor")
         self._thread.start()
 
     def stop(self) -> None:
@@ -42,22 +60,30 @@ class Supervisor:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(self.totals.period):
-            if reason := self.excess():
-                self._end(reason)  # type: ignore[operator]
+        while not self._stop.wait(self._period):
+            if reason := self.meter.excess():
+                self._end(reason)
                 return
+
+
+class Tree:
+    """The meter that needs nobody's leave: adds up what the processes under `pid` use."""
+
+    def __init__(self, pid: int, totals: Totals) -> None:
+        self.pid, self.totals = pid, totals
+        self._base = _memory(pid)
+        self._cpu: dict[int, float] = {}
 
     def excess(self) -> str:
         """What is used beyond the totals, in words; "" while all is well."""
         pids = tree(self.pid)
         memory = sum(max(0, _memory(pid) - self._base) for pid in pids) + _sockets(self.pid) * SOCKET
-        if memory > self.totals.memory:
-            return f"it used more than {self.totals.memory / 2**30:.2g} GiB of memory in all"
         for pid in pids:
             self._cpu[pid] = max(self._cpu.get(pid, 0.0), _cpu(pid))
-        if sum(self._cpu.values()) > self.totals.cpu:
-            return f"it used more than {self.totals.cpu:g} s of processor time in all"
-        return ""
+        return self.totals.exceeded(memory, sum(self._cpu.values()))
+
+    def close(self) -> None:
+        """Nothing was set up."""
 
 
 def tree(pid: int) -> list[int]:

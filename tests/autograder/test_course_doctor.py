@@ -14,7 +14,7 @@ from nbgrader.api import Gradebook
 from autograder.cli import main
 from autograder.doctor import commands, probes
 from autograder.doctor.recording import record
-from autograder.grading import enclosure
+from autograder.grading import cgroups, enclosure
 from course_lib.doctor.findings import BROKEN, OPTIONAL, WORKS, Finding
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,6 +86,17 @@ def test_a_sandbox_that_hangs(fresh, monkeypatch):
     monkeypatch.setattr(enclosure, "require", hang)
     finding = only(probes.sandbox)
     assert finding.status == BROKEN and "60 s" in finding.text and finding.remedy
+
+
+def test_who_counts_what_a_submission_uses(monkeypatch, tmp_path):
+    monkeypatch.setattr(cgroups, "delegation", lambda: cgroups.Delegation(2, tmp_path, tmp_path, tmp_path))
+    assert only(probes.totals).status == WORKS and "cgroups v2" in only(probes.totals).text
+    monkeypatch.setattr(cgroups, "delegation", lambda: None)
+    (tmp_path / "systemd-run").symlink_to("/bin/true")
+    for path, remedy in ((tmp_path, "systemd-run --user --scope -p Delegate=yes course grade"), ("", "")):
+        monkeypatch.setenv("PATH", str(path))
+        finding = only(probes.totals)
+        assert finding.status == OPTIONAL and "every 50 ms" in finding.text and finding.remedy == remedy
 
 
 def test_no_grade_book_yet(checkout):

@@ -72,8 +72,22 @@ HIT = {
 }
 
 
+@pytest.fixture
+def meter(request, template, monkeypatch):
+    """Who counts: the kernel where it may be asked, or the supervisor by itself."""
+    if request.param == "kernel" and template.groups is None:
+        pytest.skip("no control groups are delegated here")
+    if request.param == "supervisor":
+        monkeypatch.setattr(template, "groups", None)
+    return request.param
+
+
+BOTH = pytest.mark.parametrize("meter", ["kernel", "supervisor"], indirect=True)
+
+
+@BOTH
 @pytest.mark.parametrize(("code", "limits", "told"), HIT.values(), ids=HIT.keys())
-def test_a_cell_that_hits_a_limit_is_reported(code, limits, told, hand_in, master, exercises, template):
+def test_a_cell_that_hits_a_limit_is_reported(code, limits, told, meter, hand_in, master, exercises, template):
     path = hand_in(tiny_double=code, tiny_apply="def tiny_apply(f, x):\n    return f(x + x)")
     graded = grade_submission(path, "ada", master, exercises, template, replace(SMALL, **limits))
     assert any(told in flag and "tiny_double" in flag for flag in graded.flags), graded.flags
@@ -89,8 +103,9 @@ CALLS = {
 }
 
 
+@BOTH
 @pytest.mark.parametrize(("code", "told"), CALLS.values(), ids=CALLS.keys())
-def test_a_call_that_hits_a_limit_says_so(code, told, hand_in, master, exercises, template):
+def test_a_call_that_hits_a_limit_says_so(code, told, meter, hand_in, master, exercises, template):
     path = hand_in(
         tiny_double=f"def tiny_double(x):\n    {code}", tiny_apply="def tiny_apply(f, x):\n    return f(x + x)"
     )
