@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from distributed import Client
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -88,48 +90,53 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
     out.mkdir(parents=True, exist_ok=True)
     known = sorted({entry.lesson for entry in entries if (root / "solutions" / entry.lesson).is_dir()})
     masters = {lesson: Master.load(root, lesson) for lesson in known}
-    for lesson in known:
-        release(lesson, root, root / "solutions", database_url(out, config))
-    if means.sandbox and not means.scheduler:
+    keys, ledger = _Keys(masters, means), Ledger(out)
+    held = {entry: _held(entry, masters, None if means.again else ledger, keys) for entry in entries}
+    todo = [entry for entry in entries if held[entry] is None]
+    if todo and means.sandbox and not means.scheduler:
         require()
-    with GradebookWriter(out, config) as book, _progress(Console(stderr=True)) as progress:
-        feedback = FeedbackWriter(out, config, book.gradebook)
-        bar = progress.add_task("grading", total=len(entries))
-        keys = _Keys(masters, means)
-        ledger, results = Ledger(out), {}
-        todo: list[Entry] = []
-        for entry in entries:
-            held = None if means.again else ledger.find(entry.student, entry.lesson, keys.of(entry))
-            if readable(entry.student) != entry.student:  # no UTF-8, or what a terminal would obey
-                held = _failed(entry, "the name of the student's folder is no plain text; rename the folder")
-            elif entry.lesson not in masters:
-                held = _failed(entry, f"there is no lesson {entry.lesson!r}")
-            if held is None:
-                todo.append(entry)
-            else:
-                results[entry] = held
+    # The workers warm up while the grade book is made ready.
+    with _workers(todo, masters, means) as client:
+        for lesson in known:
+            release(lesson, root, root / "solutions", database_url(out, config))
+        with GradebookWriter(out, config) as book, _progress(Console(stderr=True)) as progress:
+            feedback = FeedbackWriter(out, config, book.gradebook)
+            bar = progress.add_task("grading", total=len(entries), completed=len(entries) - len(todo))
+            for entry, graded in _grade(todo, client):
+                book.write(graded, masters[entry.lesson].name, entry.notebook.parent)
+                feedback.write(graded, masters[entry.lesson].name)
+                if not graded.flags or not graded.flags[0].startswith(GAVE_UP):  # the next run tries again
+                    ledger.record(graded, keys.of(entry))
+                held[entry] = replace(graded, notebook=None)  # it is written; a large class would fill the memory
                 progress.advance(bar)
-        for entry, graded in _grade(todo, masters, means):
-            book.write(graded, masters[entry.lesson].name, entry.notebook.parent)
-            feedback.write(graded, masters[entry.lesson].name)
-            if not graded.flags or not graded.flags[0].startswith(GAVE_UP):  # the next run tries again
-                ledger.record(graded, keys.of(entry))
-            results[entry] = replace(graded, notebook=None)  # it is written; a large class would fill the memory
-            progress.advance(bar)
-    return [results[entry] for entry in entries]
+    return [graded for graded in held.values() if graded is not None]
 
 
-def _grade(todo: Sequence[Entry], masters: dict[str, Master], means: Means) -> Iterator[tuple[Entry, Graded]]:
+def _held(entry: Entry, masters: dict[str, Master], ledger: Ledger | None, keys: _Keys) -> Graded | None:
+    """What is known of a submission before it is graded: an earlier run's result, or why it cannot be graded."""
+    if readable(entry.student) != entry.student:  # no UTF-8, or what a terminal would obey
+        return _failed(entry, "the name of the student's folder is no plain text; rename the folder")
+    if entry.lesson not in masters:
+        return _failed(entry, f"there is no lesson {entry.lesson!r}")
+    return ledger.find(entry.student, entry.lesson, keys.of(entry)) if ledger else None
+
+
+def _workers(todo: Sequence[Entry], masters: dict[str, Master], means: Means) -> AbstractContextManager[Client | None]:
     if not todo:
+        return nullcontext()
+    return workers(Grading(masters, means.limits, means.sandbox), means.jobs, means.scheduler)
+
+
+def _grade(todo: Sequence[Entry], client: Client | None) -> Iterator[tuple[Entry, Graded]]:
+    if client is None:
         return
     tasks = (Task(i, e.student, e.lesson, _content(e.notebook)) for i, e in enumerate(todo))
-    with workers(Grading(masters, means.limits, means.sandbox), means.jobs, means.scheduler) as client:
-        for task, result in graded_as_they_come(client, tasks):
-            entry = todo[task.number]
-            if isinstance(result, BaseException):
-                yield entry, _failed(entry, f"{GAVE_UP}: {type(result).__name__}: {result}"[:300])
-            else:
-                yield entry, result
+    for task, result in graded_as_they_come(client, tasks):
+        entry = todo[task.number]
+        if isinstance(result, BaseException):
+            yield entry, _failed(entry, f"{GAVE_UP}: {type(result).__name__}: {result}"[:300])
+        else:
+            yield entry, result
 
 
 class _Keys:

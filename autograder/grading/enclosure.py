@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -26,10 +26,10 @@ class SandboxMissing(RuntimeError):
     """Submissions cannot be enclosed on this machine; the message says what is missing and what to do."""
 
 
-def command(arguments: list[str]) -> list[str]:
-    """The full command line that runs `python -m sandbox.template ARGUMENTS` inside."""
+def command(module: str, arguments: Iterable[str] = ()) -> list[str]:
+    """The full command line that runs `python -m MODULE ARGUMENTS` inside."""
     root = os.geteuid() == 0
-    inner = [str(_inside(sys.executable)), "-P", "-m", "sandbox.template", *arguments]
+    inner = [str(_inside(sys.executable)), "-P", "-m", module, *arguments]
     # Root needs no user namespace, and must not have one: its processes would still be root's to the kernel, which
     # exempts root from the process limit. An ordinary user gets one from bubblewrap.
     namespaces = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"] if root else ["--unshare-all"]
@@ -107,7 +107,7 @@ def require() -> None:
         if shutil.which(tool) is None:
             package = {"bwrap": "bubblewrap", "setpriv": "util-linux"}[tool]
             raise SandboxMissing(f"{tool} is missing: install the package {package}")
-    line = command(["--probe"])
+    line = command("sandbox.jail")
     done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]

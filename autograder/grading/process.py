@@ -85,7 +85,7 @@ class Template:
         ours, theirs = socket.socketpair()
         number = str(theirs.fileno())
         plain = [sys.executable, "-m", "autograder.sandbox.template", "--open", number]
-        line = enclosure.command([number]) if sandbox else plain
+        line = enclosure.command("sandbox.template", [number]) if sandbox else plain
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the template)
         streams = {"stdin": subprocess.DEVNULL, "stdout": self._said, "stderr": self._said}

@@ -135,7 +135,7 @@ def test_a_missing_tool_is_named_in_one_line(monkeypatch, tool):
 
 
 def test_a_machine_without_user_namespaces_is_told_in_one_line(monkeypatch):
-    monkeypatch.setattr(enclosure, "command", lambda arguments: ["sh", "-c", "echo no permission >&2; exit 1"])
+    monkeypatch.setattr(enclosure, "command", lambda *_: ["sh", "-c", "echo no permission >&2; exit 1"])
     enclosure.require.cache_clear()
     with pytest.raises(SandboxMissing, match=r"no permission.*user namespaces"):
         Template()
