@@ -1,0 +1,143 @@
+"""Does everything that asks for a device compute there, and does it keep the host from waiting? On a pretended one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.utils.backend_registration
+from pretend_gpu import WAITS, OnGpu, pretend_gpu
+from torch import nn
+
+from autograder.build.source import find_lessons
+from autograder.checkout import course_root
+from course_lib import data, fit, networks
+from course_lib.chains import chain
+from course_lib.times import stratified_times
+from course_lib.training import loop
+
+if not hasattr(torch.utils.backend_registration, "_setup_privateuseone_for_python_backend"):
+    pytest.skip("this PyTorch cannot pretend", allow_module_level=True)
+ON_DEVICE = [
+    pytest.param(path, id=path.parent.name)
+    for path in find_lessons(course_root(), [])
+    if "get_device" in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.fixture
+def gpu():
+    with pretend_gpu() as device:
+        WAITS.clear()
+        yield device
+
+
+@pytest.mark.parametrize(
+    "mixed",
+    [
+        lambda there, here: there + here,
+        lambda there, here: here @ there,
+        lambda there, here: there.lerp_(here, 0.5),
+        lambda there, here: torch.cat([there, here]),
+        lambda there, here: nn.Linear(3, 3)(there),
+        lambda there, here: torch.where(there > 0, there, here),
+    ],
+)
+def test_both_sides_in_one_operation_are_refused(gpu, mixed):
+    with pytest.raises(RuntimeError, match="same device"):
+        mixed(torch.randn(3, device=gpu), torch.randn(3))
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        lambda x: x.sum().item(),
+        lambda x: x.cpu(),
+        lambda x: x[x > 0],
+        lambda x: bool((x > 0).all()),
+        lambda x: f"{x.mean():.3f}",
+        lambda x: x.copy_(torch.zeros(3)),
+        lambda x: torch.tensor([1.0], device=x.device),
+        lambda x: x.tolist(),
+    ],
+)
+def test_waits_are_counted(gpu, waiting):
+    x = torch.randn(3, device=gpu)
+    assert not WAITS
+    waiting(x)
+    assert WAITS.total() == 1
+
+
+def test_what_runs_there_gives_the_cpus_numbers(gpu):
+    """Autograd, modules and optimisers too; and the results are there."""
+    torch.manual_seed(0)
+    here, x = networks.mlp([3, 8, 1]), torch.randn(5, 3)
+    there = networks.mlp([3, 8, 1]).to(gpu)
+    there.load_state_dict(here.state_dict())
+    for model, points in ((here, x), (there, x.to(gpu))):
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(points).square().mean().backward()
+            optimizer.step()
+    for a, b in zip(here.parameters(), there.parameters(), strict=True):
+        assert isinstance(b.data, OnGpu) and isinstance(b.grad, OnGpu)
+        assert torch.allclose(a, b.cpu(), rtol=1e-5)
+
+
+def noisy_error(model, x):
+    t = stratified_times(len(x), 1000, device=x.device) / 1000
+    noisy = (1 - t[:, None]) * x + t[:, None] * torch.randn_like(x)
+    return (model(noisy) - x).square().mean()
+
+
+@pytest.mark.parametrize("recording", [False, True], ids=["plain", "as recorded"])
+def test_a_run_waits_twenty_times_however_long_it_is(gpu, monkeypatch, recording):
+    """As on CUDA, a recorded step looks up its learning rate there; here nothing is recorded, but the step is that."""
+    if recording:
+        monkeypatch.setattr(loop, "_recording", lambda *_: True)
+        monkeypatch.setattr(loop, "recorded", lambda call, evaluate, device: call)
+    points = data.two_moons(500, device=gpu)
+    waits = []
+    for steps in (200, 600):  # every tenth and every thirtieth step it looks
+        model = networks.mlp([2, 16, 2]).to(gpu)
+        WAITS.clear()
+        run = fit(model, noisy_error, points, steps=steps, ema=0.99, progress=False)
+        waits.append(WAITS.total())
+        assert run.losses.isfinite().all()
+    assert waits[0] == waits[1] < 120
+
+
+def test_a_loss_that_waits_is_seen(gpu):
+    points = data.two_moons(500, device=gpu)
+    model = networks.mlp([2, 16, 2]).to(gpu)
+
+    def loss(model, x):
+        value = noisy_error(model, x)
+        return value / value.item()
+
+    fit(model, loss, points, steps=200, progress=False)
+    assert WAITS.total() > 200
+
+
+def test_a_chain_waits_no_more_often_when_it_is_longer(gpu):
+    waits = []
+    for T in (10, 40):
+        WAITS.clear()
+        x = torch.randn(8, 2, device=gpu)
+        end, _ = chain(lambda x, t: 0.9 * x + 0.1 * torch.randn_like(x), x, range(T, 0, -1), progress=False)
+        assert end.device == gpu
+        waits.append(WAITS.total())
+    assert waits[0] == waits[1] <= 2
+
+
+@pytest.mark.parametrize("lesson", ON_DEVICE)
+def test_a_lesson_runs_there_without_a_change(lesson):
+    program = Path(__file__).with_name("pretend_gpu.py")
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    line = [sys.executable, "-P", str(program), str(lesson)]
+    options = {"capture_output": True, "text": True, "check": False, "timeout": 600}
+    done = subprocess.run(line, env=environment, **options)
+    assert done.returncode == 0, done.stderr[-2000:]
