@@ -4,6 +4,7 @@ those alone get a second try.
 
 import os
 
+import pretend_gpu  # noqa: F401  (its device must be there before the first backward pass)
 import pytest
 
 os.environ.setdefault("COURSE_SECRET", "of the tests")

@@ -15,11 +15,15 @@ from collections import Counter
 from collections.abc import Iterator
 
 import torch
+import torch.utils.backend_registration as backends
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 NAME = "pretend"
+POSSIBLE = hasattr(backends, "_setup_privateuseone_for_python_backend")
+if POSSIBLE:  # before the first backward pass of this process: autograd counts the devices then, and never again
+    backends._setup_privateuseone_for_python_backend(NAME)
 WAITS: Counter[str] = Counter()
 
 aten = torch.ops.aten
@@ -85,10 +89,6 @@ class _Generator(torch.Generator):
 @contextlib.contextmanager
 def pretend_gpu() -> Iterator[torch.device]:
     """Within the block there is a device named `NAME`."""
-    if torch._C._get_privateuse1_backend_name() != NAME:
-        from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
-
-        _setup_privateuseone_for_python_backend(NAME)
     generator, lifting = torch.Generator, torch._C._only_lift_cpu_tensors()
     torch.Generator = _Generator
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(…, device=…) makes it on the CPU and copies it
