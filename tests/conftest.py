@@ -9,7 +9,13 @@ import pytest
 
 os.environ.setdefault("COURSE_SECRET", "of the tests")
 
-RACES = ("grading/test_limits.py", "grading/test_process.py", "grading/test_runner.py", "grading/test_honest.py")
+RACES = (
+    "grading/test_limits.py",
+    "grading/test_cgroups.py",
+    "grading/test_process.py",
+    "grading/test_runner.py",
+    "grading/test_honest.py",
+)
 SLOW = ("grading/test_classroom.py", "test_browser.py", "test_demo.py")
 
 

@@ -69,10 +69,10 @@ def sandbox() -> Iterator[Finding]:
 
 def totals() -> Iterator[Finding]:
     """Who counts what one submission uses in all: the kernel, exactly, or the supervisor, now and then?"""
-    from ..grading.cgroups import delegation
+    from ..grading.delegation import look
     from ..grading.supervisor import Totals
 
-    if (found := delegation()) is not None:
+    if (found := look()) is not None:
         yield Finding("totals", WORKS, f"memory and processor time counted by the kernel (cgroups v{found.version})")
         return
     text = f"looked at every {1000 * Totals.period:g} ms: no control groups are delegated"

@@ -91,8 +91,11 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
     known = sorted({entry.lesson for entry in entries if (root / "solutions" / entry.lesson).is_dir()})
     masters = {lesson: Master.load(root, lesson) for lesson in known}
     keys, ledger = _Keys(masters, means), Ledger(out)
-    held = {entry: _held(entry, masters, None if means.again else ledger, keys) for entry in entries}
-    todo = [entry for entry in entries if held[entry] is None]
+    results: dict[Entry, Graded] = {}
+    for entry in entries:
+        if held := _held(entry, masters, None if means.again else ledger, keys):
+            results[entry] = held
+    todo = [entry for entry in entries if entry not in results]
     if todo and means.sandbox and not means.scheduler:
         require()
     # The workers warm up while the grade book is made ready.
@@ -101,15 +104,15 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
             release(lesson, root, root / "solutions", database_url(out, config))
         with GradebookWriter(out, config) as book, _progress(Console(stderr=True)) as progress:
             feedback = FeedbackWriter(out, config, book.gradebook)
-            bar = progress.add_task("grading", total=len(entries), completed=len(entries) - len(todo))
+            bar = progress.add_task("grading", total=len(entries), completed=len(results))
             for entry, graded in _grade(todo, client):
                 book.write(graded, masters[entry.lesson].name, entry.notebook.parent)
                 feedback.write(graded, masters[entry.lesson].name)
                 if not graded.flags or not graded.flags[0].startswith(GAVE_UP):  # the next run tries again
                     ledger.record(graded, keys.of(entry))
-                held[entry] = replace(graded, notebook=None)  # it is written; a large class would fill the memory
+                results[entry] = replace(graded, notebook=None)  # it is written; a large class would fill the memory
                 progress.advance(bar)
-    return [graded for graded in held.values() if graded is not None]
+    return [results[entry] for entry in entries]
 
 
 def _held(entry: Entry, masters: dict[str, Master], ledger: Ledger | None, keys: _Keys) -> Graded | None:

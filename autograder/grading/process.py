@@ -25,6 +25,7 @@ from ..sandbox.jail import Rlimits
 from ..sandbox.wire import WireError, decode, encode
 from ..student import LinkBroken
 from . import cgroups, enclosure
+from .delegation import Delegation
 from .supervisor import Meter, Supervisor, Totals, Tree
 
 CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
@@ -81,7 +82,7 @@ class Template:
         self.sandbox = sandbox
         if sandbox:
             enclosure.require()
-        self.groups = cgroups.delegation() if sandbox else None
+        self.groups = cgroups.place() if sandbox else None
         ours, theirs = socket.socketpair()
         number = str(theirs.fileno())
         plain = [sys.executable, "-m", "autograder.sandbox.template", "--open", number]
@@ -287,7 +288,7 @@ class Calls:
         return reply
 
 
-def _meter(groups: cgroups.Delegation | None, pid: int, limits: Limits) -> Meter:
+def _meter(groups: Delegation | None, pid: int, limits: Limits) -> Meter:
     """What measures the submission of process `pid`, before any of its code has run."""
     if groups is not None:
         with contextlib.suppress(OSError):  # no more groups to be had, say

@@ -7,15 +7,12 @@ first process, which is process 1 of its own namespace, so ending that one ends 
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-TICK = os.sysconf("SC_CLK_TCK")
-SOCKET = 208 * 2**10  # bytes that a socket holds at most, unread
+from .proc import memory, processor_time, tree, waiting_in_sockets
 
 
 @dataclass(frozen=True)
@@ -71,57 +68,16 @@ class Tree:
 
     def __init__(self, pid: int, totals: Totals) -> None:
         self.pid, self.totals = pid, totals
-        self._base = _memory(pid)
+        self._base = memory(pid)
         self._cpu: dict[int, float] = {}
 
     def excess(self) -> str:
         """What is used beyond the totals, in words; "" while all is well."""
         pids = tree(self.pid)
-        memory = sum(max(0, _memory(pid) - self._base) for pid in pids) + _sockets(self.pid) * SOCKET
+        held = sum(max(0, memory(pid) - self._base) for pid in pids) + waiting_in_sockets(self.pid)
         for pid in pids:
-            self._cpu[pid] = max(self._cpu.get(pid, 0.0), _cpu(pid))
-        return self.totals.exceeded(memory, sum(self._cpu.values()))
+            self._cpu[pid] = max(self._cpu.get(pid, 0.0), processor_time(pid))
+        return self.totals.exceeded(held, sum(self._cpu.values()))
 
     def close(self) -> None:
         """Nothing was set up."""
-
-
-def tree(pid: int) -> list[int]:
-    """`pid` and all its living descendants."""
-    found, todo = [], [pid]
-    while todo:
-        here = todo.pop()
-        found.append(here)
-        try:
-            tasks = list(Path(f"/proc/{here}/task").iterdir())
-        except OSError:
-            continue
-        for task in tasks:
-            todo += [int(child) for child in _text(task / "children").split()]
-    return found
-
-
-def _memory(pid: int) -> int:
-    """Bytes of anonymous and shared memory a process has touched."""
-    wanted = ("RssAnon:", "RssShmem:")
-    lines = _text(Path(f"/proc/{pid}/status")).splitlines()
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(wanted))
-
-
-def _sockets(pid: int) -> int:
-    """How many sockets there are in a process's network namespace: what waits in them is nobody's memory."""
-    fields = _text(Path(f"/proc/{pid}/net/sockstat")).partition("\n")[0].split()
-    return int(fields[2]) if len(fields) > 2 and fields[2].isdigit() else 0
-
-
-def _cpu(pid: int) -> float:
-    """Processor seconds of a process and of its children that it has waited for."""
-    fields = _text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
-    return sum(int(field) for field in fields[11:15]) / TICK if len(fields) > 15 else 0.0
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""

@@ -47,7 +47,9 @@ class Rlimits:
 
 
 def enclose(limits: Rlimits) -> None:
-    """Enter fresh namespaces and return there as process 1; the calling process stays behind, waits, and exits."""
+    """Enter fresh namespaces and return there as process 1; the calling process stays behind, waits, and exits as that
+    one does.
+    """
     user, group = os.getuid(), os.getgid()
     # Should the machine run out of memory, a submission goes, not the template or the grader.
     Path("/proc/self/oom_score_adj").write_text("1000")
@@ -70,12 +72,13 @@ def enclose(limits: Rlimits) -> None:
 
 
 def _wait(pid: int) -> None:
+    status = 1
     try:
-        os.waitpid(pid, 0)
-    except ChildProcessError:  # the template lets the kernel reap
-        pass
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except ChildProcessError:  # the template lets the kernel reap, and does not ask
+        status = 0
     finally:
-        os._exit(0)
+        os._exit(min(abs(status), 255))
 
 
 def _drop_capabilities() -> None:

@@ -20,7 +20,8 @@ LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
 NUMBER, ARCHITECTURE, ARGUMENT = 0, 4, 16  # offsets into struct seccomp_data
 FOREIGN = 0x40000000  # x32's numbers begin here
-FAMILIES = (1, 2, 10, 16)  # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK: each belongs to a network namespace
+# AF_UNIX, AF_INET, AF_INET6: each belongs to a network namespace. What waits in others' is on nobody's account.
+FAMILIES = (1, 2, 10)
 
 # machine: (the kernel's name for it, the number of socket, the numbers that are refused). From <asm/unistd.h>.
 _X86 = {

@@ -14,7 +14,7 @@ from nbgrader.api import Gradebook
 from autograder.cli import main
 from autograder.doctor import commands, probes
 from autograder.doctor.recording import record
-from autograder.grading import cgroups, enclosure
+from autograder.grading import delegation, enclosure
 from course_lib.doctor.findings import BROKEN, OPTIONAL, WORKS, Finding
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,9 +89,9 @@ def test_a_sandbox_that_hangs(fresh, monkeypatch):
 
 
 def test_who_counts_what_a_submission_uses(monkeypatch, tmp_path):
-    monkeypatch.setattr(cgroups, "delegation", lambda: cgroups.Delegation(2, tmp_path, tmp_path, tmp_path))
+    monkeypatch.setattr(delegation, "look", lambda: delegation.Delegation(2, tmp_path, tmp_path, tmp_path))
     assert only(probes.totals).status == WORKS and "cgroups v2" in only(probes.totals).text
-    monkeypatch.setattr(cgroups, "delegation", lambda: None)
+    monkeypatch.setattr(delegation, "look", lambda: None)
     (tmp_path / "systemd-run").symlink_to("/bin/true")
     for path, remedy in ((tmp_path, "systemd-run --user --scope -p Delegate=yes course grade"), ("", "")):
         monkeypatch.setenv("PATH", str(path))

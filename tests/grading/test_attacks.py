@@ -13,9 +13,10 @@ import pytest
 from attacks import ATTACKS
 
 from autograder.checkout import course_root
+from autograder.grading.proc import tree
 from autograder.grading.process import Limits, Submission
 from autograder.grading.runner import grade_submission
-from autograder.grading.supervisor import Totals, tree
+from autograder.grading.supervisor import Totals
 from autograder.sandbox.jail import Rlimits
 from autograder.sandbox.wire import Callback, Source, encode
 from autograder.student import Failure, LinkBroken, Remote

@@ -1,5 +1,6 @@
 """Does the kernel keep a submission's totals where it may be asked to, and is nothing of that left behind?"""
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from autograder.grading import cgroups
-from autograder.grading.cgroups import ControlGroup, delegation
+from autograder.grading import cgroups, delegation
+from autograder.grading.cgroups import ControlGroup
+from autograder.grading.delegation import LEAF, Delegation
 from autograder.grading.process import Submission
 from autograder.grading.supervisor import Totals, Tree
 from autograder.student import LinkBroken
@@ -18,13 +20,17 @@ from autograder.student import LinkBroken
 MB = 2**20
 SLEEPY = 3600.0  # seconds between the supervisor's looks: what ends a submission meanwhile is the kernel
 
-needs_groups = pytest.mark.skipif(delegation() is None, reason="no control groups are delegated here")
+needs_groups = pytest.mark.skipif(cgroups.place() is None, reason="no control groups are delegated here")
 
 
 @pytest.fixture
 def place(template):
-    assert template.groups == delegation()
+    assert template.groups == cgroups.place()
     return template.groups
+
+
+def place_of(place):
+    return place.memory, place.pids, place.cpu
 
 
 def left(place):
@@ -62,6 +68,36 @@ def test_the_kernel_itself_ends_what_takes_too_much_memory(code, template, place
 
 
 @needs_groups
+def test_what_waits_in_sockets_counts_though_no_group_has_it(template, place, limits):
+    """Sockets whose messages are on nobody's account are not to be had, and the others count by the piece."""
+    small = replace(limits, each=replace(limits.each, files=8000), all=Totals(memory=100 * MB, period=0.02))
+    with Submission(template, small, 1) as process:
+        netlink = process.run_cell("import socket\nsocket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 2)", 5)
+        assert "PermissionError" in str(netlink)
+        with pytest.raises(LinkBroken, match="of memory in all"):
+            process.run_cell("import time\nheld = [socket.socket() for _ in range(600)]\ntime.sleep(60)", 20)
+    assert not left(place)
+
+
+@needs_groups
+def test_who_is_ended_for_others_want_of_memory_is_not_blamed(template, place, limits, monkeypatch):
+    """The limit above is reached, as by several submissions in a container; the submission's own is far away."""
+    above = Delegation(place.version, *[folder / f"course-{os.getpid()}-above" for folder in place_of(place)])
+    for folder in above.folders():
+        folder.mkdir()
+    limit = "memory.max" if place.version == 2 else "memory.limit_in_bytes"
+    (above.memory / limit).write_text(str(100 * MB))
+    if place.version == 2:
+        assert delegation.take_over(above)
+    monkeypatch.setattr(template, "groups", above)
+    with Submission(template, limits, 1) as process, pytest.raises(LinkBroken, match="ended by itself"):
+        process.run_cell("held = bytearray(b'x') * (200 * 2**20)", 20)
+    assert not left(above)
+    for folder in above.folders():
+        folder.rmdir()
+
+
+@needs_groups
 def test_processes_that_ended_unseen_have_used_their_time(template, place, limits):
     """Twenty processes of 0.1 s each, and each has ended before anybody looks."""
     code = "import os, time\nfor _ in range(20):\n    if os.fork() == 0:\n        end = time.process_time() + 0.1\n" + (
@@ -91,8 +127,8 @@ def test_a_group_holds_so_many_processes(place):
 @needs_groups
 def test_groups_of_a_grader_that_was_killed_are_removed(place):
     program = (
-        "import os, signal\nfrom autograder.grading.cgroups import ControlGroup, Totals, delegation\n"
-        "ControlGroup(delegation(), Totals(), 9)\nos.kill(os.getpid(), signal.SIGKILL)"
+        "import os, signal\nfrom autograder.grading.cgroups import ControlGroup, Totals, place\n"
+        "ControlGroup(place(), Totals(), 9)\nos.kill(os.getpid(), signal.SIGKILL)"
     )
     killed = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
     killed.wait(60)
@@ -106,10 +142,44 @@ def test_groups_of_a_grader_that_was_killed_are_removed(place):
 
 
 def test_where_no_group_can_be_made_the_tree_is_watched(template, limits, monkeypatch, tmp_path):
-    gone = cgroups.Delegation(2, *[tmp_path / "gone"] * 3)
+    gone = Delegation(2, *[tmp_path / "gone"] * 3)
     monkeypatch.setattr(template, "groups", gone)
     with Submission(template, limits, 1) as process:
         assert isinstance(process._meter, Tree)
+
+
+def test_processes_of_ones_own_move_to_a_leaf_where_they_are_in_the_way(monkeypatch, tmp_path):
+    """As the kernel has it: no controllers for the children of a group that has processes."""
+    scope = made(tmp_path / "run-1.scope", handed_down="cpu")
+    (scope / "cgroup.procs").write_text("7\n8\n")
+    write_text, there = Path.write_text, {7, 8}
+
+    def as_a_kernel(path, text):
+        if path.name == "cgroup.procs":
+            assert path == scope / LEAF / "cgroup.procs"
+            if int(text) == 8:
+                there.clear()
+                write_text(scope / "cgroup.procs", "")
+                raise ProcessLookupError("it has ended meanwhile")
+        elif there:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        return write_text(path, text.replace("+", ""))
+
+    monkeypatch.setattr(Path, "write_text", as_a_kernel)
+    place = Delegation(2, scope, scope, scope)
+    assert delegation.take_over(place)
+    assert (scope / "cgroup.subtree_control").read_text() == "memory pids"
+    assert (scope / LEAF / "cgroup.procs").read_text() == "7"
+
+
+def test_nobody_is_moved_where_that_would_not_help(monkeypatch, tmp_path):
+    def refused(path, text):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    scope = made(tmp_path / "run-1.scope", handed_down="")
+    monkeypatch.setattr(Path, "write_text", refused)
+    assert not delegation.take_over(Delegation(2, scope, scope, scope))
+    assert not (scope / LEAF).exists()
 
 
 V2 = "30 23 0:26 {root} {point} rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
@@ -134,12 +204,12 @@ def mark(folder):
 
 
 def found(mounts, own):
-    return cgroups._version_2(mounts, own) or cgroups._version_1(mounts, own)
+    return delegation.version_2(mounts, own) or delegation.version_1(mounts, own)
 
 
 def test_a_container_with_a_hierarchy_of_its_own(tmp_path):
     made(tmp_path)
-    assert found([DISK, V2.format(root="/", point=tmp_path)], ["0::/"]) == cgroups.Delegation(2, *[tmp_path] * 3)
+    assert found([DISK, V2.format(root="/", point=tmp_path)], ["0::/"]) == Delegation(2, *[tmp_path] * 3)
 
 
 def test_a_scope_that_systemd_has_delegated(tmp_path):
@@ -147,9 +217,31 @@ def test_a_scope_that_systemd_has_delegated(tmp_path):
     mounts = [DISK, V2.format(root="/", point=tmp_path)]
     assert found(mounts, ["0::/user.slice/run-1.scope"]) is None, "not the grader's to arrange"
     mark(scope)
-    for own in ("run-1.scope", f"run-1.scope/{cgroups.LEAF}"):
-        made(scope / cgroups.LEAF)
+    for own in ("run-1.scope", f"run-1.scope/{LEAF}"):
+        made(scope / LEAF)
         assert found(mounts, [f"0::/user.slice/{own}"]).memory == scope
+
+
+@pytest.mark.parametrize("said, mine", [("yes", True), ("no", False), ("", False)])
+def test_a_users_own_systemd_is_asked(monkeypatch, tmp_path, said, mine):
+    """It marks nothing that it has delegated."""
+    (tmp_path / "systemctl").write_text(f'#!/bin/sh\n[ "$1" = --user ] && [ "$6" = run-1.scope ] && echo {said}\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    made(tmp_path / "app.slice" / "run-1.scope")
+    mounts = [V2.format(root="/", point=tmp_path)]
+    assert (found(mounts, ["0::/app.slice/run-1.scope"]) is not None) == mine
+
+
+def test_version_1_is_left_to_systemd_where_it_runs(monkeypatch, tmp_path):
+    names = ("memory", "pids", "cpuacct")
+    for name in names:
+        (tmp_path / name).mkdir()
+    mounts = [V1.format(n=n, name=name, point=tmp_path) for n, name in enumerate(names)]
+    own = [f"{n}:{name}:/" for n, name in enumerate(names)]
+    assert found(mounts, own) is not None
+    monkeypatch.setattr(delegation, "SYSTEMD", tmp_path)
+    assert found(mounts, own) is None
 
 
 @pytest.mark.parametrize("lacking", ["memory", "pids"])
@@ -165,7 +257,7 @@ def test_version_1_in_a_container(tmp_path):
         (tmp_path / name / "mine").mkdir(parents=True)
     mounts = [V1.format(n=n, name=name, point=tmp_path) for n, name in enumerate(names)]
     own = ["9:name=systemd:/", *[f"{n}:{name}:/mine" for n, name in enumerate(names)], "0::/"]
-    assert found(mounts, own) == cgroups.Delegation(1, *[tmp_path / name / "mine" for name in names])
+    assert found(mounts, own) == Delegation(1, *[tmp_path / name / "mine" for name in names])
     assert found(mounts, own[:-2]) is None, "one is missing"
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from autograder.grading.keeper import Keeper
+from autograder.grading.proc import tree
 from autograder.grading.process import GraderBroken, Template
 from autograder.grading.runner import grade_submission
-from autograder.grading.supervisor import tree
 from autograder.grading.workers import Grading, Task, graded_as_they_come, workers
 
 SLOW = "import time\ntime.sleep(1)\ndef tiny_double(x):\n    return 2 * x"

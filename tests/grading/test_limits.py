@@ -142,6 +142,19 @@ def test_a_machine_without_user_namespaces_is_told_in_one_line(monkeypatch):
     enclosure.require.cache_clear()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to enclose a process without bubblewrap")
+@pytest.mark.parametrize("step", ["_call", "_limit", "_drop_capabilities", "syscalls.refuse"])
+def test_the_probe_fails_where_any_step_of_enclosing_does(step):
+    program = (
+        "from autograder.sandbox import jail\nreal = jail._call\n"
+        "def fail(*what):\n    if what[:1] == ('unshare',):\n        return real(*what)\n    raise OSError('no')\n"
+        f"jail.{step} = fail\njail.enclose(jail.Rlimits())"
+    )
+    line = ["unshare", "--mount", sys.executable, "-c", program]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, cwd=course_root(), check=False)
+    assert done.returncode != 0 and "OSError: no" in done.stderr
+
+
 def test_an_installed_autograder_is_hidden(tmp_path):
     """Where the package lies in a folder that submissions see, such as site-packages, it is covered."""
     (tmp_path / "autograder" / "lessons").mkdir(parents=True)

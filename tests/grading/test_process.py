@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from autograder.grading import process as process_module
+from autograder.grading.proc import tree
 from autograder.grading.process import Submission, Template
-from autograder.grading.supervisor import tree
 from autograder.student import LinkBroken, Remote
 
 
