@@ -13,6 +13,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 import torch.utils.backend_registration as backends
@@ -21,14 +22,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 NAME = "pretend"
-POSSIBLE = hasattr(backends, "_setup_privateuseone_for_python_backend")
+# Where there is a real one, autograd would take its streams from the pretended.
+POSSIBLE = hasattr(backends, "_setup_privateuseone_for_python_backend") and not torch.cuda.is_available()
 if POSSIBLE:  # before the first backward pass of this process: autograd counts the devices then, and never again
     backends._setup_privateuseone_for_python_backend(NAME)
 WAITS: Counter[str] = Counter()
 
 aten = torch.ops.aten
 CROSSES = {aten.copy_.default, aten._to_copy.default}
-# Their second argument may be on the CPU: a table looked up on the GPU.
+# A table on the GPU takes indices of the CPU, which are carried there.
 LOOKS_UP = {aten.index.Tensor, aten.index_put_.default, aten.index_put.default, aten._index_put_impl_.default}
 # The shape of the result, or a number for the host, depends on values.
 READS = {
@@ -36,6 +38,8 @@ READS = {
     aten.nonzero.default,
     aten.masked_select.default,
     aten.equal.default,
+    aten.allclose.default,
+    aten.bincount.default,
     aten._unique2.default,
     aten.unique_dim.default,
     aten.repeat_interleave.Tensor,
@@ -76,9 +80,13 @@ class _Gpu(TorchDispatchMode):
 class _Generator(torch.Generator):
     """A generator of the CPU that says it belongs to the device it was made for."""
 
+    there: ClassVar[dict] = {}  # those of the pretended device, by their address: an operation gets them in new clothes
+
     def __new__(cls, device="cpu"):
         made = super().__new__(cls, "cpu")
         made.said = torch.device(device)
+        if made.said.type == NAME:
+            cls.there[made._cdata] = made
         return made
 
     @property
@@ -104,10 +112,13 @@ def _compute(func, args, kwargs):
     tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
     ours = [x for x in tensors if isinstance(x, OnGpu)]
     others = [x for x in tensors if not isinstance(x, OnGpu)]
-    if ours and func not in CROSSES | LOOKS_UP and any(x.ndim for x in others):
-        raise RuntimeError(f"Expected all tensors to be on the same device, but found {NAME}:0 and cpu ({func})")
     wanted = kwargs.get("device")
     there = bool(ours) if wanted is None else wanted.type == NAME
+    if func not in CROSSES and ours and _mixed(func, args, others):
+        raise RuntimeError(f"Expected all tensors to be on the same device, but found {NAME}:0 and cpu ({func})")
+    generator = kwargs.get("generator")
+    if generator is not None and (generator._cdata in _Generator.there) != there:
+        raise RuntimeError(f"Expected tensors and generator on the same device ({func})")
     if func is aten.copy_.default:
         there = isinstance(args[0], OnGpu)
     if _waits(func, args, ours, others, there):
@@ -126,11 +137,21 @@ def _compute(func, args, kwargs):
     return tree_map(placed, result)
 
 
+def _mixed(func, args, others) -> bool:
+    """Whether there are tensors of the CPU where none may be; a single number always may."""
+    if func in LOOKS_UP:
+        table, _, *values = args
+        others = [x for x in (table, *values) if isinstance(x, Tensor) and not isinstance(x, OnGpu)]
+        return not isinstance(table, OnGpu) or any(x.ndim for x in others)
+    return any(x.ndim for x in others)
+
+
 def _waits(func, args, ours, others, there) -> bool:
     if func in CROSSES:
         return (bool(ours) and (bool(others) or not there)) or (there and not ours)
     if func in LOOKS_UP and ours:
-        return any(isinstance(i, Tensor) and i.dtype in (torch.bool, torch.uint8) for i in args[1])
+        indices = [i for i in args[1] if isinstance(i, Tensor)]
+        return any(not isinstance(i, OnGpu) or i.dtype in (torch.bool, torch.uint8) for i in indices)
     return bool(ours) and func in READS
 
 
