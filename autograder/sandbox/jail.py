@@ -101,6 +101,8 @@ def _limit(limits: Rlimits) -> None:
         (resource.RLIMIT_MSGQUEUE, 0),
         (resource.RLIMIT_MEMLOCK, 0),
     ):
+        most = resource.getrlimit(kind)[1]  # the machine's own, which nobody may exceed
+        value = value if most == resource.RLIM_INFINITY else min(value, most)
         resource.setrlimit(kind, (value, value))
 
 

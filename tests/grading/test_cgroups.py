@@ -50,7 +50,7 @@ def left(place):
     [
         "held = bytearray(b'x') * (200 * 2**20)",
         "for n in range(4):\n    open(f'/dev/shm/{n}', 'wb').write(bytes(50 * 2**20))",
-        "import socket\nheld = []\nfor _ in range(3000):\n    a, b = socket.socketpair()\n    a.setblocking(False)\n"
+        "import socket\nheld = []\nfor _ in range(1500):\n    a, b = socket.socketpair()\n    a.setblocking(False)\n"
         "    held += [a, b]\n    try:\n        while True:\n            a.send(bytes(4096))\n"
         "    except BlockingIOError:\n        pass",
     ],
@@ -58,7 +58,7 @@ def left(place):
 )
 def test_the_kernel_itself_ends_what_takes_too_much_memory(code, template, place, limits):
     """Nobody looks within the test's time."""
-    small = replace(limits, each=replace(limits.each, files=8000), all=Totals(memory=100 * MB, period=SLEEPY))
+    small = replace(limits, each=replace(limits.each, files=4000), all=Totals(memory=100 * MB, period=SLEEPY))
     with (
         Submission(template, small, 1) as process,
         pytest.raises(LinkBroken, match=r"than 0\.098 GiB of memory in all"),
@@ -70,7 +70,7 @@ def test_the_kernel_itself_ends_what_takes_too_much_memory(code, template, place
 @needs_groups
 def test_what_waits_in_sockets_counts_though_no_group_has_it(template, place, limits):
     """Sockets whose messages are on nobody's account are not to be had, and the others count by the piece."""
-    small = replace(limits, each=replace(limits.each, files=8000), all=Totals(memory=100 * MB, period=0.02))
+    small = replace(limits, each=replace(limits.each, files=4000), all=Totals(memory=100 * MB, period=0.02))
     with Submission(template, small, 1) as process:
         netlink = process.run_cell("import socket\nsocket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 2)", 5)
         assert "PermissionError" in str(netlink)

@@ -155,6 +155,17 @@ def test_the_probe_fails_where_any_step_of_enclosing_does(step):
     assert done.returncode != 0 and "OSError: no" in done.stderr
 
 
+def test_a_machine_that_allows_less_is_believed():
+    program = (
+        "import resource\nfrom autograder.sandbox import jail\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))\njail._limit(jail.Rlimits(files=4000))\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE), resource.getrlimit(resource.RLIMIT_CORE))"
+    )
+    line = [sys.executable, "-c", program]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, cwd=course_root(), check=False)
+    assert done.stdout.strip() == "(300, 300) (0, 0)", done.stderr
+
+
 def test_an_installed_autograder_is_hidden(tmp_path):
     """Where the package lies in a folder that submissions see, such as site-packages, it is covered."""
     (tmp_path / "autograder" / "lessons").mkdir(parents=True)
