@@ -34,7 +34,7 @@ import torch
 from autograder.build.release import release
 from autograder.checkout import course_config, course_root, database_url
 from autograder.exercise import lesson_exercises
-from autograder.grading import classroom, feedback, gradebook, process, runner, supervisor
+from autograder.grading import classroom, feedback, gradebook, proc, process, runner
 from autograder.grading.demo import LESSON, answer, solve
 from autograder.grading.submission import Master
 from course_lib import plots
@@ -159,11 +159,11 @@ def phases(root: Path, submitted: Path, out: Path) -> dict[str, float]:
         setattr(owner, name, wrapper)
 
     def counted(self: Any, source: str, seconds: float, run: Any = process.Submission.run_cell) -> Any:
-        before = supervisor._cpu(self.pid)
+        before = proc.processor_time(self.pid)
         try:
             return run(self, source, seconds)
         finally:
-            used = supervisor._cpu(self.pid) - before
+            used = proc.processor_time(self.pid) - before
             spent["cells, processor"] = spent.get("cells, processor", 0.0) + max(used, 0.0)
 
     process.Submission.run_cell = counted  # type: ignore[method-assign]
