@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,9 +47,9 @@ class Rlimits:
         return cls(*(int(word) for word in text.split(",")))
 
 
-def enclose(limits: Rlimits) -> None:
-    """Enter fresh namespaces and return there as process 1; the calling process stays behind, waits, and exits as that
-    one does.
+def enclose(limits: Rlimits, born: Callable[[], object] = lambda: None) -> None:
+    """Enter fresh namespaces and return there as process 1, which begins with `born()`; the calling process stays
+    behind, waits for it, and exits as it does.
     """
     user, group = os.getuid(), os.getgid()
     # Should the machine run out of memory, a submission goes, not the template or the grader.
@@ -59,7 +60,8 @@ def enclose(limits: Rlimits) -> None:
     # Without a map for the group, files on a tmpfs mounted here fail with EOVERFLOW.
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
     if pid := os.fork():
-        _wait(pid)
+        _exit_as(pid)
+    born()
     os.setsid()  # where the kernel shares processor time by session, no submission takes another's
     _call("mount", b"proc", b"/proc", b"proc", NO_SUID | NO_DEV | NO_EXEC, None)
     for place, size in (("/tmp", limits.disk), ("/dev/shm", limits.disk)):
@@ -71,7 +73,7 @@ def enclose(limits: Rlimits) -> None:
     syscalls.refuse()
 
 
-def _wait(pid: int) -> None:
+def _exit_as(pid: int) -> None:
     status = 1
     try:
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

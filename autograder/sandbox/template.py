@@ -4,8 +4,9 @@
     python -m sandbox.template --open FD     without a sandbox
 
 FD is a Unix socket. Each message on it is `home;limits` together with a socket; the template forks a guest that serves
-that socket. A guest's first frame is empty and says that it is ready; the sender's process id comes with it. When the
-control socket closes the template ends.
+that socket. A guest's first three frames are empty: from the process that will wait outside, from process 1 of its
+namespaces, and from the same when it is ready. The sender's process id comes along, so that the grader can put both
+into a control group. When the control socket closes the template ends.
 
 Importing alone is not enough to be warm: a child's first training step would cost it a second (torch.optim alone
 imports some 800 modules). Everything runs on one thread, since threads do not survive a fork and a big operation would
@@ -114,11 +115,17 @@ class Guest:
 
 
 def _become_guest(connection: socket.socket, home: str, limits: Rlimits | None) -> None:
+
+    def here() -> None:
+        channel.send(connection, channel.REPLY, b"")
+
+    here()
     if limits is None:
         os.setsid()  # without namespaces, what the submission starts can only be ended as a group
+        here()
     else:
         home = HOME
-        enclose(limits)
+        enclose(limits, here)
     with Path(os.devnull).open("r+b") as null:
         for stream in (0, 1, 2):
             os.dup2(null.fileno(), stream)
