@@ -99,7 +99,7 @@ CALLS = {
     "a process's memory": ("return bytearray(2**30)", "allocate memory|MemoryError"),
     "a file's size": ("open('big', 'wb').write(bytes(2**21))", "File too large"),
     "disk": ("[open(f'{n}', 'wb').write(bytes(2**19)) for n in range(20)]", "No space left"),
-    "all memory": ("held = [bytearray(b'x') * 2**20 for _ in range(10**4)]", "memory"),
+    "all memory": ("held = [bytearray(b'x') * 2**20 for _ in range(10**4)]", "memory|MemoryError"),
 }
 
 
