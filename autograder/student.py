@@ -247,7 +247,8 @@ class Remote:
                 return Failure("form", f"{self._name} returned {message}, which is not a tensor or a plain value")
             case "KeyboardInterrupt":
                 return Failure("timeout", f"{self._name} did not finish in time and was stopped{where}")
-        return Failure("raised", f"{self._name} raised {kind}{where}: {message}"[:600], cause=f"{kind}: {message}")
+        said = f": {message}" if message else ""
+        return Failure("raised", f"{self._name} raised {kind}{where}{said}"[:600], cause=f"{kind}: {message}")
 
 
 def is_module(value: Any) -> bool:

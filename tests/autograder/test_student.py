@@ -195,6 +195,13 @@ def test_what_goes_wrong_is_a_failure_that_says_what(function, kind, words):
     fails(of(function)(torch.zeros(1)), kind, *words)
 
 
+def test_an_exception_that_says_nothing_leaves_no_colon_behind():
+    def silent(x):
+        raise MemoryError
+
+    assert of(silent)(torch.zeros(1)).message == "f raised MemoryError"
+
+
 def test_a_name_that_is_missing_or_no_function_is_said_to_be_undefined():
     fails(local("f", {})(1), "missing", "f is not defined", "did not run")
     fails(local("f", {"f": 3})(1), "missing", "f is not defined")
