@@ -115,7 +115,6 @@ class Guest:
 
 
 def _become_guest(connection: socket.socket, home: str, limits: Rlimits | None) -> None:
-
     def here() -> None:
         channel.send(connection, channel.REPLY, b"")
 
