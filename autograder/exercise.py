@@ -1,5 +1,5 @@
 """An exercise's contract: its hidden checks, its oracle, its points, and the mistakes and right answers it is tested
-with.
+with. All of it stands in one file that bears the exercise's name, autograder/lessons/vae/gaussian_kl.py:
 
     @exercise("gaussian_kl", points=2)
     def gaussian_kl(student, case):
@@ -8,24 +8,30 @@ with.
         case.expect(student(mu, logvar), gaussian_kl.oracle(mu, logvar), "value on a random Gaussian", points=2)
 
     @gaussian_kl.truth
-    def _(mu, logvar): ...                                # by another route than the lesson's solution
+    def truth(mu, logvar): ...                       # by another route than the lesson's solution
 
     @gaussian_kl.misconception("missing factor 1/2", hint="Every term carries the factor 1/2 of ...")
-    def _(mu, logvar): ...                                # a wrong answer seen in the wild; a class for a module
+    def missing_factor_half(mu, logvar): ...         # a wrong answer seen in the wild; a class for a module
 
     @gaussian_kl.alternative("through torch.distributions")
-    def _(mu, logvar): ...                                # a right answer in another style
+    def torch_distributions(mu, logvar): ...         # a right answer in another style
 
 Checks see the student's function through `autograder.student.Remote`, draw inputs from `autograder.case.Case`, and
 report all outcomes, the same ones in the same order whatever comes back. `after=("reparameterize",)` names the earlier
-exercises whose function they take from `case.upstream(name)`. A lesson is a module of `autograder.lessons`, or a
-package with one module per theme; each says `LESSON = "02-vae"`.
+exercises whose function they take from `case.upstream(name)`.
+
+A lesson is a package of `autograder.lessons`, whose `__init__` says `LESSON = "02-vae"` and `EXERCISES = (…)`, their
+names in the lesson's order. Where a file would grow too long, wrong and right answers stand in `<exercise>_answers.py`
+beside it.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
+import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,6 +63,11 @@ class Exercise:
     misconceptions: list[Misconception] = field(default_factory=list)
     alternatives: dict[str, Function] = field(default_factory=dict)
     _truth: list[Function] = field(default_factory=list)
+
+    @property
+    def has_oracle(self) -> bool:
+        """Whether a truth was registered: where weights are the student's, there may be none for whole answers."""
+        return bool(self._truth)
 
     @property
     def oracle(self) -> Function:
@@ -101,11 +112,12 @@ _registry: dict[str, Exercise] = {}
 def exercise(name: str, points: float, after: tuple[str, ...] = ()) -> Callable[[Check], Exercise]:
     """Register the decorated function as the hidden checks of exercise `name`, worth `points` in all.
 
-    The module it stands in says its lesson once: `LESSON = "02-vae"`.
+    Its lesson is what the package it stands in says, or, outside `autograder.lessons`, its module: `LESSON = "02-vae"`.
     """
 
     def register(check: Check) -> Exercise:
-        made = Exercise(name, points, check.__globals__["LESSON"], after, check)
+        package = sys.modules.get(check.__module__.rpartition(".")[0])
+        made = Exercise(name, points, getattr(package, "LESSON", None) or check.__globals__["LESSON"], after, check)
         if name in _registry:
             raise ValueError(f"two exercises named {name!r}: {_registry[name].lesson} and {made.lesson}")
         for earlier in after:
@@ -117,28 +129,66 @@ def exercise(name: str, points: float, after: tuple[str, ...] = ()) -> Callable[
     return register
 
 
-def lesson_exercises(lesson: str) -> dict[str, Exercise]:
-    """The exercises of a lesson such as "02-vae", in order. Raises ValueError where the lesson has no hidden checks."""
-    module = lesson.partition("-")[2]
-    if module not in lesson_modules():
-        raise ValueError(f"lesson {lesson!r} has no hidden checks: autograder/lessons/{module}.py is missing")
-    found = importlib.import_module(f"{lessons.__name__}.{module}")
-    if lesson != found.LESSON:
-        raise ValueError(f"lesson {lesson!r}: autograder/lessons/{module}.py holds {found.LESSON!r}")
-    return {name: item for name, item in _registry.items() if item.lesson == lesson}
+def file_name(exercise: str) -> str:
+    """The name of an exercise's file, without `.py`: p_step, adaptive_norm for AdaptiveNorm, vae for VAE."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", exercise).lower()
 
 
 def lesson_modules() -> list[str]:
-    """The names of the modules in `autograder.lessons`."""
-    return sorted(module.name for module in pkgutil.iter_modules(lessons.__path__))
+    """The names of the packages in `autograder.lessons`, one for each lesson that has hidden checks."""
+    return sorted(module.name for module in pkgutil.iter_modules(lessons.__path__) if module.ispkg)
+
+
+def lesson_names() -> list[str]:
+    """The lessons that have hidden checks, such as "02-vae", in reading order."""
+    return sorted(_package(module).LESSON for module in lesson_modules())
+
+
+def lesson_exercises(lesson: str) -> dict[str, Exercise]:
+    """The exercises of a lesson such as "02-vae", in order.
+
+    Raises ValueError where the lesson has no hidden checks, or where a file does not define its exercise.
+    """
+    module = lesson.partition("-")[2]
+    if module not in lesson_modules():
+        raise ValueError(f"lesson {lesson!r} has no hidden checks: autograder/lessons/{module}/ is missing")
+    package = _package(module)
+    if lesson != package.LESSON:
+        raise ValueError(f"lesson {lesson!r}: autograder/lessons/{module}/__init__.py holds {package.LESSON!r}")
+    for name in package.EXERCISES:
+        if name not in _registry:
+            _load(package, name)
+        if name not in _registry or _registry[name].lesson != lesson:
+            raise ValueError(f"autograder/lessons/{module}/{file_name(name)}.py defines no exercise {name!r}")
+    return {name: _registry[name] for name in package.EXERCISES}
 
 
 def find_exercise(name: str) -> Exercise:
     """The exercise of this name, of whatever lesson. Raises LookupError."""
-    for module in lesson_modules():
-        if name in _registry:
-            break
-        importlib.import_module(f"{lessons.__name__}.{module}")
+    if name not in _registry:
+        for package in map(_package, lesson_modules()):
+            if name in package.EXERCISES:
+                lesson_exercises(package.LESSON)
     if name not in _registry:
         raise LookupError(f"no exercise is named {name!r}")
     return _registry[name]
+
+
+def _package(module: str) -> Any:
+    return importlib.import_module(f"{lessons.__name__}.{module}")
+
+
+def _load(package: Any, name: str) -> None:
+    """Import an exercise's file, and the answers beside it where there are any. What fails is forgotten, so that it
+    fails again the next time.
+    """
+    files = [f"{package.__name__}.{file_name(name)}", f"{package.__name__}.{file_name(name)}_answers"]
+    try:
+        importlib.import_module(files[0])
+        if importlib.util.find_spec(files[1]):
+            importlib.import_module(files[1])
+    except BaseException:
+        _registry.pop(name, None)
+        for file in files:
+            sys.modules.pop(file, None)
+        raise

@@ -1,14 +1,19 @@
-"""Every lesson keeps the rules: equations checked, exercises graded, nothing leaning on an experiment."""
+"""Every lesson keeps the rules: equations checked, exercises graded, nothing leaning on an experiment; and every place
+that names lessons names all of them.
+"""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from autograder.build.rules import validate
 from autograder.build.source import LessonError, find_lessons, read_lesson
 from autograder.checkout import course_root
-from autograder.exercise import lesson_exercises
+from autograder.exercise import lesson_exercises, lesson_names
+from course_lib.doctor.pace import read_costs
 
+ROOT = Path(__file__).resolve().parents[1]
 LESSONS = [pytest.param(path, id=path.parent.name) for path in find_lessons(course_root(), [])]
 
 
@@ -36,3 +41,14 @@ def test_every_exercise_has_three_folded_hints(source):
     text = source.read_text(encoding="utf-8")
     exercises = len(re.findall(r'^# %% exercise="', text, re.M))
     assert len(re.findall(r"<summary>Hint \d", text)) == 3 * exercises
+
+
+def test_every_place_that_names_lessons_names_them_all():
+    """The list in CONTRIBUTING.md, "A new lesson", by which somebody adds one."""
+    lessons = sorted(source.parent.name for source in find_lessons(ROOT))
+    assert lesson_names() == lessons
+    assert sorted(read_costs()) == lessons
+    tables = {path.parent.name for path in (ROOT / "tests/autograder/lessons").glob("*/points.toml")}
+    assert tables == {lesson.partition("-")[2] for lesson in lessons}
+    rows = re.findall(r"^\| \[`(.*?)`\]\((.*?)\)", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    assert rows == [(lesson, f"notebooks/{lesson}/{lesson.partition('-')[2]}.ipynb") for lesson in lessons]

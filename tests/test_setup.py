@@ -60,3 +60,21 @@ def test_imports_run_one_way():
     assert [path for path in (ROOT / "course_lib").rglob("*.py") if imported.search(path.read_text())] == []
     beyond = re.compile(r"^\s*from \.\.", re.M)
     assert [path for path in (ROOT / "autograder/sandbox").rglob("*.py") if beyond.search(path.read_text())] == []
+
+
+PROSE = ["README.md", "CONTRIBUTING.md", "docs/threat-model.md", "autograder/exercise.py", "autograder/build/rules.py"]
+NAMED = re.compile(
+    r"(?<![\w/.-])(?:solutions|notebooks|autograder|course_lib|tests|benchmarks|docs)/[\w./<>{}-]*[\w>}]"
+)
+
+
+@pytest.mark.parametrize("place", PROSE)
+def test_a_path_that_is_named_exists(place):
+    """Where a part is left open (`<exercise>`, or `{file}` in a message), some file of every lesson fits it."""
+    named = NAMED.findall((ROOT / place).read_text(encoding="utf-8"))
+    assert named
+    for path in named:
+        for lesson in sorted(folder.name for folder in (ROOT / "solutions").glob("[0-9]*")):
+            name = lesson.partition("-")[2]
+            filled = path.replace("<NN-name>", lesson).replace("<name>", name).replace("{lesson.name}", name)
+            assert any(ROOT.glob(re.sub(r"<[^>]*>|\{[^}]*\}?", "*", filled))), f"{place} names {path}"

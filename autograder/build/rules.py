@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from ..exercise import file_name
 from .names import bound_names, cell_names
 from .source import Cell, Lesson, LessonError, Problem, find_regions, parse, region_text, stubbed
 
@@ -83,9 +84,8 @@ def _exercises(lesson: Lesson, exercises: Mapping[str, HasPoints]) -> Iterator[P
             current = cell.name
             yield from _solution(lesson, cell)
             if cell.name not in exercises:
-                yield lesson.problem(
-                    cell.line, f"exercise {cell.name} has no hidden checks in autograder/lessons/{lesson.name}.py", True
-                )
+                file = f"autograder/lessons/{lesson.name}/{file_name(cell.name)}.py"
+                yield lesson.problem(cell.line, f"exercise {cell.name} has no hidden checks in {file}", True)
         if cell.kind == "checks":
             if cell.name in checked:
                 yield lesson.problem(cell.line, f"second checks cell of {cell.name}: join it with the first")

@@ -1,1 +1,1 @@
-"""Hidden checks, one module per lesson: exercises with their oracles, misconceptions and alternatives side by side."""
+"""Hidden checks: a package for each lesson, with a file for each exercise; beside them, what several lessons share."""

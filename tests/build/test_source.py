@@ -133,7 +133,7 @@ def test_exercises_and_hidden_checks_belong_together(tmp_path):
     found = problems(tmp_path, EXERCISE, {"half": Points("half", 1)})
     assert found == [
         "1: hidden checks of half without an exercise cell",
-        "2: exercise double has no hidden checks in autograder/lessons/tiny.py",
+        "2: exercise double has no hidden checks in autograder/lessons/tiny/double.py",
     ]
     draft = validate(read_lesson(tiny_course(tmp_path, EXERCISE), tmp_path), {}, draft=True)
     assert [problem.line for problem in draft] == [2]

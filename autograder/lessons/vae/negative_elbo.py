@@ -8,8 +8,6 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from ...exercise import exercise
 
-LESSON = "02-vae"
-
 
 @exercise("negative_elbo", points=2, after=("gaussian_kl", "bernoulli_log_likelihood"))
 def negative_elbo(student, case):
@@ -53,7 +51,7 @@ def negative_elbo(student, case):
 
 
 @negative_elbo.truth
-def _(x, logits, mu, logvar, beta=1.0):
+def truth(x, logits, mu, logvar, beta=1.0):
     log_likelihood = Bernoulli(logits=logits, validate_args=False).log_prob(x).sum(-1)
     divergence = kl_divergence(Normal(mu, (logvar / 2).exp()), Normal(0.0, 1.0)).sum(-1)
     return (beta * divergence - log_likelihood).mean()
@@ -71,7 +69,7 @@ def _divergence(mu, logvar):
     "the KL is subtracted",
     hint="ELBO = E log p(x|z) - KL, so the negative ELBO adds the KL. Subtracted, it could fall without limit.",
 )
-def _(x, logits, mu, logvar, beta=1.0):
+def kl_is_subtracted(x, logits, mu, logvar, beta=1.0):
     return (_cross_entropy(x, logits).sum(-1) - beta * _divergence(mu, logvar).sum(-1)).mean()
 
 
@@ -79,7 +77,7 @@ def _(x, logits, mu, logvar, beta=1.0):
     "the ELBO instead of its negative",
     hint="Optimisers go downhill: return -log p(x|z) + beta KL, which is to be made small.",
 )
-def _(x, logits, mu, logvar, beta=1.0):
+def elbo_instead_of_its_negative(x, logits, mu, logvar, beta=1.0):
     return -(_cross_entropy(x, logits).sum(-1) + beta * _divergence(mu, logvar).sum(-1)).mean()
 
 
@@ -88,7 +86,7 @@ def _(x, logits, mu, logvar, beta=1.0):
     hint="Sum the log-likelihood over the D pixels, as the KL is summed over the J latents. Averaged, the KL weighs D "
     "times too much and the code collapses.",
 )
-def _(x, logits, mu, logvar, beta=1.0):
+def reconstruction_is_averaged_over_pixels(x, logits, mu, logvar, beta=1.0):
     return _cross_entropy(x, logits).mean() + beta * _divergence(mu, logvar).sum(-1).mean()
 
 
@@ -96,7 +94,7 @@ def _(x, logits, mu, logvar, beta=1.0):
     "the KL is averaged over the latent dimensions",
     hint="The KL is a sum over the J latent dimensions; only the batch is averaged.",
 )
-def _(x, logits, mu, logvar, beta=1.0):
+def kl_is_averaged_over_latent_dimensions(x, logits, mu, logvar, beta=1.0):
     return _cross_entropy(x, logits).sum(-1).mean() + beta * _divergence(mu, logvar).mean()
 
 
@@ -105,7 +103,7 @@ def _(x, logits, mu, logvar, beta=1.0):
     hint="Nats per example: sum over pixels and over latent dimensions, then average over the batch alone. The two "
     "means divide by different numbers, so this is not just another unit.",
 )
-def _(x, logits, mu, logvar, beta=1.0):
+def everything_is_averaged(x, logits, mu, logvar, beta=1.0):
     return _cross_entropy(x, logits).mean() + beta * _divergence(mu, logvar).mean()
 
 
@@ -114,7 +112,7 @@ def _(x, logits, mu, logvar, beta=1.0):
     hint="A line from a widely copied example: KL / (B D) goes with a reconstruction averaged over the pixels. Yours "
     "is summed, so the KL must be summed as well.",
 )
-def _(x, logits, mu, logvar, beta=1.0):
+def kl_is_divided_by_number_of_pixels_too(x, logits, mu, logvar, beta=1.0):
     return _cross_entropy(x, logits).sum(-1).mean() + beta * _divergence(mu, logvar).sum() / x.numel()
 
 
@@ -122,7 +120,7 @@ def _(x, logits, mu, logvar, beta=1.0):
     "summed over the batch",
     hint="Average over the batch, or the loss and its gradient grow with the batch size.",
 )
-def _(x, logits, mu, logvar, beta=1.0):
+def summed_over_batch(x, logits, mu, logvar, beta=1.0):
     return _cross_entropy(x, logits).sum() + beta * _divergence(mu, logvar).sum()
 
 
@@ -131,7 +129,7 @@ def _(x, logits, mu, logvar, beta=1.0):
     hint="Both terms are averages over the batch. Check with a batch that holds every example twice: the loss must not "
     "change.",
 )
-def _(x, logits, mu, logvar, beta=1.0):
+def reconstruction_summed_over_batch_kl_averaged(x, logits, mu, logvar, beta=1.0):
     return _cross_entropy(x, logits).sum() + beta * _divergence(mu, logvar).sum(-1).mean()
 
 
@@ -139,7 +137,7 @@ def _(x, logits, mu, logvar, beta=1.0):
     "beta is ignored",
     hint="The KL is multiplied by beta; its default 1 gives the plain ELBO.",
 )
-def _(x, logits, mu, logvar, beta=1.0):
+def beta_is_ignored(x, logits, mu, logvar, beta=1.0):
     return (_cross_entropy(x, logits).sum(-1) + _divergence(mu, logvar).sum(-1)).mean()
 
 
@@ -147,7 +145,7 @@ def _(x, logits, mu, logvar, beta=1.0):
     "beta weighs the reconstruction",
     hint="beta stands before the KL: a large beta presses the posterior towards the prior.",
 )
-def _(x, logits, mu, logvar, beta=1.0):
+def beta_weighs_reconstruction(x, logits, mu, logvar, beta=1.0):
     return (beta * _cross_entropy(x, logits).sum(-1) + _divergence(mu, logvar).sum(-1)).mean()
 
 
@@ -155,7 +153,7 @@ def _(x, logits, mu, logvar, beta=1.0):
     "beta weighs both terms",
     hint="beta stands before the KL alone; before both it is only a learning rate.",
 )
-def _(x, logits, mu, logvar, beta=1.0):
+def beta_weighs_both_terms(x, logits, mu, logvar, beta=1.0):
     return beta * (_cross_entropy(x, logits).sum(-1) + _divergence(mu, logvar).sum(-1)).mean()
 
 
@@ -163,7 +161,7 @@ def _(x, logits, mu, logvar, beta=1.0):
     "the loss of every example instead of their mean",
     hint="One number for the batch: take the mean over the B examples at the very end.",
 )
-def _(x, logits, mu, logvar, beta=1.0):
+def loss_of_every_example_instead_of_their_mean(x, logits, mu, logvar, beta=1.0):
     return _cross_entropy(x, logits).sum(-1) + beta * _divergence(mu, logvar).sum(-1)
 
 
@@ -172,7 +170,7 @@ def _(x, logits, mu, logvar, beta=1.0):
     hint="The value is right, but it was cut off from the graph (detach, no_grad or .item()): backward would find "
     "nothing to do, and the network would never learn.",
 )
-def _(x, logits, mu, logvar, beta=1.0):
+def loss_cannot_be_differentiated(x, logits, mu, logvar, beta=1.0):
     return (_cross_entropy(x, logits).sum(-1) + beta * _divergence(mu, logvar).sum(-1)).mean().detach()
 
 
@@ -180,7 +178,7 @@ def _(x, logits, mu, logvar, beta=1.0):
     "the KL does not train the encoder",
     hint="The KL was cut off from the graph: nothing would keep the codes near the prior.",
 )
-def _(x, logits, mu, logvar, beta=1.0):
+def kl_does_not_train_encoder(x, logits, mu, logvar, beta=1.0):
     return (_cross_entropy(x, logits).sum(-1) + beta * _divergence(mu, logvar).sum(-1).detach()).mean()
 
 
@@ -188,7 +186,7 @@ def _(x, logits, mu, logvar, beta=1.0):
     "the sigmoid is applied twice",
     hint="The likelihood takes logits: hand them on as they are.",
 )
-def _(x, logits, mu, logvar, beta=1.0):
+def sigmoid_is_applied_twice(x, logits, mu, logvar, beta=1.0):
     return (_cross_entropy(x, torch.sigmoid(logits)).sum(-1) + beta * _divergence(mu, logvar).sum(-1)).mean()
 
 
@@ -197,25 +195,25 @@ def _(x, logits, mu, logvar, beta=1.0):
     hint="The decoder is a Bernoulli: its reconstruction term is -log p(x|z), the cross-entropy. Squared error "
     "belongs to a Gaussian decoder.",
 )
-def _(x, logits, mu, logvar, beta=1.0):
+def squared_error_as_reconstruction(x, logits, mu, logvar, beta=1.0):
     error = (x - torch.sigmoid(logits)) ** 2
     return (error.sum(-1) + beta * _divergence(mu, logvar).sum(-1)).mean()
 
 
 @negative_elbo.alternative("two means")
-def _(x, logits, mu, logvar, beta=1.0):
+def two_means(x, logits, mu, logvar, beta=1.0):
     return _cross_entropy(x, logits).sum(1).mean() + beta * _divergence(mu, logvar).sum(1).mean()
 
 
 @negative_elbo.alternative("sums divided by the batch size")
-def _(x, logits, mu, logvar, beta=1.0):
+def sums_divided_by_batch_size(x, logits, mu, logvar, beta=1.0):
     reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
     kl = -0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())
     return (reconstruction + beta * kl) / x.size(0)
 
 
 @negative_elbo.alternative("minus the ELBO, example by example")
-def _(x, logits, mu, logvar, beta=1.0):
+def minus_elbo_example_by_example(x, logits, mu, logvar, beta=1.0):
     elbos = []
     for b in range(len(x)):
         log_p = (x[b] * F.logsigmoid(logits[b]) + (1 - x[b]) * F.logsigmoid(-logits[b])).sum()

@@ -1,0 +1,16 @@
+"""What the checks of several exercises of 02-vae share."""
+
+from __future__ import annotations
+
+from ...sandbox.wire import Source
+
+
+def smooth(case) -> Source:
+    """A wavy function with its own numbers, that no power of z or symmetry of the noise makes special."""
+    frequency, phase, slope = case.number(1.2, 2.5), case.number(0.3, 1.2), case.number(0.4, 1.5)
+    return Source(f"def f(z):\n    return torch.sin({frequency!r} * z + {phase!r}) + {slope!r} * z**2 + 1.5", "f")
+
+
+def setting(case):
+    """mu, sigma far from 0 and 1, and noise for an odd number of samples."""
+    return case.number(0.4, 1.2), case.number(0.35, 0.8), case.normal(case.integer(5, 9))

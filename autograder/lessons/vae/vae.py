@@ -1,0 +1,324 @@
+"""The network: `VAE`, judged by what it does with weights of the checker's choice, never by how it is built."""
+
+from __future__ import annotations
+
+import torch
+
+from ...case import difference
+from ...exercise import exercise
+from ...student import Failure, is_module
+
+CLOSE = 1e-3  # relative: float32 through a few layers, added up in another order
+BIG = 300.0  # the standard deviation of weights that drive an unbounded output far
+FAR = 100.0  # an output beyond this is taken for unbounded
+
+
+@exercise("VAE", points=4, after=("reparameterize",))
+def vae(student, case):
+    """VAE(data_dim, hidden_dim, latent_dim): encode(x) -> (mu, logvar), decode(z) -> logits, forward(x, eps) ->
+    (logits, mu, logvar).
+    """
+    data, latent, batch = case.sizes(3, low=3, high=9)
+    hidden = case.integer(16, 24)
+    model = student(data, hidden, latent)
+    if not isinstance(model, Failure) and not is_module(model):
+        model = Failure("form", "VAE(...) is no nn.Module: derive the class from it and call super().__init__() first")
+    x = case.uniform(batch, data, dtype=torch.float32)
+    z, eps = (case.normal(batch, latent, dtype=torch.float32) for _ in range(2))
+
+    enliven(case, model, x)
+    if not isinstance(model, Failure) and is_deaf(case, model, x, z):
+        model = Failure("form", "encode and decode give the same numbers whatever they are given, or none at all")
+    check_shapes(case, model, x, z, eps, {batch: "B", data: "D", hidden: "H", latent: "J"})
+    check_forward(case, model, x, eps)
+    check_reconstruction_gradient(case, model, x, eps)
+    check_separate(case, model, x, z)
+    check_each_alone(case, model, x, z)
+    check_registered(case, model, student.reseeded(1)(data, hidden, latent), x, z)
+    check_hidden_dim(case, model, student(data, 4 * hidden, latent) if is_module(model) else model)
+    check_bends(case, model, x, z)
+    check_unbounded(case, model, x, z)
+
+
+def check_shapes(case, model, x, z, eps, letters):
+    """(B, J) twice from encode, (B, D) from decode, and all three from forward, for a batch and for one example."""
+    what = "what encode, decode and forward return, and its shape"
+    seen, faults = [], []
+    for rows in (slice(None), slice(1)):
+        n, data, latent = len(x[rows]), x.shape[1], z.shape[1]
+        pair = case.unpack(model.encode(x[rows]), "mu", "logvar")
+        three = case.unpack(model(x[rows], eps[rows]), "logits", "mu", "logvar")
+        for name, value, width in zip(
+            (
+                "encode's mu",
+                "encode's logvar",
+                "decode's logits",
+                "forward's logits",
+                "forward's mu",
+                "forward's logvar",
+            ),
+            (*pair, model.decode(z[rows]), *three),
+            (latent, latent, data, data, latent, latent),
+            strict=True,
+        ):
+            if isinstance(value, Failure):
+                case.expect(value, None, what, points=0.5)
+                return
+            shape = tuple(value.shape) if isinstance(value, torch.Tensor) else None
+            seen.append("x".join(letters.get(size, str(size)) for size in shape) if shape else "none")
+            if shape != (n, width):
+                faults.append(f"{name}: expected shape {(n, width)}, got {shape if shape else type(value).__name__}")
+    if not faults and torch.equal(*pair):
+        seen, faults = ["mu is logvar"], ["encode returns the same numbers for mu and for logvar"]
+    case.check(not faults, what, points=0.5, hint="; ".join(faults[:2]), evidence=seen if faults else None)
+
+
+def enliven(case, model, x):
+    """Move the weights, zeros too, until logvar is clearly not 0, where sigma and sigma^2 look alike, and not large."""
+    noise = torch.Generator().manual_seed(case.integer(0, 2**31))
+    for _ in range(40):
+        _, logvar = case.unpack(model.encode(x), "mu", "logvar")
+        weights = model.parameters()
+        if not isinstance(logvar, torch.Tensor) or isinstance(weights, Failure):
+            return
+        factor, spread = (0.9, 0.0) if logvar.abs().max() > 6 else (1.25, 0.1)
+        if factor > 1 and logvar.abs().mean() > 0.7:
+            return
+        model.load({name: factor * v + spread * torch.randn(v.shape, generator=noise) for name, v in weights.items()})
+
+
+def is_deaf(case, model, x, z):
+    """Whether nothing that comes out depends on what goes in, with these weights and with others: a network that
+    answers with constants agrees with itself in everything.
+    """
+    weights = model.parameters()
+    for spread in (0.0, 0.5):
+        if spread and isinstance(weights, dict):
+            model.load({name: spread * case.normal(*v.shape, dtype=torch.float32) for name, v in weights.items()})
+        answers = [*case.unpack(model.encode(x), "mu", "logvar"), model.decode(z)]
+        tensors = [value.float() for value in answers if isinstance(value, torch.Tensor)]
+        deaf = tensors and not any(v.ndim and v.isfinite().all() and (v != v[:1]).any() for v in tensors)
+        if not deaf:
+            break
+    model.load(weights)
+    return bool(deaf)
+
+
+def check_forward(case, model, x, eps):
+    """forward is encode, reparameterize, decode."""
+    reparameterize = case.upstream("reparameterize")
+    mu, logvar = case.unpack(model.encode(x), "mu", "logvar")
+    answer = model(x, eps)
+    logits, mu_out, logvar_out = case.unpack(answer, "logits", "mu", "logvar")
+    left = reparameterize.inputs_after(mu, logvar, eps)  # a student's own function may write into its arguments
+    case.expect(
+        [mu_out, logvar_out],
+        left if isinstance(left, Failure) else left[:2],
+        "forward passes on encode's mu and logvar",
+        points=0.25,
+        rtol=CLOSE,
+        suspects={
+            "sigma": lambda: [mu, (logvar / 2).exp()],
+            "sigma^2": lambda: [mu, logvar.exp()],
+            "swapped": lambda: [logvar, mu],
+        },
+    )
+
+    def own_noise():
+        other = case.unpack(model.reseeded(1)(x, eps), "logits", "mu", "logvar")[0]
+        return logits if difference(logits, other, rtol=CLOSE) else None
+
+    case.expect(
+        logits,
+        model.decode(reparameterize(mu, logvar, eps)),
+        "forward decodes z = mu + sigma eps",
+        points=0.75,
+        rtol=CLOSE,
+        suspects={
+            "its own noise": own_noise,
+            "sigma^2 eps": lambda: model.decode(mu + logvar.exp() * eps),
+            "logvar eps": lambda: model.decode(mu + logvar * eps),
+            "no noise": lambda: model.decode(mu),
+            "eps alone": lambda: model.decode(eps),
+            "no sigma": lambda: model.decode(mu + eps),
+            "probabilities": lambda: torch.sigmoid(model.decode(reparameterize(mu, logvar, eps))),
+        },
+        hint="z is reparameterize(mu, logvar, eps) with the eps that forward is given",
+    )
+
+
+def check_reconstruction_gradient(case, model, x, eps):
+    """The logits' gradient reaches every weight that mu and logvar depend on, by the chain rule."""
+    reparameterize = case.upstream("reparameterize")
+    mu, logvar = case.unpack(model.encode(x), "mu", "logvar")
+    towards = case.normal(*x.shape, dtype=torch.float32)
+    through = model.decode.gradient(reparameterize(mu, logvar, eps), weights=[towards], wrt=[0])[0]
+
+    def chain(to_mu, to_logvar):
+        slopes = model.encode.slopes(x, weights=[to_mu, to_logvar])
+        return slopes if isinstance(slopes, Failure) else {name: slopes[name] for name in mine}
+
+    mine = trained_by(case, model.encode, x, 2)
+    back = reparameterize.gradient(mu, logvar, eps, weights=[through], wrt=[0, 1])
+    got = model.slopes(x, eps, weights=[towards, None, None])
+    what, points = "the reconstruction trains the encoder", 0.5
+    failed = next((value for value in (mu, through, mine, back, got) if isinstance(value, Failure)), None)
+    if failed is not None:
+        case.expect(failed, None, what, points)
+        return
+    if through is None or not mine:
+        case.check(False, what, points, "no gradient passes through encode or decode", evidence="no gradient at all")
+        return
+    truth = chain(*back)
+    size = max((float(value.abs().max()) for value in truth.values() if value is not None), default=0.0)
+    case.expect(
+        {name: got[name] for name in mine},
+        truth,
+        what,
+        points,
+        rtol=CLOSE,
+        atol=CLOSE * size,
+        suspects={"cut off": dict.fromkeys(mine), "through mu alone": lambda: chain(back[0], None)},
+        hint="the gradient must flow from the logits through z into mu and logvar: no detach, no no_grad on the way",
+    )
+
+
+def trained_by(case, method, given, outputs):
+    """The parameters that gradient reaches from all outputs of `method(given)`, or the Failure of asking."""
+    slopes = method.slopes(given, weights=[torch.ones(())] * outputs)
+    return slopes if isinstance(slopes, Failure) else [name for name, value in slopes.items() if value is not None]
+
+
+def check_separate(case, model, x, z):
+    """No weight serves both encoder and decoder."""
+    encoder, decoder = trained_by(case, model.encode, x, 2), trained_by(case, model.decode, z, 1)
+    failed = next((names for names in (encoder, decoder) if isinstance(names, Failure)), None)
+    shared = [] if failed else sorted(set(encoder) & set(decoder))
+    passed = failed if failed is not None else bool(encoder and decoder and not shared)
+    hint = (
+        f"both use {', '.join(shared[:3])}" if shared else "encoder or decoder has no parameter that could be trained"
+    )
+    case.check(passed, "encoder and decoder share no parameter", 0.25, hint, evidence="shared" if shared else None)
+
+
+def check_each_alone(case, model, x, z):
+    """An example's answer is the same every time and whatever stands beside it in the batch."""
+    evidence, failed = None, None
+    for method, given in ((model.encode, x), (model.decode, z)):
+        whole, again, alone = method(given), method.reseeded(1)(given), method(given[1:2])
+        failed = failed or (whole if isinstance(whole, Failure) else None)
+        if failed:
+            break
+        row = [part[1:2] for part in whole] if isinstance(whole, list | tuple) else whole[1:2]
+        if isinstance(again, Failure) or difference(again, whole, rtol=CLOSE):
+            evidence = "random"
+        elif isinstance(alone, Failure) or difference(alone, row, rtol=CLOSE):
+            evidence = evidence or "batch"
+    hint = {
+        "random": "the same input gives another answer the second time: no dropout, no sampling in encode or decode",
+        "batch": "an example's answer changes with the rest of the batch: no batch normalisation",
+    }.get(str(evidence), "")
+    what = "every example on its own, the same every time"
+    case.check(failed or evidence is None, what, 0.5, hint, evidence)
+
+
+def check_registered(case, model, twin, x, z):
+    """Two instances with the same registered parameters do the same, and every parameter that matters can learn."""
+    what, points = "all weights are registered parameters that can learn", 0.25
+    weights = model.parameters()
+    failed = next((v for v in (weights, twin, twin.load(weights)) if isinstance(v, Failure)), None)
+    if failed is not None:
+        case.expect(failed, None, what, points)
+        return
+
+    def answers(one):
+        return [*case.unpack(one.encode(x), "mu", "logvar"), one.decode(z)]
+
+    before = answers(model.reseeded(1))  # the twin's seed, or dropout would pass for hidden weights
+    evidence = None
+    if not weights or difference(answers(twin), before, rtol=CLOSE):
+        evidence = "unregistered"
+    reached = [names for names in (trained_by(case, model.encode, x, 2), trained_by(case, model.decode, z, 1))]
+    idle = set(weights) - {name for names in reached if not isinstance(names, Failure) for name in names}
+    # A weight without gradient is harmless where nothing depends on it; otherwise it is frozen.
+    twin.load({name: weights[name] + 1 for name in idle})
+    if not evidence and idle and difference(answers(twin), before, rtol=CLOSE):
+        evidence = "frozen"
+    hint = {
+        "unregistered": "two instances with equal parameters answer differently, so some weights are hidden from "
+        "parameters(): keep layers as attributes, in nn.Sequential or in nn.ModuleList, not in a plain list",
+        "frozen": "some weights matter and get no gradient",
+    }.get(str(evidence), "")
+    case.check(evidence is None, what, points, hint, evidence)
+
+
+def check_hidden_dim(case, model, wider):
+    """hidden_dim sets the width of the network."""
+    narrow, wide = model.parameters(), wider.parameters()
+    failed = next((v for v in (narrow, wide) if isinstance(v, Failure)), None)
+    counts = [0, 0] if failed else [sum(value.numel() for value in v.values()) for v in (narrow, wide)]
+    hint = "a larger hidden_dim must give a larger network; is a width written as a number?"
+    passed = failed if failed is not None else counts[1] > counts[0]
+    case.check(passed, "hidden_dim sets the width", 0.25, hint, evidence=counts[1] > counts[0])
+
+
+def check_bends(case, model, x, z):
+    """With any weights, mu, logvar and logits do not move along a straight line when their input does."""
+    what, points = "mu, logvar and logits are no linear functions", 0.25
+    shapes = model.parameters()
+    if isinstance(shapes, Failure):
+        case.expect(shapes, None, what, points)
+        return
+    model.load({name: 0.5 * case.normal(*v.shape, dtype=torch.float32) for name, v in shapes.items()})
+    evidence = []
+    for names, method, given in ((("mu", "logvar"), model.encode, x), (("logits",), model.decode, z)):
+        step = 3 * case.normal(*given.shape, dtype=torch.float32)
+        path = []
+        for point in (given - step, given, given + step):
+            answer = method(point)
+            path.append(case.unpack(answer, *names) if len(names) > 1 else [answer])
+        for name, before, middle, after in zip(names, *path, strict=True):
+            failed = next((v for v in (before, middle, after) if not isinstance(v, torch.Tensor)), None)
+            if failed is not None:
+                case.expect(failed, torch.zeros(()), what, points)
+                return
+            bend, way = (before + after - 2 * middle).abs().max(), (after - before).abs().max()
+            if way == 0:
+                evidence.append(f"{name} is the same for every input")
+            elif bend <= CLOSE * way:
+                evidence.append(f"{name} is a linear function of its input")
+            elif torch.equal(middle, middle[:, :1].expand_as(middle)):
+                evidence.append(f"{name} has one number for all entries")
+    hint = f"{'; '.join(evidence)}. Every output depends on its own input, through a hidden layer with an activation"
+    case.check(not evidence, what, points, hint, evidence=evidence or None)
+
+
+def check_unbounded(case, model, x, z):
+    """With large random weights mu, logvar and logits go far in both directions."""
+    what, points = "mu, logvar and logits can be any number", 0.5
+    shapes = model.parameters()
+    if isinstance(shapes, Failure):
+        case.expect(shapes, None, what, points)
+        return
+    pooled: list[list[torch.Tensor]] = [[], [], []]
+    for _ in range(8):
+        model.load({name: BIG * case.normal(*v.shape, dtype=torch.float32) for name, v in shapes.items()})
+        answer = [*case.unpack(model.encode(x), "mu", "logvar"), model.decode(z)]
+        failed = next((value for value in answer if not isinstance(value, torch.Tensor)), None)
+        if failed is not None:
+            case.expect(failed, torch.zeros(()), what, points)
+            return
+        for seen, value in zip(pooled, answer, strict=True):
+            seen.append(value.float().flatten().nan_to_num(0.0))
+    ranges = []
+    for seen in pooled:
+        low, high = float(torch.cat(seen).min()), float(torch.cat(seen).max())
+        ranges.append(("-" if low < -FAR else str(round(low)), "+" if high > FAR else str(round(high))))
+    faults = [
+        f"{name} never goes {'below' if side == 0 else 'above'} {ends[side]}"
+        for name, ends in zip(("mu", "logvar", "logits"), ranges, strict=True)
+        for side in (0, 1)
+        if ends[side] not in "-+"
+    ]
+    hint = f"{'; '.join(faults)}: end in a linear layer, without an activation or a clamp"
+    case.check(not faults, what, points, hint, evidence=ranges if faults else None)
