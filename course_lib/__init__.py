@@ -24,12 +24,14 @@ where named so.
 from typing import Any
 
 try:
-    from course_lib import checking, data, device, exact, metrics, networks, plots, training, widgets
+    from course_lib import checking, complaint, data, device, exact, metrics, networks, plots, training, widgets
     from course_lib.chains import chain
     from course_lib.checking import CheckFailed, expect, verify_equation
     from course_lib.device import get_device, seed_everything
     from course_lib.times import stratified_times
     from course_lib.training import History, budget, checkpoint, fit, track
+
+    complaint.install()
 except Exception as error:  # a package is missing, or raises whatever a broken one raises
     _cause = error
 

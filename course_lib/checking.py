@@ -41,7 +41,7 @@ def expect(
     Args:
         got: the student's result.
         truth: a tensor, array, number, bool, string, or a tuple or list of these.
-        what: the claim, as a short sentence: "closed form equals torch.distributions".
+        what: the claim, as a short sentence after the exercise's name: "gaussian_kl: as torch.distributions".
         rtol, atol: tolerances; the defaults depend on the dtype.
         hint: what to look at when it fails.
 
@@ -50,10 +50,15 @@ def expect(
     """
     problem = _difference(got, truth, rtol, atol)
     if problem:
-        told, remedy = f"✗ {what}: {problem}.", f"Look at: {hint.rstrip('.')}." if hint else ""
-        fits = len(told) + len(remedy) < LINE
-        raise CheckFailed((f"{told} {remedy}" if fits else f"{told}\n  {remedy}").rstrip())
+        raise CheckFailed(_told(f"{what}: {problem}", hint))
     print(f"✓ {what}")
+
+
+def _told(what: str, hint: str) -> str:
+    """What went wrong and what to look at, in one line where they fit."""
+    told, remedy = f"✗ {what}.", f"Look at: {hint.rstrip('.')}." if hint else ""
+    fits = len(told) + len(remedy) < LINE
+    return (f"{told} {remedy}" if fits else f"{told}\n  {remedy}").rstrip()
 
 
 def verify_equation(
@@ -63,6 +68,8 @@ def verify_equation(
     rtol: float | None = None,
     relation: str = "=",
     standard_error: float | None = None,
+    of: str = "",
+    hint: str = "",
 ) -> None:
     """Check equation (`number`) of a derivation on numbers: print "✓ (3) 0.36315 = 0.36315", or stop.
 
@@ -71,6 +78,9 @@ def verify_equation(
         values: two or more sides, numbers or tensors that broadcast; each is compared with the next one.
         relation: "=" or "<=".
         standard_error: of a side that was sampled; neighbours may then differ by four of them.
+        of: the exercise whose value the first side is; a failure then says what was expected and what came, as
+            `expect` does.
+        hint: what to look at when it fails.
 
     Raises:
         CheckFailed: a neighbouring pair does not stand in the relation.
@@ -89,10 +99,13 @@ def verify_equation(
         holds = (left == right) | (excess <= room)
         if not holds.all():
             worst = _largest(excess, ~holds)
+            if of and relation == "=":
+                raise CheckFailed(_told(f"{of}: ({number}) {_apart(left, right, holds, worst, rtol)}", hint))
             pair = f"{left.flatten()[worst]:.8g} {relation} {right.flatten()[worst]:.8g}"
             within = f"to within {room.flatten()[worst]:.1g}"
-            raise CheckFailed(f"✗ ({number}) {pair} does not hold{_at(worst, left)}, {within}.")
-    print(f"✓ ({number}) {_equation(sides, relation, standard_error)}")
+            said = f"({number}) {pair} does not hold{_at(worst, left)}, {within}"
+            raise CheckFailed(_told(f"{of}: {said}" if of else said, hint))
+    print(f"✓ {f'{of}: ' if of else ''}({number}) {_equation(sides, relation, standard_error)}")
 
 
 def _equation(sides: list[Tensor], relation: str, standard_error: float | None) -> str:
@@ -158,20 +171,40 @@ def _values_differ(got: Any, truth: Any, rtol: float | None, atol: float | None)
         first = int(wild.flatten().int().argmax())
         share = f" ({int(wild.sum())} of {a.numel()} entries are nan or inf)" if a.numel() > 1 else ""
         return f"expected {_number(b, first)}, got {_number(a, first)}{_at(first, a)}{share}"
-    worst = _largest(gap, ~equal)
+    return _apart(a, b, equal, _largest(gap, ~equal), rtol)
+
+
+def _apart(a: Tensor, b: Tensor, equal: Tensor, worst: int, rtol: float) -> str:
+    """Where `a` is farthest from the expected `b`, and a plain relation between the two."""
     text = f"expected {_number(b, worst)}, got {_number(a, worst)}{_at(worst, a)}"
     if a.numel() == 1:
-        return text
+        return text + _pattern_of_one(float(a), float(b), rtol)
     share = f"{int((~equal).sum())} of {a.numel()} entries differ"
     return f"{text}, where it differs most ({share}){_pattern(a, b, rtol)}"
 
 
+def _pattern_of_one(a: float, b: float, rtol: float) -> str:
+    """A relation of two numbers that is too plain to be chance: the opposite sign, the inverse, a small whole factor."""
+    room = max(rtol, 1e-6)
+    if not (math.isfinite(a) and math.isfinite(b) and a * b):
+        return ""
+    if math.isclose(a, -b, rel_tol=room):
+        return "; the sign is the opposite"
+    for factor in (2, 3, 4):
+        for name, value in ((f"{factor}", factor), (f"1/{factor}", 1 / factor)):
+            if math.isclose(a, value * b, rel_tol=room):
+                return f"; it is {name} times the expected"
+    return "; it is one over the expected" if math.isclose(a * b, 1, rel_tol=room) else ""
+
+
 def _pattern(a: Tensor, b: Tensor, rtol: float) -> str:
-    """A plain relation between tensors that differ, if there is one: a common factor or offset."""
+    """A plain relation between tensors that differ, if there is one: a common factor or offset, or the inverse."""
     a, b = a.flatten(), b.flatten()
     used = b.abs() > 1e-3 * b.abs().max()
     if not b.isfinite().all() or used.sum() < 2 or (b.max() - b.min()) < 1e-3 * b.abs().max():
         return ""
+    if bool(((a * b - 1).abs() <= max(rtol, 1e-6)).all()):
+        return "; all are one over the expected"
     room = max(rtol, 1e-6) * float(b.abs().max())
     factor, offset = float((a[used] / b[used]).median()), float((a - b).median())
     if abs(factor) > 1e-3 and bool(((a - factor * b).abs() <= room * max(1, abs(factor))).all()):

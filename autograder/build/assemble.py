@@ -1,15 +1,16 @@
 """A lesson's notebook, before it runs: one cell after another with nbgrader's v3 metadata and ids that stay.
 
 A solution cell is followed by its checks (a locked grade cell worth 0 points: nbgrader's Validate reports it when it
-fails, and it costs nothing) and by the graded cell, whose hidden region runs the hidden checks. A written question
-becomes a task cell with points and mark scheme, and an answer cell worth 0 points. Other cells carry none of this.
+fails, and it costs nothing) and by the graded cell, whose hidden region runs the hidden checks; a step's by its checks
+alone. A written question becomes a task cell with points and mark scheme, and an answer cell worth 0 points. Other cells
+carry none of this. Given code is folded (`jupyter.source_hidden`): what stays in sight is what a student writes in.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from .source import Cell, Lesson, find_regions
 from .taint import TAG, uncertain_cells
 
-FORMAT = 1  # part of the source's hash: raise it when the builder makes something else of the same source
+FORMAT = 2  # part of the source's hash: raise it when the builder makes something else of the same source
 SIZE_LIMIT = 2_000_000  # bytes of a built notebook
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE_INFO = {
@@ -44,14 +45,17 @@ class Assembled:
 def assemble(lesson: Lesson, points: Mapping[str, float]) -> Assembled:
     """The notebook of a valid lesson. An exercise that `points` does not hold gets 0 and no hidden checks (a draft)."""
     uncertain = uncertain_cells(lesson.cells)
+    steps = {cell.name for cell in lesson.cells if cell.kind == "step"}
     taken: set[str] = set()
     cells, lines = [], []
     for position, cell in enumerate(lesson.cells):
-        tags = sorted({*cell.tags, *([TAG] if position in uncertain else [])})
-        for node, line in _nodes(cell, points):
+        tags = {*cell.tags, *([TAG] if position in uncertain else []), *(["experiment"] if cell.is_experiment else [])}
+        for node, line in _nodes(cell, points, steps):
             node.id = _unique(node.id, taken)
             if node.cell_type == "code" and tags:
-                node.metadata.tags = tags
+                node.metadata.tags = sorted(tags)
+            if node.cell_type == "code" and cell.is_folded:
+                node.metadata.jupyter = {"source_hidden": True}
             cells.append(node)
             lines.append(line)
     course = {"lesson": lesson.lesson, "source_hash": source_hash(lesson.text, points)}
@@ -59,17 +63,21 @@ def assemble(lesson: Lesson, points: Mapping[str, float]) -> Assembled:
     return Assembled(new_notebook(cells=cells, metadata=metadata), tuple(lines))
 
 
-def _nodes(cell: Cell, points: Mapping[str, float]) -> Iterator[tuple[NotebookNode, int]]:
+def _nodes(cell: Cell, points: Mapping[str, float], steps: Set[str]) -> Iterator[tuple[NotebookNode, int]]:
     start, name = cell.line_of(0), cell.name
     if cell.kind == "markdown":
         yield new_markdown_cell(cell.source, id=content_id("text", cell.source)), start
     elif cell.kind == "code":
         yield new_code_cell(cell.source, id=content_id("code", cell.source)), start
-    elif cell.kind == "solution":
+    elif cell.kind == "predict":
+        yield new_code_cell(cell.source, id=f"predict-{name}"), start
+    elif cell.kind in ("solution", "step"):
         yield new_code_cell(cell.source, id=name, metadata=nbgrader(name, solution=True)), start
     elif cell.kind == "checks":
         checks = nbgrader(f"{name}-checks", grade=True, locked=True, points=0)
         yield new_code_cell(cell.source, id=f"{name}-checks", metadata=checks), start
+        if name in steps:
+            return
         graded = nbgrader(f"{name}-graded", grade=True, locked=True, points=points.get(name, 0))
         yield new_code_cell(graded_source(name, points.get(name)), id=f"{name}-graded", metadata=graded), start
     else:

@@ -1,7 +1,8 @@
 """What makes a lesson well formed. All that breaks a rule is reported together, each in one line with its place.
 
 The rules are those of an author's daily mistakes: an exercise that is not graded or graded but not asked, a solution
-that would reach the student, a numbered equation that nothing checks, an experiment that an exercise leans on.
+that would reach the student, a numbered equation that nothing checks, an experiment that an exercise leans on. Order and
+wording, the same in every lesson, are judged in `wording`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from ..exercise import file_name
+from . import wording
 from .names import bound_names, cell_names
 from .source import Cell, Lesson, LessonError, Problem, find_regions, parse, region_text, stubbed
 
@@ -33,7 +35,7 @@ def validate(lesson: Lesson, exercises: Mapping[str, HasPoints], draft: bool = F
     """Raise LessonError for all that is wrong; a draft's pending problems are returned instead."""
     problems = [*_syntax(lesson), *_regions(lesson), *_exercises(lesson, exercises), *_written(lesson)]
     if not any("syntax" in problem.text for problem in problems):
-        problems += [*_experiments(lesson), *_equations(lesson)]
+        problems += [*_experiments(lesson), *_steps(lesson), *_equations(lesson), *wording.problems(lesson, exercises)]
     fatal = [problem for problem in problems if not (draft and problem.pending)]
     if fatal:
         raise LessonError(fatal)
@@ -51,7 +53,7 @@ def _syntax(lesson: Lesson) -> Iterator[Problem]:
 
 def _regions(lesson: Lesson) -> Iterator[Problem]:
     """Marked regions are whole, and stand where they belong."""
-    allowed = {"solution": ("SOLUTION",), "written": ("SOLUTION", "MARK SCHEME")}
+    allowed = {"solution": ("SOLUTION",), "step": ("SOLUTION",), "written": ("SOLUTION", "MARK SCHEME")}
     for cell in lesson.cells:
         for mark in _MARKS:
             try:
@@ -62,28 +64,32 @@ def _regions(lesson: Lesson) -> Iterator[Problem]:
             if regions and mark not in allowed.get(cell.kind, ()):
                 hint = ": the builder adds it" if mark == "HIDDEN TESTS" else ""
                 yield lesson.problem(cell.line_of(regions[0][0]), f"### BEGIN {mark} in a {cell.kind} cell{hint}")
-            if not regions and cell.kind == "solution" and mark == "SOLUTION":
+            if not regions and cell.kind in ("solution", "step") and mark == "SOLUTION":
                 yield lesson.problem(cell.line, f"{cell.name} has no ### BEGIN SOLUTION / ### END SOLUTION region")
 
 
 def _exercises(lesson: Lesson, exercises: Mapping[str, HasPoints]) -> Iterator[Problem]:
-    """Each exercise has one solution cell that defines it, visible checks after it, and hidden checks."""
+    """Each exercise has one solution cell that defines it, visible checks after it, and hidden checks; a step has none
+    of the latter.
+    """
     solutions: dict[str, Cell] = {}
     checked: dict[str, Cell] = {}
     current = ""
     seen: dict[str, int] = {}
     for cell in lesson.cells:
-        if cell.kind in ("solution", "written"):
+        if cell.kind in ("solution", "step", "written", "predict"):
             if cell.name in seen:
                 yield lesson.problem(
                     cell.line, f"duplicate exercise {cell.name}: the first is at line {seen[cell.name]}"
                 )
             seen.setdefault(cell.name, cell.line)
-        if cell.kind == "solution":
+        if cell.kind in ("solution", "step"):
             solutions.setdefault(cell.name, cell)
             current = cell.name
             yield from _solution(lesson, cell)
-            if cell.name not in exercises:
+            if cell.kind == "step" and cell.name in exercises:
+                yield lesson.problem(cell.line, f"step {cell.name} has hidden checks: make it an exercise")
+            if cell.kind == "solution" and cell.name not in exercises:
                 file = f"autograder/lessons/{lesson.name}/{file_name(cell.name)}.py"
                 yield lesson.problem(cell.line, f"exercise {cell.name} has no hidden checks in {file}", True)
         if cell.kind == "checks":
@@ -123,6 +129,8 @@ def _solution(lesson: Lesson, cell: Cell) -> Iterator[Problem]:
         )
     elif not ast.get_docstring(made[0]):
         yield lesson.problem(cell.line, f"exercise {cell.name} keeps no docstring, which is its specification")
+    if any(isinstance(node, ast.Raise) for node in stub.body):
+        yield lesson.problem(cell.line, f"the stub of {cell.name} fails when its cell runs: keep the region in a function")
 
 
 def _breaks(source: str) -> bool:
@@ -169,6 +177,19 @@ def _experiments(lesson: Lesson) -> Iterator[Problem]:
                         "drop the tag there, or tag both",
                     )
         last.update(dict.fromkeys(names.bound, cell))
+
+
+def _steps(lesson: Lesson) -> Iterator[Problem]:
+    """A step is worth no points and may be skipped, so its checks alone need it."""
+    steps: dict[str, Cell] = {}
+    for cell in lesson.cells:
+        if cell.kind == "step":
+            steps[cell.name] = cell
+        elif cell.is_code:
+            for name in sorted(cell_names(cell.tree).needed & steps.keys()):
+                if cell.name != name:
+                    text = f"step {name} is needed by the {cell.kind} cell at line {cell.line}: a step may be skipped"
+                    yield lesson.problem(steps[name].line, text)
 
 
 def _equations(lesson: Lesson) -> Iterator[Problem]:

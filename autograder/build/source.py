@@ -1,11 +1,14 @@
 """A lesson's one source, `solutions/<NN-name>/<name>.py` in jupytext's py:percent format, read into cells.
 
-Four cell options are the course's own; anything else on a `# %%` line is an error:
+Six cell options are the course's own; anything else on a `# %%` line is an error:
 
     # %% exercise="gaussian_kl"                  a solution cell, with ### BEGIN SOLUTION / ### END SOLUTION
-    # %% checks="gaussian_kl"                    its visible checks
+    # %% step="collected"                        one alike for a line of a derivation: no points, no hidden checks
+    # %% checks="gaussian_kl"                    the visible checks of either
     # %% [markdown] written="blurry" points=3    a question graded by hand, with mark scheme and model answer
+    # %% predict="my_theta"                      what the student expects, before the experiment below is run
     # %% tags=["experiment"]                     code and figures that no exercise needs
+    # %% tags=["open"]                           a line the student is to change, such as a switch: not folded
 
 Every cell keeps its line in the file, so that whatever is wrong with it can be said in one line: `path:line: what`.
 `autograder.rules` judges what is read here, `autograder.assemble` makes a notebook of it.
@@ -24,9 +27,16 @@ from typing import Any, Literal
 import jupytext
 from IPython.core.inputtransformer2 import TransformerManager
 
-Kind = Literal["markdown", "code", "solution", "checks", "written"]
-OPTIONS = ("exercise", "checks", "written", "points", "tags")
-TAGS = ("experiment", "nbval-ignore-output")
+Kind = Literal["markdown", "code", "solution", "step", "checks", "written", "predict"]
+KINDS: dict[str, Kind] = {
+    "exercise": "solution",
+    "step": "step",
+    "checks": "checks",
+    "written": "written",
+    "predict": "predict",
+}  # the option that makes a cell one of this kind
+OPTIONS = (*KINDS, "points", "tags")
+TAGS = ("experiment", "nbval-ignore-output", "open")
 LESSON_FOLDER = re.compile(r"\d\d-[a-z][a-z0-9_]*")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,55}")
 _JUPYTEXT = ("lines_to_next_cell", "lines_to_end_of_cell_marker")  # what jupytext itself notes about blank lines
@@ -67,11 +77,16 @@ class Cell:
 
     @property
     def is_code(self) -> bool:
-        return self.kind in ("code", "solution", "checks")
+        return self.kind not in ("markdown", "written")
 
     @property
     def is_experiment(self) -> bool:
-        return "experiment" in self.tags
+        return "experiment" in self.tags or self.kind == "predict"
+
+    @property
+    def is_folded(self) -> bool:
+        """Given code, which a student unfolds to read it; not what the student writes or changes."""
+        return self.kind in ("code", "checks") and "open" not in self.tags
 
     def line_of(self, offset: int) -> int:
         """The file's line of the source's line `offset`, counted from 0."""
@@ -159,14 +174,14 @@ def _cell(raw: Any, line: int) -> Cell | list[str]:
         problems.append('tags is a list, such as tags=["experiment"]')
         tags = []
     problems += [f"unknown tag {tag!r}: known are {', '.join(TAGS)}" for tag in tags if tag not in TAGS]
-    roles = [key for key in ("exercise", "checks", "written") if key in options]
+    roles = [key for key in KINDS if key in options]
     if len(roles) > 1:
         return [*problems, f"a cell is one of {' and '.join(roles)}, not both"]
     markdown = raw.cell_type == "markdown"
     kind: Kind = "markdown" if markdown else "code"
     name = ""
     if roles:
-        kind = "solution" if roles[0] == "exercise" else "checks" if roles[0] == "checks" else "written"
+        kind = KINDS[roles[0]]
         name = str(options[roles[0]])
         if not NAME.fullmatch(name):
             problems.append(f"{roles[0]}={name!r} is no name: letters, digits and _, at most 56")

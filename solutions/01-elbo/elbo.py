@@ -43,6 +43,7 @@
 # That is a little over two hours. The end of section 3 is a good place for a break.
 
 # %%
+# Imports, and what this lesson keeps at hand
 import itertools
 import math
 
@@ -63,6 +64,7 @@ naive_miss = {}  # by how much brute force misses, for each J
 # are so simple that the right answer is known exactly.
 
 # %% tags=["experiment"]
+# The four companions of the course
 fig, axes = plots.figure(1, 4, width=9.6, height=2.7)
 plots.image_grid(data.companion_digit(device="cpu"), 1, ax=axes[0], title="one digit: 64 numbers")
 line = torch.linspace(-4, 4, 400, dtype=f64)
@@ -172,6 +174,7 @@ plots.show(
 # is KL minimisation.
 
 # %%
+# Equations (1) to (4): one pixel of the digits, and a coin for it
 levels = (
     (16 * data.digits("train", device="cpu")).round().long()
 )  # (1437, 64), whole numbers from 0 to 16
@@ -212,6 +215,7 @@ verify_equation(4, p_data @ log_q, log_q[pixel].mean())
 # lesson rests on it.
 
 # %%
+# Equations (5) to (7): a KL is never negative
 u = torch.linspace(0.01, 5, 500, dtype=f64)
 verify_equation(5, u.log(), u - 1, relation="<=")
 
@@ -229,28 +233,10 @@ verify_equation(7, after_tangent, q_full[inside].sum() - 1)
 verify_equation(7, q_full[inside].sum() - 1, 0.0, relation="<=")
 
 # %% [markdown]
-# ### Exercise 1 · `kl_discrete` ●○○ · 5 minutes · 1 point
+# ### Exercise: `kl_discrete` · ●○○ · 5 minutes · 1 point
 #
 # The KL of two tables. Zeros are what makes this more than one line: a value that never occurs under $p$ costs nothing,
 # whatever $q$ says of it; a value that does occur and that $q$ calls impossible costs infinitely much.
-#
-# <details><summary>Hint 1: a nudge</summary>
-#
-# In floating point, `0 * log(0)` is `nan`. Decide what each entry contributes before you add them up.
-#
-# </details>
-# <details><summary>Hint 2: the idea</summary>
-#
-# Write the term for every entry, replace it by 0 where `p` is 0, then sum. Where `p > 0` and `q = 0` the formula gives
-# `+inf` by itself. Do not add a small number inside the logarithm: it would turn this infinity into a finite lie.
-#
-# </details>
-# <details><summary>Hint 3: nearly the line</summary>
-#
-# `torch.where(condition, a, b)` takes `a` where the condition holds and `b` elsewhere. With the condition `p > 0`,
-# the term of (2) as `a`, and `torch.zeros_like(p)` as `b`, only `.sum()` is missing.
-#
-# </details>
 
 
 # %% exercise="kl_discrete"
@@ -271,38 +257,59 @@ def kl_discrete(p, q):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# In floating point, `0 * log(0)` is `nan`. Decide what each entry contributes before you add them up.
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Write the term for every entry, replace it by 0 where `p` is 0, then sum. Where `p > 0` and `q = 0` the formula gives
+# `+inf` by itself. Do not add a small number inside the logarithm: it would turn this infinity into a finite lie.
+#
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `torch.where(condition, a, b)` takes `a` where the condition holds and `b` elsewhere. With the condition `p > 0`,
+# the term of (2) as `a`, and `torch.zeros_like(p)` as `b`, only `.sum()` is missing.
+#
+# </details>
+
 # %% checks="kl_discrete"
+# Checks of kl_discrete
 half, skew = torch.tensor([0.5, 0.5], dtype=f64), torch.tensor([0.25, 0.75], dtype=f64)
 expect(
     kl_discrete(half, skew),
     math.log(2) - math.log(3) / 2,
-    "KL((1/2, 1/2) || (1/4, 3/4)) is log 2 - (log 3)/2",
+    "kl_discrete: KL((1/2, 1/2) || (1/4, 3/4)) is log 2 - (log 3)/2",
 )
-expect(kl_discrete(skew, skew), 0.0, "a table has KL 0 from itself")
+expect(kl_discrete(skew, skew), 0.0, "kl_discrete: a table has KL 0 from itself")
 expect(
     kl_discrete(torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.5])),
     math.log(2),
-    "an entry with p = 0 counts 0",
+    "kl_discrete: an entry with p = 0 counts 0",
 )
 expect(
     kl_discrete(torch.tensor([0.5, 0.5]), torch.tensor([0.0, 1.0])),
     math.inf,
-    "p > 0 where q = 0 gives +inf",
+    "kl_discrete: p > 0 where q = 0 gives +inf",
 )
 expect(
     kl_discrete(p_data, coin_model(0.5)),
     kl,
-    "the pixel against a fair coin, as torch.distributions has it",
+    "kl_discrete: the pixel against a fair coin, as torch.distributions has it",
 )
 
 # %% [markdown]
 # **Predict, then run.** Which $\theta$ will maximum likelihood choose for the pixel? Picture its histogram: the pixel
 # is in the middle of the image, so it is often white (level 16), and at times black (level 0).
 
-# %% tags=["experiment"]
+# %% predict="my_theta"
 my_theta = 0.5  # your prediction
 
 # %% tags=["experiment"]
+# Experiment: the best coin
 theta = torch.linspace(0.3, 0.9, 121, dtype=f64)
 divergence = torch.stack([kl_discrete(p_data, coin_model(t)) for t in theta])
 log_likelihood = (
@@ -358,6 +365,7 @@ print(
 # Does one hidden bit help our pixel? Let $z$ say whether the pen passes, and use one coin for each case.
 
 # %% tags=["experiment"]
+# Experiment: one hidden bit
 share, dark, bright = torch.meshgrid(
     *[torch.linspace(0.02, 0.98, 49, dtype=f64)] * 3, indexing="ij"
 )  # p(z = 1), and the coin for z = 0 and for z = 1
@@ -384,7 +392,7 @@ print(f"KL from the data: {kl_one:.2f} nats with one coin, {kl_two:.2f} with a h
 # The simplest decoder for images is linear with Gaussian noise, with a matrix $W$ of shape $(D, J)$, a mean image $b$
 # and a noise variance $\sigma^2$:
 #
-# $$z \sim \mathcal N(0, I),\qquad x = Wz + b + \sigma\varepsilon,\quad \varepsilon\sim\mathcal N(0, I).$$
+# $$z \sim \mathcal N(0, I),\qquad x = Wz + b + \sigma\epsilon,\quad \epsilon\sim\mathcal N(0, I).$$
 #
 # It is called *probabilistic PCA* (Tipping and Bishop, 1999), here pPCA for short; in the code `LinearVAE`, for a
 # reason that lesson 2 gives. You will use it as a touchstone, because it is an image model whose $p_\theta(x)$ is
@@ -392,19 +400,20 @@ print(f"KL from the data: {kl_one:.2f} nats with one coin, {kl_two:.2f} with a h
 # the mean image, the columns of $W$ point along the $J$ directions in which the images vary most, and $\sigma^2$ is
 # the mean variance in the other directions.
 #
-# What is $p_\theta(x)$? The mean of $x$: expectation is linear, $z$ and $\varepsilon$ have mean 0:
+# What is $p_\theta(x)$? The mean of $x$: expectation is linear, $z$ and $\epsilon$ have mean 0:
 #
-# $$\mathbb E[x] = W\,\mathbb E[z] + b + \sigma\,\mathbb E[\varepsilon] = b \tag{9}$$
+# $$\mathbb E[x] = W\,\mathbb E[z] + b + \sigma\,\mathbb E[\epsilon] = b \tag{9}$$
 #
-# The covariance: $z$ and $\varepsilon$ are independent, so the cross terms vanish, and both have covariance $I$:
+# The covariance: $z$ and $\epsilon$ are independent, so the cross terms vanish, and both have covariance $I$:
 #
-# $$\mathrm{Cov}[x] = W\,\mathbb E[zz^\top]\,W^\top + \sigma^2\,\mathbb E[\varepsilon\varepsilon^\top] = WW^\top + \sigma^2 I \tag{10}$$
+# $$\mathrm{Cov}[x] = W\,\mathbb E[zz^\top]\,W^\top + \sigma^2\,\mathbb E[\epsilon\epsilon^\top] = WW^\top + \sigma^2 I \tag{10}$$
 #
 # A linear function of Gaussians is Gaussian, and a Gaussian is known by its mean and covariance:
 #
 # $$\log p_\theta(x) = \log \mathcal N\bigl(x;\, b,\; WW^\top + \sigma^2 I\bigr) \tag{11}$$
 
 # %%
+# Equations (8) to (11): the evidence of the linear model
 train = data.digits("train", device="cpu").double()
 digit = data.companion_digit(device="cpu").double()  # (1, 64)
 
@@ -452,30 +461,10 @@ verify_equation(
 # as decoder there is no formula (11) either. Before you see what can be done, write the function that every model
 # here needs.
 #
-# ### Exercise 2 · `log_normal` ●○○ · 8 minutes · 2 points
+# ### Exercise: `log_normal` · ●○○ · 8 minutes · 2 points
 #
 # The log-density of a Gaussian with independent coordinates. You will call it with 250 samples of $z$ against 10
 # images at once, so it must *broadcast*: PyTorch stretches axes of length 1 (or missing ones) to fit.
-#
-# <details><summary>Hint 1: a nudge</summary>
-#
-# Take the logarithm on paper first. A density computed as such and logged afterwards is 0 far from the mean, and its
-# log is `-inf`.
-#
-# </details>
-# <details><summary>Hint 2: the idea</summary>
-#
-# For one coordinate,
-# $\log\mathcal N(x;\mu,\sigma^2) = -\tfrac12\bigl[\log 2\pi + \log\sigma^2 + (x-\mu)^2/\sigma^2\bigr]$. Keep the
-# three terms together until the end, so that all are stretched to the same shape *before* the sum over the last axis.
-#
-# </details>
-# <details><summary>Hint 3: nearly the line</summary>
-#
-# $1/\sigma^2$ is `torch.exp(-logvar)`. Sum `math.log(2 * math.pi) + logvar + ...` over the last axis, then multiply
-# by $-\tfrac12$. If you sum `logvar` on its own, a `logvar` of length 1 is counted once instead of $D$ times.
-#
-# </details>
 
 
 # %% exercise="log_normal"
@@ -500,7 +489,29 @@ def log_normal(x, mean, logvar):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Take the logarithm on paper first. A density computed as such and logged afterwards is 0 far from the mean, and its
+# log is `-inf`.
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# For one coordinate,
+# $\log\mathcal N(x;\mu,\sigma^2) = -\tfrac12\bigl[\log 2\pi + \log\sigma^2 + (x-\mu)^2/\sigma^2\bigr]$. Keep the
+# three terms together until the end, so that all are stretched to the same shape *before* the sum over the last axis.
+#
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# $1/\sigma^2$ is `torch.exp(-logvar)`. Sum `math.log(2 * math.pi) + logvar + ...` over the last axis, then multiply
+# by $-\tfrac12$. If you sum `logvar` on its own, a `logvar` of length 1 is counted once instead of $D$ times.
+#
+# </details>
+
 # %% checks="log_normal"
+# Checks of log_normal
 generator = torch.Generator().manual_seed(1)
 x, mean, logvar = (
     torch.randn(shape, dtype=f64, generator=generator) for shape in [(4, 1, 3), (5, 3), (3,)]
@@ -509,20 +520,20 @@ independent = Normal(mean, (logvar / 2).exp()).log_prob(x).sum(-1)
 expect(
     log_normal(x, mean, logvar),
     independent,
-    "five means against four points, as torch.distributions has it",
+    "log_normal: five means against four points, as torch.distributions has it",
 )
 expect(
     log_normal(x, mean, logvar[:1]),
     log_normal(x, mean, logvar[:1].expand(3)),
-    "a logvar of length 1 holds for all coordinates",
+    "log_normal: a logvar of length 1 holds for all coordinates",
 )
 far = log_normal(torch.full((1, 3), 1e3, dtype=f64), mean[0], logvar)
-expect(far.isfinite().all(), True, "finite a thousand units from the mean")
+expect(far.isfinite().all(), True, "log_normal: finite a thousand units from the mean")
 line = torch.linspace(-12, 12, 4001, dtype=f64)[:, None]
 area = torch.trapezoid(
     log_normal(line, torch.tensor(0.5, dtype=f64), torch.tensor(0.3, dtype=f64)).exp(), line[:, 0]
 )
-expect(area, 1.0, "the density integrates to 1", hint="the constants")
+expect(area, 1.0, "log_normal: the density integrates to 1", hint="the constants")
 
 # %% [markdown]
 # ### Brute force
@@ -536,6 +547,7 @@ expect(area, 1.0, "the density integrates to 1", hint="the constants")
 # floating-point number.
 
 # %%
+# Equation (12): the same evidence by brute force
 generator = torch.Generator().manual_seed(2)
 z = torch.randn(50_000, 2, dtype=f64, generator=generator)
 log_px_given_z = (
@@ -556,27 +568,10 @@ print(
 )
 
 # %% [markdown]
-# ### Exercise 3 · `log_mean_exp` ●●○ · 6 minutes · 1 point
+# ### Exercise: `log_mean_exp` · ●●○ · 6 minutes · 1 point
 #
 # The cure for the first trouble: never leave the logarithm. You are given logarithms of $K$ numbers and want the
 # logarithm of their mean, even where each of the numbers is too small (or too large) to exist as a `float`.
-#
-# <details><summary>Hint 1: a nudge</summary>
-#
-# Multiplying all numbers by $e^{-c}$ divides their mean by $e^{c}$. Which $c$ brings the largest of them to 1?
-#
-# </details>
-# <details><summary>Hint 2: the idea</summary>
-#
-# PyTorch has the stable log of a *sum* of exponentials, with all `-inf` cases right. A mean is a sum divided by a
-# count, and in the logarithm a division is a difference. The count is the length of the axis `dim`, zeros included.
-#
-# </details>
-# <details><summary>Hint 3: nearly the line</summary>
-#
-# `torch.logsumexp(values, dim)` minus the logarithm of `values.shape[dim]`.
-#
-# </details>
 
 
 # %% exercise="log_mean_exp"
@@ -596,47 +591,58 @@ def log_mean_exp(values, dim):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Multiplying all numbers by $e^{-c}$ divides their mean by $e^{c}$. Which $c$ brings the largest of them to 1?
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# PyTorch has the stable log of a *sum* of exponentials, with all `-inf` cases right. A mean is a sum divided by a
+# count, and in the logarithm a division is a difference. The count is the length of the axis `dim`, zeros included.
+#
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `torch.logsumexp(values, dim)` minus the logarithm of `values.shape[dim]`.
+#
+# </details>
+
 # %% checks="log_mean_exp"
+# Checks of log_mean_exp
 values = torch.tensor([[0.0, 1.0, 2.0], [-1.0, 0.5, 3.0]], dtype=f64)
-expect(log_mean_exp(values, 0), values.exp().mean(0).log(), "harmless numbers, first axis")
-expect(log_mean_exp(values, -1), values.exp().mean(-1).log(), "harmless numbers, last axis")
+expect(
+    log_mean_exp(values, 0),
+    values.exp().mean(0).log(),
+    "log_mean_exp: harmless numbers, first axis",
+)
+expect(
+    log_mean_exp(values, -1),
+    values.exp().mean(-1).log(),
+    "log_mean_exp: harmless numbers, last axis",
+)
 expect(
     log_mean_exp(values - 5000, 1),
     values.exp().mean(1).log() - 5000,
-    "numbers far too small for exp",
+    "log_mean_exp: numbers far too small for exp",
 )
 expect(
     log_mean_exp(values + 5000, 1),
     values.exp().mean(1).log() + 5000,
-    "numbers far too large for exp",
+    "log_mean_exp: numbers far too large for exp",
 )
 zeros = torch.tensor([[-math.inf, 0.0], [-math.inf, -math.inf]], dtype=f64)
 expect(
     log_mean_exp(zeros, 1),
     torch.tensor([math.log(0.5), -math.inf], dtype=f64),
-    "-inf stands for the number 0",
+    "log_mean_exp: -inf stands for the number 0",
 )
 
 # %% [markdown]
-# ### Exercise 4 · `evidence_monte_carlo` ●○○ · 3 minutes · 1 point
+# ### Exercise: `evidence_monte_carlo` · ●○○ · 3 minutes · 1 point
 #
 # The estimate (12), in logarithms, for a whole batch of images. The samples of $z$ lie along the first axis.
-#
-# <details><summary>Hint 1: a nudge</summary>
-#
-# The mean in (12) is a mean of densities, not of log-densities.
-#
-# </details>
-# <details><summary>Hint 2: the idea</summary>
-#
-# You have just written the function that does this. What remains is the choice of the axis.
-#
-# </details>
-# <details><summary>Hint 3: nearly the line</summary>
-#
-# `log_mean_exp` along the axis of the $K$ samples, which is axis 0.
-#
-# </details>
 
 
 # %% exercise="evidence_monte_carlo"
@@ -654,17 +660,35 @@ def evidence_monte_carlo(log_px_given_z):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# The mean in (12) is a mean of densities, not of log-densities.
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# You have just written the function that does this. What remains is the choice of the axis.
+#
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `log_mean_exp` along the axis of the $K$ samples, which is axis 0.
+#
+# </details>
+
 # %% checks="evidence_monte_carlo"
+# Checks of evidence_monte_carlo
 table = torch.tensor([[0.2, 0.5], [0.4, 0.1], [0.6, 0.9]], dtype=f64)  # three samples, two images
 expect(
     evidence_monte_carlo(table.log()),
     torch.tensor([0.4, 0.5], dtype=f64).log(),
-    "means 0.4 and 0.5 over three samples",
+    "evidence_monte_carlo: means 0.4 and 0.5 over three samples",
 )
 expect(
     evidence_monte_carlo(table.log() - 2000) + 2000,
     torch.tensor([0.4, 0.5], dtype=f64).log(),
-    "the same 2000 nats lower",
+    "evidence_monte_carlo: the same 2000 nats lower",
 )
 z = torch.randn(50_000, 2, dtype=f64, generator=torch.Generator().manual_seed(3))
 log_px_given_z = (
@@ -673,7 +697,7 @@ log_px_given_z = (
 expect(
     evidence_monte_carlo(log_px_given_z),
     model.log_evidence(digit),
-    "near the exact evidence at J = 2",
+    "evidence_monte_carlo: near the exact evidence at J = 2",
     atol=0.1,
 )
 
@@ -682,13 +706,14 @@ expect(
 # samples of $z$, and pPCA models with $J = 2, 8, 16, 32$ latents, whose exact evidence you know from (11). By how
 # many nats will the estimate miss at $J = 32$? (The estimate is right on average, remember.)
 
-# %% tags=["experiment"]
+# %% predict="my_miss"
 my_miss = 2.0  # your prediction, in nats
 
 # %% [markdown]
 # The next cell takes about 5 seconds and prints a line for each $J$.
 
 # %% tags=["experiment"]
+# Experiment: how far the estimate misses
 test, classes = data.digits("test", labels=True, device="cpu")
 ten = test[
     torch.stack([torch.nonzero(classes == c)[0, 0] for c in range(10)])
@@ -783,6 +808,7 @@ findings["naive estimate misses at J = 32 by"] = missing[32][-1].mean().item()
 # The cell checks (13) by numbers and (14) to (16) symbolically, with two pixels and one latent.
 
 # %%
+# Equations (13) to (16): the posterior, line by line
 z_any = torch.tensor([[0.3, -1.1]], dtype=f64)  # any z of the grid will do
 cell_area = (ticks[1] - ticks[0]) ** 2
 posterior_on_grid = (
@@ -809,25 +835,7 @@ verify_equation(15, float(sympy.simplify((exponent - collected).diff(s_z))), 0.0
 verify_equation(16, float(sympy.simplify(-A / 2 * s_z**2 + s_z * h - completed)), 0.0)
 
 # %% [markdown]
-# ### Exercise 5 · `ppca_posterior` ●●● · 10 minutes · 3 points
-#
-# <details><summary>Hint 1: a nudge</summary>
-#
-# Lay (15) and the left side of (16) side by side. What is $A$, and what is $h$? Both contain $\sigma^2$.
-#
-# </details>
-# <details><summary>Hint 2: the idea</summary>
-#
-# The covariance is $A^{-1}$, one matrix for all images: it does not contain $x$. The mean is $A^{-1}h$, one vector
-# per image. With images as rows, $W^\top(x-b)$ for a whole batch is `(x - b) @ W`.
-#
-# </details>
-# <details><summary>Hint 3: nearly the line</summary>
-#
-# `torch.linalg.inv(torch.eye(J, dtype=..., device=...) + W.T @ W / sigma2)` is the covariance; the means are
-# `(x - b) @ W @ cov / sigma2` (the covariance is symmetric, so it may stand on the right).
-#
-# </details>
+# ### Exercise: `ppca_posterior` · ●●● · 10 minutes · 3 points
 
 
 # %% exercise="ppca_posterior"
@@ -851,15 +859,35 @@ def ppca_posterior(x, W, b, sigma2):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Lay (15) and the left side of (16) side by side. What is $A$, and what is $h$? Both contain $\sigma^2$.
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# The covariance is $A^{-1}$, one matrix for all images: it does not contain $x$. The mean is $A^{-1}h$, one vector
+# per image. With images as rows, $W^\top(x-b)$ for a whole batch is `(x - b) @ W`.
+#
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `torch.linalg.inv(torch.eye(J, dtype=..., device=...) + W.T @ W / sigma2)` is the covariance; the means are
+# `(x - b) @ W @ cov / sigma2` (the covariance is symmetric, so it may stand on the right).
+#
+# </details>
+
 # %% checks="ppca_posterior"
+# Checks of ppca_posterior
 mean, cov = ppca_posterior(digit, model.W, model.b, model.sigma2)
 grid_mean = (posterior_on_grid[:, None] * grid_z).sum(0, keepdim=True) * cell_area
-expect(mean, grid_mean, "mean as found on the grid, J = 2")
+expect(mean, grid_mean, "ppca_posterior: mean as found on the grid, J = 2")
 centred = grid_z - grid_mean
 expect(
     cov,
     (posterior_on_grid[:, None] * centred).T @ centred * cell_area,
-    "covariance as found on the grid, J = 2",
+    "ppca_posterior: covariance as found on the grid, J = 2",
 )
 mean, cov = ppca_posterior(train[:5], wide.W, wide.b, wide.sigma2)
 for seed in (
@@ -875,7 +903,7 @@ for seed in (
     expect(
         log_px,
         wide.log_evidence(train[:5]),
-        f"Bayes' rule at z number {seed + 1} gives the exact evidence, J = 32",
+        f"ppca_posterior: Bayes' rule at z number {seed + 1} gives the exact evidence, J = 32",
     )
 
 # %% [markdown]
@@ -883,6 +911,7 @@ for seed in (
 # digit.
 
 # %% tags=["experiment"]
+# Experiment: prior draws and the posterior
 mean, cov = ppca_posterior(digit, model.W, model.b, model.sigma2)
 generator = torch.Generator().manual_seed(4)
 angle = torch.linspace(0, 2 * math.pi, 200, dtype=f64)
@@ -929,6 +958,7 @@ plots.show(
 # $C = C_q$, and (19) becomes very short. That is your next exercise.
 
 # %%
+# Equations (17) to (19): the KL of two Gaussians
 generator = torch.Generator().manual_seed(5)
 mix = torch.randn(2, 3, 3, dtype=f64, generator=generator)
 covariances = mix @ mix.mT + 0.5 * torch.eye(3, dtype=f64)
@@ -969,26 +999,7 @@ verify_equation(
 )
 
 # %% [markdown]
-# ### Exercise 6 · `gaussian_kl_full` ●●○ · 8 minutes · 2 points
-#
-# <details><summary>Hint 1: a nudge</summary>
-#
-# (19) for $q$ against itself: $\mathrm{tr}(C_q^{-1}C_q)$ is the trace of a $J\times J$ identity, and $m_q - m_q = 0$.
-#
-# </details>
-# <details><summary>Hint 2: the idea</summary>
-#
-# You should arrive at one half of four terms: a difference of log-determinants, a trace, a quadratic form in the
-# means, and minus $J$. Only the quadratic form differs from one row of the batch to the next.
-#
-# </details>
-# <details><summary>Hint 3: nearly the line</summary>
-#
-# `torch.linalg.slogdet(C).logabsdet` is $\log\det C$, safe where the determinant itself underflows.
-# `torch.linalg.solve(cov_p, cov_q).trace()` is the trace. For the quadratic form with means as rows:
-# `(d * torch.linalg.solve(cov_p, d.T).T).sum(-1)` with `d = mean_q - mean_p`.
-#
-# </details>
+# ### Exercise: `gaussian_kl_full` · ●●○ · 8 minutes · 2 points
 
 
 # %% exercise="gaussian_kl_full"
@@ -1011,7 +1022,28 @@ def gaussian_kl_full(mean_q, cov_q, mean_p, cov_p):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# (19) for $q$ against itself: $\mathrm{tr}(C_q^{-1}C_q)$ is the trace of a $J\times J$ identity, and $m_q - m_q = 0$.
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# You should arrive at one half of four terms: a difference of log-determinants, a trace, a quadratic form in the
+# means, and minus $J$. Only the quadratic form differs from one row of the batch to the next.
+#
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `torch.linalg.slogdet(C).logabsdet` is $\log\det C$, safe where the determinant itself underflows.
+# `torch.linalg.solve(cov_p, cov_q).trace()` is the trace. For the quadratic form with means as rows:
+# `(d * torch.linalg.solve(cov_p, d.T).T).sum(-1)` with `d = mean_q - mean_p`.
+#
+# </details>
+
 # %% checks="gaussian_kl_full"
+# Checks of gaussian_kl_full
 rows = torch.randn(4, 3, dtype=f64, generator=torch.Generator().manual_seed(6))
 library = kl_divergence(
     MultivariateNormal(centres[0], covariances[0]), MultivariateNormal(rows, covariances[1])
@@ -1019,24 +1051,28 @@ library = kl_divergence(
 expect(
     gaussian_kl_full(centres[:1].expand(4, 3), covariances[0], rows, covariances[1]),
     library,
-    "four rows, as torch.distributions has it",
+    "gaussian_kl_full: four rows, as torch.distributions has it",
 )
 expect(
     gaussian_kl_full(rows, covariances[0], rows, covariances[0]),
     torch.zeros(4, dtype=f64),
-    "a Gaussian has KL 0 from itself",
+    "gaussian_kl_full: a Gaussian has KL 0 from itself",
 )
 one = torch.eye(1, dtype=f64)
 expect(
     gaussian_kl_full(3 * one, one, 0 * one, one),
     torch.tensor([4.5], dtype=f64),
-    "moving a unit Gaussian by 3 costs 9/2 nats",
+    "gaussian_kl_full: moving a unit Gaussian by 3 costs 9/2 nats",
 )
 tiny = 1e-12 * torch.eye(40, dtype=f64)
 still = gaussian_kl_full(
     torch.zeros(1, 40, dtype=f64), tiny, torch.zeros(1, 40, dtype=f64), 2 * tiny
 )
-expect(still, torch.tensor([20 * math.log(2) - 10], dtype=f64), "determinants of 1e-480 do no harm")
+expect(
+    still,
+    torch.tensor([20 * math.log(2) - 10], dtype=f64),
+    "gaussian_kl_full: determinants of 1e-480 do no harm",
+)
 
 # %% [markdown]
 # **How many samples would have been enough?** To find a region that is $e^{\mathrm{KL}}$ times smaller than the
@@ -1045,6 +1081,7 @@ expect(still, torch.tensor([20 * math.log(2) - 10], dtype=f64), "determinants of
 # the same ten digits.
 
 # %% tags=["experiment"]
+# Experiment: how many samples the prior would need
 test, classes = data.digits("test", labels=True, device="cpu")
 ten = test[torch.stack([torch.nonzero(classes == c)[0, 0] for c in range(10)])].double()
 print(f"log K = {math.log(1e5):.1f} nats for K = 100,000")
@@ -1083,6 +1120,7 @@ findings["KL from posterior to prior at J = 32"] = distance[32]
 # $q$ can equal it. That is on purpose: the derivations must hold for a $q$ that is wrong.
 
 # %%
+# A small model whose posterior is known on a grid
 z_grid = torch.linspace(-8, 8, 4001, dtype=f64)
 x_seen = torch.tensor(1.5, dtype=f64)
 prior = Normal(torch.tensor(0.0, dtype=f64), torch.tensor(1.0, dtype=f64))
@@ -1135,6 +1173,7 @@ print(f"log p(x) = {log_px:.4f}, exact to all digits shown")
 # stay near the prior.
 
 # %%
+# Equations (20) to (25): the first way to the ELBO
 verify_equation(20, log_px, under_q(log_px.expand(4001)))
 verify_equation(21, log_px, under_q(log_likelihood_z + log_pz - log_posterior))
 verify_equation(22, log_px, under_q(log_likelihood_z + log_pz - log_posterior + log_qz - log_qz))
@@ -1167,6 +1206,7 @@ verify_equation(25, toy_elbo, log_px, relation="<=")
 # to the posterior are the same thing*, and the **gap** between bound and truth is exactly that KL.
 
 # %%
+# Equations (26) to (29): the second way
 log_joint_z = log_pz + log_likelihood_z  # log p(x, z)
 verify_equation(26, gap, under_q(log_qz) - under_q(log_posterior))
 verify_equation(27, gap, under_q(log_qz - log_joint_z + log_px))
@@ -1200,6 +1240,7 @@ verify_equation(29, toy_elbo, under_q(log_joint_z - log_qz))
 # $$\mathrm{ELBO}(q) = \mathbb E_q[\log p(x\mid z)] - \mathrm{KL}(q\,\Vert\,p(z)) = \mathbb E_q[\log p(x,z)] + H(q) = \log p(x) - \mathrm{KL}(q\,\Vert\,p(z\mid x)) \tag{34}$$
 
 # %%
+# Equations (30) to (34): the third way
 verify_equation(30, log_px, torch.trapezoid(log_joint_z.exp(), z_grid).log())
 ratio = (log_joint_z - log_qz).exp()
 verify_equation(31, log_px, torch.trapezoid(log_qz.exp() * ratio, z_grid).log())
@@ -1208,27 +1249,10 @@ verify_equation(33, under_q(log_joint_z - log_qz), under_q(ratio).log(), relatio
 verify_equation(34, toy_elbo, under_q(log_joint_z) + q.entropy(), log_px - gap)
 
 # %% [markdown]
-# ### Exercise 7 · `elbo_discrete` ●○○ · 4 minutes · 1 point
+# ### Exercise: `elbo_discrete` · ●○○ · 4 minutes · 1 point
 #
 # The ELBO where $z$ takes $Z$ values and $x$ is fixed. The joint is then a table over $z$. It does not sum to 1: its
 # sum is $p(x)$.
-#
-# <details><summary>Hint 1: a nudge</summary>
-#
-# Second form in (29). A mean under a table is a weighted sum.
-#
-# </details>
-# <details><summary>Hint 2: the idea</summary>
-#
-# The zeros are those of exercise 1: a $z$ that $q$ never draws contributes nothing. A $z$ that $q$ draws although it
-# cannot have made $x$ sends the ELBO to $-\infty$.
-#
-# </details>
-# <details><summary>Hint 3: nearly the line</summary>
-#
-# The term is `q * (p_xz.log() - q.log())`; guard it with `torch.where` as in exercise 1. Do not normalise `p_xz`.
-#
-# </details>
 
 
 # %% exercise="elbo_discrete"
@@ -1250,46 +1274,54 @@ def elbo_discrete(p_xz, q):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Second form in (29). A mean under a table is a weighted sum.
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# The zeros are those of exercise 1: a $z$ that $q$ never draws contributes nothing. A $z$ that $q$ draws although it
+# cannot have made $x$ sends the ELBO to $-\infty$.
+#
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# The term is `q * (p_xz.log() - q.log())`; guard it with `torch.where` as in exercise 1. Do not normalise `p_xz`.
+#
+# </details>
+
 # %% checks="elbo_discrete"
+# Checks of elbo_discrete
 p_xz = torch.tensor([0.10, 0.05, 0.25], dtype=f64)  # p(x) = 0.4
 expect(
-    elbo_discrete(p_xz, p_xz / p_xz.sum()), math.log(0.4), "at the posterior the ELBO is log p(x)"
+    elbo_discrete(p_xz, p_xz / p_xz.sum()),
+    math.log(0.4),
+    "elbo_discrete: at the posterior the ELBO is log p(x)",
 )
 uniform = torch.full((3,), 1 / 3, dtype=f64)
 expect(
     elbo_discrete(p_xz, uniform),
     p_xz.log().mean() + math.log(3),
-    "uniform q: mean log joint plus the entropy log 3",
+    "elbo_discrete: uniform q: mean log joint plus the entropy log 3",
 )
 expect(
     elbo_discrete(p_xz, torch.tensor([0.0, 1.0, 0.0], dtype=f64)),
     math.log(0.05),
-    "q on one z: the log joint there",
+    "elbo_discrete: q on one z: the log joint there",
 )
 impossible = torch.tensor([0.4, 0.0, 0.0], dtype=f64)
-expect(elbo_discrete(impossible, uniform), -math.inf, "q draws a z that cannot have made x: -inf")
+expect(
+    elbo_discrete(impossible, uniform),
+    -math.inf,
+    "elbo_discrete: q draws a z that cannot have made x: -inf",
+)
 
 # %% [markdown]
-# ### Exercise 8 · `elbo_gap_discrete` ●●○ · 6 minutes · 2 points
+# ### Exercise: `elbo_gap_discrete` · ●●○ · 6 minutes · 2 points
 #
 # What is missing from the ELBO to $\log p(x)$.
-#
-# <details><summary>Hint 1: a nudge</summary>
-#
-# (29) names the gap. You have a function for it.
-#
-# </details>
-# <details><summary>Hint 2: the idea</summary>
-#
-# The gap is a KL to the posterior, and the posterior is the joint divided by its sum. Mind the order of the two
-# arguments: the mean is taken under $q$.
-#
-# </details>
-# <details><summary>Hint 3: nearly the line</summary>
-#
-# `kl_discrete(q, posterior)` with `posterior = p_xz / p_xz.sum()`.
-#
-# </details>
 
 
 # %% exercise="elbo_gap_discrete"
@@ -1307,17 +1339,40 @@ def elbo_gap_discrete(p_xz, q):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# (29) names the gap. You have a function for it.
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# The gap is a KL to the posterior, and the posterior is the joint divided by its sum. Mind the order of the two
+# arguments: the mean is taken under $q$.
+#
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `kl_discrete(q, posterior)` with `posterior = p_xz / p_xz.sum()`.
+#
+# </details>
+
 # %% checks="elbo_gap_discrete"
-expect(elbo_gap_discrete(p_xz, p_xz / p_xz.sum()), 0.0, "no gap at the posterior")
+# Checks of elbo_gap_discrete
+expect(
+    elbo_gap_discrete(p_xz, p_xz / p_xz.sum()), 0.0, "elbo_gap_discrete: no gap at the posterior"
+)
 for share in ([0.2, 0.3, 0.5], [0.9, 0.1, 0.0]):
     q_any = torch.tensor(share, dtype=f64)
     expect(
         elbo_discrete(p_xz, q_any) + elbo_gap_discrete(p_xz, q_any),
         math.log(0.4),
-        f"ELBO + gap = log p(x) for q = {share}",
+        f"elbo_gap_discrete: ELBO + gap = log p(x) for q = {share}",
     )
 expect(
-    elbo_gap_discrete(impossible, uniform), math.inf, "the gap is infinite where the ELBO is -inf"
+    elbo_gap_discrete(impossible, uniform),
+    math.inf,
+    "elbo_gap_discrete: the gap is infinite where the ELBO is -inf",
 )
 
 # %% [markdown]
@@ -1337,10 +1392,11 @@ expect(
 # One of the five "=" is wrong. Which? And for which $q$ would it be right after all? Let your functions decide, on the
 # one-dimensional mixture: $x = -0.9$ lies between the bumps, $z$ says which bump it came from, and $q = (1 - r,\ r)$.
 
-# %% tags=["experiment"]
-suspect = "c"  # your answer: a, b, c, d or e
+# %% predict="my_suspect"
+my_suspect = "c"  # your prediction: a, b, c, d or e
 
 # %% tags=["experiment"]
+# Experiment: each line of the slide, on numbers
 point = torch.tensor(-0.9, dtype=f64)
 bump = Normal(torch.tensor([-2.0, 1.5], dtype=f64), torch.tensor([0.3, 0.6], dtype=f64))
 p_bumps = torch.tensor([0.3, 0.7], dtype=f64) * bump.log_prob(point).exp()
@@ -1357,7 +1413,7 @@ wrong = (
     if (line_e - truth).abs().max() > 1e-6 and (line_d - truth).abs().max() < 1e-6
     else "another"
 )
-print(f"you suspected line ({suspect}); the line that moves with q is ({wrong})")
+print(f"you suspected line ({my_suspect}); the line that moves with q is ({wrong})")
 
 at_top = r[line_e.argmax()]
 fig, ax = plots.figure(width=6.4, height=3.6)
@@ -1387,27 +1443,10 @@ plots.show(
 # for which "=" is right is the posterior, where your curve touches the dashed line.
 
 # %% [markdown]
-# ### Exercise 9 · `elbo_monte_carlo` ●○○ · 5 minutes · 2 points
+# ### Exercise: `elbo_monte_carlo` · ●○○ · 5 minutes · 2 points
 #
 # For images, the mean under $q$ is estimated from $K$ draws, as (12) was. There is one difference that makes all the
 # difference: now the $z_k$ come from $q$, where they matter.
-#
-# <details><summary>Hint 1: a nudge</summary>
-#
-# Second form in (29), with $\log p(x,z) = \log p(x\mid z) + \log p(z)$.
-#
-# </details>
-# <details><summary>Hint 2: the idea</summary>
-#
-# The samples come from $q$ already, so $\mathbb E_q$ is the plain average over them: no further weights. And it is a
-# mean of logarithms, not the logarithm of a mean.
-#
-# </details>
-# <details><summary>Hint 3: nearly the line</summary>
-#
-# Add the first two tensors, subtract the third, take `.mean(...)` along the axis of the samples.
-#
-# </details>
 
 
 # %% exercise="elbo_monte_carlo"
@@ -1428,14 +1467,33 @@ def elbo_monte_carlo(log_px_given_z, log_pz, log_qz):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Second form in (29), with $\log p(x,z) = \log p(x\mid z) + \log p(z)$.
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# The samples come from $q$ already, so $\mathbb E_q$ is the plain average over them: no further weights. And it is a
+# mean of logarithms, not the logarithm of a mean.
+#
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# Add the first two tensors, subtract the third, take `.mean(...)` along the axis of the samples.
+#
+# </details>
+
 # %% checks="elbo_monte_carlo"
+# Checks of elbo_monte_carlo
 generator = torch.Generator().manual_seed(7)
 z = q.mean + q.stddev * torch.randn(40_000, 1, dtype=f64, generator=generator)
 terms = Normal(z**2, 0.5).log_prob(x_seen), prior.log_prob(z), q.log_prob(z)
 expect(
     elbo_monte_carlo(*terms),
     toy_elbo.reshape(1),
-    "near the ELBO of the small model, as integrated on the grid",
+    "elbo_monte_carlo: near the ELBO of the small model, as integrated on the grid",
     atol=0.05,
 )
 tables = [
@@ -1449,7 +1507,7 @@ tables = [
 expect(
     elbo_monte_carlo(*tables),
     torch.tensor([-5.5, -2.5], dtype=f64),
-    "two samples, two examples, by hand",
+    "elbo_monte_carlo: two samples, two examples, by hand",
 )
 
 # %% [markdown]
@@ -1458,10 +1516,11 @@ expect(
 # deviations, or make all widths $s$ times as large. How many nats does the ELBO lose at $d = 2$? And how much does
 # its estimate fluctuate at $d=0$?
 
-# %% tags=["experiment"]
+# %% predict="my_loss"
 my_loss = 1.0  # your prediction: nats lost at d = 2
 
 # %% tags=["experiment"]
+# Experiment: what a wrong q costs
 linear = exact.LinearVAE.fit(train, 8)
 mean, cov = ppca_posterior(digit, linear.W, linear.b, linear.sigma2)
 root = torch.linalg.cholesky(cov)
@@ -1556,6 +1615,7 @@ print(
 
 
 # %% tags=["experiment"]
+# Drag: reconstruction, KL, ELBO and gap
 def draw_terms(mean, width, decoder):
     """The posterior with q on the left; on the right how reconstruction, KL and gap add up."""
     f64 = torch.float64
@@ -1628,6 +1688,7 @@ widgets.explore(
 )
 
 # %% tags=["experiment"]
+# Experiment: the best Gaussian q
 means_q, widths_q = torch.linspace(-2, 2, 161, dtype=f64), torch.linspace(0.05, 1.5, 146, dtype=f64)
 log_w = Normal(means_q[:, None, None], widths_q[:, None]).log_prob(
     z_grid[::8]
@@ -1648,7 +1709,7 @@ findings["smallest gap of a Gaussian q with two bumps"] = gaps.min().item()
 # is chosen from.
 
 # %% [markdown] written="elbo_proof" points=4
-# ### Question · prove it yourself ●●○ · 8 minutes · 4 points
+# ### Question: `elbo_proof` · ●●○ · 8 minutes · 4 points
 #
 # Close your eyes to the three derivations of section 4 and write down a proof that uses nothing but the inequality (5),
 # $\log u\le u-1$ with equality only at $u=1$: neither Jensen's inequality nor "a KL is never negative".
@@ -1733,6 +1794,7 @@ findings["smallest gap of a Gaussian q with two bumps"] = gaps.min().item()
 # Maximising the mean ELBO is minimising the KL of the joints: the picture of section 1, one storey higher.
 
 # %%
+# Equations (35) to (39): the bound for a whole data set
 generator = torch.Generator().manual_seed(9)
 
 
@@ -1773,10 +1835,11 @@ verify_equation(39, whole, -Categorical(data_table).entropy() - data_table @ bou
 # **Predict, then run.** Draw 500 random models and random, mostly terrible $q$. By how much will (37) be off in the
 # worst case? How often will (38) fail?
 
-# %% tags=["experiment"]
+# %% predict="my_worst"
 my_worst, my_failures = 0.1, 100  # your predictions: nats, and a count out of 500
 
 # %% tags=["experiment"]
+# Experiment: the approximation on 500 random models
 generator = torch.Generator().manual_seed(10)
 off, excess, badness = [], [], []
 for _ in range(500):
@@ -1842,6 +1905,7 @@ findings["failures of the joint-KL bound in 500 bad cases"] = fails
 # is called a Lagrange multiplier.) Solving the three conditions is yours to do in exercise 11.
 
 # %%
+# Equations (40) to (44): one E step and one M step
 line_x = data.mixture_1d(500, device="cpu").double()  # (500, 1), the companion
 
 
@@ -1888,26 +1952,7 @@ verify_equation(
 verify_equation(44, slope_weights, (r_any / weights).mean(0))
 
 # %% [markdown]
-# ### Exercise 10 · `e_step` ●●○ · 8 minutes · 2 points
-#
-# <details><summary>Hint 1: a nudge</summary>
-#
-# Bayes' rule divides $\pi_k\,\mathcal N(x;\mu_k,\mathrm{diag}(v_k))$ by its sum over $k$. Far from every mean each of
-# these numbers is 0 in floating point, and $0/0$ is `nan`. What did exercise 3 teach?
-#
-# </details>
-# <details><summary>Hint 2: the idea</summary>
-#
-# Work with $\ell_k = \log\pi_k + \log\mathcal N(x;\dots)$. You want $e^{\ell_k}/\sum_j e^{\ell_j}$, and PyTorch has a
-# stable function with exactly this definition. The log of a weight 0 is `-inf`, and its responsibility comes out as 0.
-#
-# </details>
-# <details><summary>Hint 3: nearly the line</summary>
-#
-# `log_normal(x[:, None], means, variances.log())` is (B, K). Add `weights.log()`, then `.softmax(...)` along the
-# components.
-#
-# </details>
+# ### Exercise: `e_step` · ●●○ · 8 minutes · 2 points
 
 
 # %% exercise="e_step"
@@ -1929,7 +1974,28 @@ def e_step(x, weights, means, variances):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Bayes' rule divides $\pi_k\,\mathcal N(x;\mu_k,\mathrm{diag}(v_k))$ by its sum over $k$. Far from every mean each of
+# these numbers is 0 in floating point, and $0/0$ is `nan`. What did exercise 3 teach?
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Work with $\ell_k = \log\pi_k + \log\mathcal N(x;\dots)$. You want $e^{\ell_k}/\sum_j e^{\ell_j}$, and PyTorch has a
+# stable function with exactly this definition. The log of a weight 0 is `-inf`, and its responsibility comes out as 0.
+#
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `log_normal(x[:, None], means, variances.log())` is (B, K). Add `weights.log()`, then `.softmax(...)` along the
+# components.
+#
+# </details>
+
 # %% checks="e_step"
+# Checks of e_step
 centre = torch.tensor([[-2.0], [1.5]], dtype=f64)
 thirty = torch.tensor([0.3, 0.7], dtype=f64)
 unit = torch.ones(2, 1, dtype=f64)
@@ -1937,53 +2003,34 @@ middle = torch.tensor([[-0.25]], dtype=f64)  # as far from one mean as from the 
 expect(
     e_step(middle, thirty, centre, unit),
     thirty[None],
-    "half way between equal bumps the prior decides",
+    "e_step: half way between equal bumps the prior decides",
 )
 odds = e_step(line_x[:5], thirty, centre, unit)
 expect(
     (odds[:, 1] / odds[:, 0]).log(),
     3.5 * line_x[:5, 0] + 0.875 + math.log(7 / 3),
-    "log odds are linear in x for equal variances",
+    "e_step: log odds are linear in x for equal variances",
 )
 lost_point = torch.tensor([[1e4]], dtype=f64)
 expect(
     e_step(lost_point, thirty, centre, unit),
     torch.tensor([[0.0, 1.0]], dtype=f64),
-    "stable ten thousand units away",
+    "e_step: stable ten thousand units away",
 )
 expect(
     e_step(middle, torch.tensor([0.0, 1.0], dtype=f64), centre, unit),
     torch.tensor([[0.0, 1.0]], dtype=f64),
-    "weight 0, responsibility 0",
+    "e_step: weight 0, responsibility 0",
 )
 best_r = e_step(line_x, weights, means, variances)
 expect(
     mixture_elbo(line_x, best_r, weights, means, variances),
     log_likelihood,
-    "after the E step the ELBO equals the log-likelihood",
+    "e_step: after the E step the ELBO equals the log-likelihood",
 )
 
 # %% [markdown]
-# ### Exercise 11 · `m_step` ●●○ · 10 minutes · 2 points
-#
-# <details><summary>Hint 1: a nudge</summary>
-#
-# Set (42) to zero. $v_{kd}$ and $N$ cancel, and what is left says: $\mu_{kd}$ is a weighted mean. Write
-# $N_k=\sum_n r_{nk}$.
-#
-# </details>
-# <details><summary>Hint 2: the idea</summary>
-#
-# (43): multiply by $2v_{kd}^2$; the variance is the weighted mean of squared distances from the *new* mean. (44):
-# $N_k/\pi_k$ is the same for all $k$, and the weights sum to 1. No $N_k - 1$ anywhere: this is maximum likelihood.
-#
-# </details>
-# <details><summary>Hint 3: nearly the line</summary>
-#
-# `totals = responsibilities.sum(0)`; means `responsibilities.T @ x / totals[:, None]`; for the variances weigh
-# `(x[:, None] - means) ** 2`, which is (B, K, D), by `responsibilities[..., None]` and sum over the examples.
-#
-# </details>
+# ### Exercise: `m_step` · ●●○ · 10 minutes · 2 points
 
 
 # %% exercise="m_step"
@@ -2007,7 +2054,28 @@ def m_step(x, responsibilities):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Set (42) to zero. $v_{kd}$ and $N$ cancel, and what is left says: $\mu_{kd}$ is a weighted mean. Write
+# $N_k=\sum_n r_{nk}$.
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# (43): multiply by $2v_{kd}^2$; the variance is the weighted mean of squared distances from the *new* mean. (44):
+# $N_k/\pi_k$ is the same for all $k$, and the weights sum to 1. No $N_k - 1$ anywhere: this is maximum likelihood.
+#
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `totals = responsibilities.sum(0)`; means `responsibilities.T @ x / totals[:, None]`; for the variances weigh
+# `(x[:, None] - means) ** 2`, which is (B, K, D), by `responsibilities[..., None]` and sum over the examples.
+#
+# </details>
+
 # %% checks="m_step"
+# Checks of m_step
 cloud = torch.randn(30, 2, dtype=f64, generator=torch.Generator().manual_seed(12))
 hard = torch.zeros(30, 2, dtype=f64)
 hard[:10, 0] = hard[10:, 1] = 1
@@ -2018,15 +2086,19 @@ wanted = (
     torch.stack([g.var(0, correction=0) for g in groups]),
 )
 expect(
-    m_step(cloud, hard), wanted, "hard assignments: shares, means and variances of the two groups"
+    m_step(cloud, hard),
+    wanted,
+    "m_step: hard assignments: shares, means and variances of the two groups",
 )
 new = [t.clone().requires_grad_() for t in m_step(line_x, r_any)]
 slope_weights, slope_means, slope_variances = torch.autograd.grad(
     mixture_elbo(line_x, r_any, *new), new
 )
-expect(slope_means, torch.zeros(2, 1, dtype=f64), "(42) is zero for soft responsibilities, too")
-expect(slope_variances, torch.zeros(2, 1, dtype=f64), "(43) is zero")
-expect(slope_weights[0], slope_weights[1], "(44) is the same for all components")
+expect(
+    slope_means, torch.zeros(2, 1, dtype=f64), "m_step: (42) is zero for soft responsibilities, too"
+)
+expect(slope_variances, torch.zeros(2, 1, dtype=f64), "m_step: (43) is zero")
+expect(slope_weights[0], slope_weights[1], "m_step: (44) is the same for all components")
 
 # %% [markdown]
 # **Why EM cannot go down.** Let $r$ be the responsibilities after the E step at $\theta_\text{old}$. The gap is zero
@@ -2038,10 +2110,11 @@ expect(slope_weights[0], slope_weights[1], "(44) is the same for all components"
 # the true density they were drawn from. Will the fitted model's total log-likelihood on these points end below that
 # of the true model, or above, and by how many nats?
 
-# %% tags=["experiment"]
+# %% predict="my_advantage"
 my_advantage = -1.0  # your prediction: fitted minus true, in nats over all 500 points
 
 # %% tags=["experiment"]
+# Experiment: EM on the line, and equation (45)
 theta = (
     torch.tensor([0.5, 0.5], dtype=f64),
     torch.tensor([[0.0], [0.5]], dtype=f64),
@@ -2142,10 +2215,11 @@ findings["EM minus truth on the 500 points"] = advantage
 # $\tfrac12\mathcal N(-m,1)+\tfrac12\mathcal N(m,1)$, so that $m=1$ is exactly right. **Predict**: which $m$ does the
 # slide's recipe choose?
 
-# %% tags=["experiment"]
+# %% predict="my_m"
 my_m = 1.0  # your prediction
 
 # %% tags=["experiment"]
+# Experiment: what the slide picks, and equation (46)
 x_line = torch.linspace(-8, 8, 801, dtype=f64)[:, None]
 halves, ones = torch.full((2,), 0.5, dtype=f64), torch.ones(2, 1, dtype=f64)
 
@@ -2223,6 +2297,7 @@ findings["m chosen by the slide's M step (truth 1)"] = m_slide
 # from 5/17 to 6/17, so spread it evenly over that. The next cell takes about 2 seconds.
 
 # %% tags=["experiment"]
+# Experiment: EM on real digits
 constant = (levels == levels[0]).all(0).sum().item()
 generator = torch.Generator().manual_seed(13)
 spread = (
@@ -2275,6 +2350,7 @@ findings["ELBO gained by EM on the digits"] = climb[-1] - climb[0]
 # The numbers are your own.
 
 # %% tags=["experiment"]
+# Your own numbers
 for what, value in findings.items():
     print(f"{what:50s} {value:9.3g}")
 

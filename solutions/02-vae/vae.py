@@ -64,7 +64,7 @@
 # | $p_\theta(x)$, $p_\theta(z \mid x)$ | | the evidence (probability of the image under the model), and the true posterior of its code |
 # | $q_\phi(z \mid x)$ | `encode` | the encoder, a stand-in for the posterior: $\mathcal N(\mu, \operatorname{diag} \sigma^2)$; $\phi$ are its weights |
 # | $\mu_j$, $\sigma_j$, $\log \sigma_j^2$ | `mu`, `sigma`, `logvar` | the encoder's mean, standard deviation and log-variance for latent $j$ |
-# | $\varepsilon$ | `eps` | noise from $\mathcal N(0, I)$ |
+# | $\epsilon$ | `eps` | noise from $\mathcal N(0, I)$ |
 # | $\ell_d$, $\pi_d$ | `logits` | the decoder's output for pixel $d$, and its brightness $\pi_d = 1 / (1 + e^{-\ell_d})$ |
 # | $\sigma_x^2$ | `sigma2` | the variance of a Gaussian decoder |
 # | $\mathcal L$ | | the ELBO |
@@ -75,6 +75,7 @@
 # in nats (1 nat = 1.44 bits), per image: summed over pixels and latents, averaged over images.
 
 # %%
+# Imports, and what this lesson keeps at hand
 import math
 from functools import cache, partial
 
@@ -120,10 +121,12 @@ f64 = torch.float64  # derivations are checked in double precision
 # A classifier (a support vector machine, fitted on the training digits) shall judge. It "recognises" an image when it is more than 80% sure of
 # its class. **Predict:** of the images decoded from random codes, which share will it recognise?
 
+# %% predict="my_guess"
+my_guess = 0.6  # your prediction, between 0 and 1
+
+
 # %% tags=["experiment"]
-my_guess = 0.6  # <- your prediction, between 0 and 1
-
-
+# Experiment: an autoencoder, and what it invents
 class Autoencoder(nn.Module):
     def __init__(self, data_dim, hidden_dim, latent_dim):
         super().__init__()
@@ -246,6 +249,7 @@ findings["autoencoder, J = 8, codes from a fitted Gaussian"] = (
 # from. There every expectation is a sum of two terms, and the posterior is known.
 
 # %%
+# Equations (1) to (8): the evidence and its bound
 mixture = exact.MIXTURE_1D
 x0 = torch.tensor(-0.8, dtype=f64)  # one number, observed between the two bumps
 prior = mixture.weights  # p(z), two entries
@@ -281,9 +285,11 @@ verify_equation(8, (q * likelihood.log()).sum() - kl(q, prior), log_px, relation
 # One free number describes $q$ here: the probability it gives to the right-hand Gaussian. Slide it from 0 to 1 and the ELBO rises, touches
 # $\log p(x)$, and falls. **Predict** where it touches. (No formula needed: which $q$ makes the gap in (6) vanish?)
 
-# %% tags=["experiment"]
-my_touching_point = 0.5  # <- your prediction, between 0 and 1
+# %% predict="my_touching_point"
+my_touching_point = 0.5  # your prediction, between 0 and 1
 
+# %% tags=["experiment"]
+# Experiment: the bound as a curve
 right_hand = torch.linspace(0.001, 0.999, 999, dtype=f64)
 qs = torch.stack([1 - right_hand, right_hand], 1)
 elbo = (qs * (likelihood * prior / qs).log()).sum(1)
@@ -320,6 +326,7 @@ plots.show(
 # number, $z \sim \mathcal N(\mu, \sigma^2)$, and you want to know how $\mathbb E[f(z)]$ moves when you move $\mu$. Try the direct way:
 
 # %%
+# Does a gradient pass through a sample?
 mu = torch.tensor(0.7, requires_grad=True)
 z = Normal(mu, 0.5).sample()
 print("can a gradient flow from z to mu?", z.requires_grad)
@@ -348,11 +355,11 @@ print("can a gradient flow from z to mu?", z.requires_grad)
 #
 # **Way 2: move the randomness out of the way.** Draw noise that does *not* depend on $\mu$, and shift it:
 #
-# $$\mathbb E_{z \sim q_\mu}\big[f(z)\big] = \mathbb E_{\varepsilon \sim \mathcal N(0, 1)}\big[f(\mu + \sigma \varepsilon)\big] \tag{12}$$
+# $$\mathbb E_{z \sim q_\mu}\big[f(z)\big] = \mathbb E_{\epsilon \sim \mathcal N(0, 1)}\big[f(\mu + \sigma \epsilon)\big] \tag{12}$$
 #
-# *$\mu + \sigma \varepsilon$ has the distribution $q_\mu$. The expectation is the same, the distribution under it no longer moves.*
+# *$\mu + \sigma \epsilon$ has the distribution $q_\mu$. The expectation is the same, the distribution under it no longer moves.*
 #
-# $$\frac{\partial}{\partial \mu}\, \mathbb E_{z \sim q_\mu}\big[f(z)\big] = \mathbb E_\varepsilon\big[f'(\mu + \sigma \varepsilon)\big] \tag{13}$$
+# $$\frac{\partial}{\partial \mu}\, \mathbb E_{z \sim q_\mu}\big[f(z)\big] = \mathbb E_\epsilon\big[f'(\mu + \sigma \epsilon)\big] \tag{13}$$
 #
 # *Derivative and expectation exchanged, then the chain rule with $\partial z / \partial \mu = 1$.*
 #
@@ -362,6 +369,7 @@ print("can a gradient flow from z to mu?", z.requires_grad)
 # Every line on a fine grid of $z$, for $f(z) = z^2$, where $\mathbb E[z^2] = \mu^2 + \sigma^2$ and so the gradient is exactly $2 \mu$:
 
 # %%
+# Equations (9) to (13): two estimators of one gradient
 mu, sigma, h = torch.tensor(0.7, dtype=f64), 0.5, 1e-4
 z = torch.linspace(-7, 8, 3001, dtype=f64)  # the grid carries all but 1e-40 of the mass
 f = z**2
@@ -394,7 +402,7 @@ verify_equation(
 verify_equation(13, exact_gradient, torch.trapezoid(2 * (mu + sigma * eps) * standard, eps))
 
 # %% [markdown]
-# ### Exercise: the score-function estimator  ●○○ · 4 min · 2 points
+# ### Exercise: `score_function_gradient` · ●○○ · 4 minutes · 2 points
 
 
 # %% exercise="score_function_gradient"
@@ -435,33 +443,34 @@ def score_function_gradient(f, mu, sigma, eps):
 # </details>
 
 # %% checks="score_function_gradient"
+# Checks of score_function_gradient
 draws = torch.randn(400_000, generator=torch.Generator().manual_seed(0), dtype=f64)
 estimates = score_function_gradient(lambda z: z**2, 0.7, 0.5, draws)
 expect(
     estimates.shape,
     draws.shape,
-    "one estimate for each draw",
+    "score_function_gradient: one estimate for each draw",
     hint="return all N estimates, not their mean",
 )
 expect(
     estimates.mean(),
     1.4,
-    "their mean is the exact gradient 2 mu, within 4 standard errors",
+    "score_function_gradient: their mean is the exact gradient 2 mu, within 4 standard errors",
     atol=4 * float(estimates.std()) / 400_000**0.5,
 )
 expect(
     score_function_gradient(lambda z: z, 0.0, 2.0, torch.ones(3)),
     torch.ones(3),
-    "f(z) = z at mu = 0, eps = 1: the estimate is 1",
+    "score_function_gradient: f(z) = z at mu = 0, eps = 1: the estimate is 1",
 )
 expect(
     score_function_gradient(lambda z: (z > 0).to(z.dtype), 0.0, 1.0, torch.tensor([-2.0, 2.0])),
     torch.tensor([0.0, 2.0]),
-    "a step, which has no useful derivative, is welcome",
+    "score_function_gradient: a step, which has no useful derivative, is welcome",
 )
 
 # %% [markdown]
-# ### Exercise: the pathwise estimator  ●●○ · 6 min · 2 points
+# ### Exercise: `pathwise_gradient` · ●●○ · 6 minutes · 2 points
 
 
 # %% exercise="pathwise_gradient"
@@ -503,30 +512,36 @@ def pathwise_gradient(f, mu, sigma, eps):
 # </details>
 
 # %% checks="pathwise_gradient"
+# Checks of pathwise_gradient
 estimates = pathwise_gradient(lambda z: z**2, 0.7, 0.5, draws)
 expect(
     estimates.shape,
     draws.shape,
-    "one estimate for each draw",
+    "pathwise_gradient: one estimate for each draw",
     hint="return all N estimates, not their mean",
 )
 expect(
     estimates.mean(),
     1.4,
-    "their mean is the exact gradient 2 mu, within 4 standard errors",
+    "pathwise_gradient: their mean is the exact gradient 2 mu, within 4 standard errors",
     atol=4 * float(estimates.std()) / 400_000**0.5,
 )
 expect(
     pathwise_gradient(torch.exp, 0.7, 0.5, torch.zeros(2)),
     torch.full((2,), math.exp(0.7)),
-    "without noise it is f'(mu): exp at 0.7",
+    "pathwise_gradient: without noise it is f'(mu): exp at 0.7",
 )
 expect(
     pathwise_gradient(lambda z: 3 * z, 0.7, 0.5, draws),
     torch.full_like(draws, 3.0),
-    "f(z) = 3z has gradient 3 at every draw, without any noise",
+    "pathwise_gradient: f(z) = 3z has gradient 3 at every draw, without any noise",
 )
-expect(estimates.requires_grad, False, "the estimates carry no graph", hint="detach them")
+expect(
+    estimates.requires_grad,
+    False,
+    "pathwise_gradient: the estimates carry no graph",
+    hint="detach them",
+)
 
 # %% [markdown]
 # ### Which estimator is better?
@@ -540,21 +555,22 @@ expect(estimates.requires_grad, False, "the estimates carry no graph", hint="det
 #
 # <details><summary>The algebra of (14), which is short</summary>
 #
-# With $z = \mu + \sigma \varepsilon$ the estimate is $(\mu + \sigma \varepsilon)^2\, \varepsilon / \sigma$. Its square is
-# $(\mu + \sigma \varepsilon)^4\, \varepsilon^2 / \sigma^2$. Expand the fourth power; odd powers of $\varepsilon$ have mean zero, and
-# $\mathbb E[\varepsilon^2] = 1$, $\mathbb E[\varepsilon^4] = 3$, $\mathbb E[\varepsilon^6] = 15$:
+# With $z = \mu + \sigma \epsilon$ the estimate is $(\mu + \sigma \epsilon)^2\, \epsilon / \sigma$. Its square is
+# $(\mu + \sigma \epsilon)^4\, \epsilon^2 / \sigma^2$. Expand the fourth power; odd powers of $\epsilon$ have mean zero, and
+# $\mathbb E[\epsilon^2] = 1$, $\mathbb E[\epsilon^4] = 3$, $\mathbb E[\epsilon^6] = 15$:
 #
 # second moment $= (\mu^4 \cdot 1 + 6 \mu^2 \sigma^2 \cdot 3 + \sigma^4 \cdot 15) / \sigma^2 = \mu^4 / \sigma^2 + 18 \mu^2 + 15 \sigma^2$.
 #
 # Subtract the square of the mean, $(2 \mu)^2 = 4 \mu^2$.
 #
-# For (15): $2 z = 2 \mu + 2 \sigma \varepsilon$.
+# For (15): $2 z = 2 \mu + 2 \sigma \epsilon$.
 # </details>
 #
 # As $\sigma \to 0$ the score function's variance explodes, since it learns about a slope from values that hardly differ. The pathwise one
 # falls to zero. A VAE's encoder likes small $\sigma$, so you know already which one it will use.
 
 # %%
+# Equations (14) and (15): the variance of both
 m, s = 0.7, 0.5
 weights = standard / standard.sum()  # of the grid points, as a table of probabilities
 
@@ -571,11 +587,13 @@ verify_equation(15, variance(2 * (m + s * eps)), 4 * s**2)
 # $\sin 10 z$; and a step at zero, 1 where $z > 0$. **Predict** two numbers: how many times larger is the score function's variance for
 # $z^2$ at $\sigma = 0.5$? And for $\sin 10 z$: from which $\sigma$ on does the pathwise one lose, if ever?
 
+# %% predict="my_ratio"
+my_ratio = 5.0  # your prediction for z² at σ = 0.5: score function / pathwise variance
+my_crossing = 1.0  # your prediction for sin 10z: the σ above which the score function wins
+
+
 # %% tags=["experiment"]
-my_ratio = 5.0  # <- your prediction for z² at σ = 0.5: score function / pathwise variance
-my_crossing = 1.0  # <- your prediction for sin 10z: the σ above which the score function wins
-
-
+# Experiment: which estimator varies less
 def exact_moments(function, mu, sigma):
     """The exact gradient and both exact variances (score function, pathwise). sigma is a tensor."""
     if function == "z²":
@@ -636,7 +654,6 @@ plots.show(
 findings["z² at σ = 0.5: ratio of the two variances"] = f"{float(score / path):.2f}, exactly"
 findings["sin 10z: the pathwise estimator loses from"] = f"σ = {crossing:.2f} on"
 
-
 # %% [markdown]
 # Three lessons. For smooth functions and small $\sigma$, pathwise wins by far. For $\sin 10 z$ the derivative swings between $-10$ and $10$ while the function itself
 # stays within $\pm 1$: once $\sigma$ spans a wave, values tell more than slopes, and the score function wins. And for a step the pathwise estimator
@@ -647,11 +664,11 @@ findings["sin 10z: the pathwise estimator loses from"] = f"σ = {crossing:.2f} o
 #
 # **sin 10z.** A Gaussian average damps a wave: $\mathbb E[\cos(az)] = \cos(a \mu)\, e^{-a^2 \sigma^2 / 2}$, and the same with sines. So $\mathbb E[\sin 10 z] = \sin(10 \mu)\, e^{-50 \sigma^2}$ and
 # the gradient is $g = 10 \cos(10 \mu)\, e^{-50 \sigma^2}$. Pathwise: $\mathbb E[100 \cos^2 10 z] = 50\, (1 + \mathbb E[\cos 20 z])$, minus $g^2$. Score function:
-# $\mathbb E[\sin^2(10 z)\, \varepsilon^2] / \sigma^2 = (1 - \mathbb E[\cos(20 z)\, \varepsilon^2]) / (2 \sigma^2)$, minus $g^2$, where
-# $\mathbb E[\cos(20 z)\, \varepsilon^2] = (1 - 400 \sigma^2)\, \mathbb E[\cos 20 z]$ (integrate by parts twice).
+# $\mathbb E[\sin^2(10 z)\, \epsilon^2] / \sigma^2 = (1 - \mathbb E[\cos(20 z)\, \epsilon^2]) / (2 \sigma^2)$, minus $g^2$, where
+# $\mathbb E[\cos(20 z)\, \epsilon^2] = (1 - 400 \sigma^2)\, \mathbb E[\cos 20 z]$ (integrate by parts twice).
 #
 # **Step.** With $a = \mu / \sigma$, and $\Phi$, $\varphi$ for the distribution function and the density of $\mathcal N(0, 1)$: $\mathbb E[f] = \Phi(a)$, so $g = \varphi(a) / \sigma$. Score function: $z > 0$ means
-# $\varepsilon > -a$, and $\mathbb E[\varepsilon^2;\ \varepsilon > -a] = \Phi(a) - a\, \varphi(a)$, divided by $\sigma^2$, minus $g^2$.
+# $\epsilon > -a$, and $\mathbb E[\epsilon^2;\ \epsilon > -a] = \Phi(a) - a\, \varphi(a)$, divided by $\sigma^2$, minus $g^2$.
 # </details>
 #
 # Play with it. For $\sin 10z$: where is the exact gradient practically 0, and what do both estimators look like there? How many samples must be averaged
@@ -659,6 +676,7 @@ findings["sin 10z: the pathwise estimator loses from"] = f"σ = {crossing:.2f} o
 
 
 # %% tags=["experiment"]
+# Drag: both estimators as histograms
 def draw_estimators(function, mu, sigma, samples):
     """Histograms of both estimators, each value an average over `samples` draws."""
     eps = torch.randn(1000 * samples, generator=torch.Generator().manual_seed(0))
@@ -691,7 +709,7 @@ widgets.explore(
 )
 
 # %% [markdown]
-# ### Exercise: reparameterize  ●○○ · 4 min · 2 points
+# ### Exercise: `reparameterize` · ●○○ · 4 minutes · 2 points
 #
 # The pathwise way is the one a VAE takes. All that it needs from you is a $z$ through which gradients flow into *both* numbers that describe
 # $q$. The encoder gives the spread as a log-variance, because a network's output may be negative and a variance may not.
@@ -731,16 +749,17 @@ def reparameterize(mu, logvar, eps):
 # </details>
 
 # %% checks="reparameterize"
+# Checks of reparameterize
 generator = torch.Generator().manual_seed(0)
 mu = torch.full((200_000,), 1.5, dtype=f64, requires_grad=True)
 # A variance of 9 is a standard deviation of 3.
 logvar = torch.full_like(mu, math.log(9.0)).detach().requires_grad_()
 z = reparameterize(mu, logvar, torch.randn(mu.shape, generator=generator, dtype=f64))
-expect(z.mean(), 1.5, "draws have mean mu", atol=4 * 3 / 200_000**0.5)
+expect(z.mean(), 1.5, "reparameterize: draws have mean mu", atol=4 * 3 / 200_000**0.5)
 expect(
     z.std(),
     3.0,
-    "draws have standard deviation 3 when the variance is 9",
+    "reparameterize: draws have standard deviation 3 when the variance is 9",
     atol=4 * 3 / 400_000**0.5,
     hint="logvar is log sigma^2: which power of e is sigma?",
 )
@@ -748,11 +767,16 @@ z.square().mean().backward()  # E[z^2] = mu^2 + exp(logvar)
 expect(
     mu.grad is not None and logvar.grad is not None,
     True,
-    "gradients reach mu and logvar",
+    "reparameterize: gradients reach mu and logvar",
     hint="no detach, no torch.no_grad, no new tensor made from numbers",
 )
-expect(mu.grad.sum(), 2 * 1.5, "d/dmu E[z^2] = 2 mu", atol=4 * 6 / 200_000**0.5)
-expect(logvar.grad.sum(), 9.0, "d/dlogvar E[z^2] = sigma^2", atol=4 * 9 * 3 / 200_000**0.5)
+expect(mu.grad.sum(), 2 * 1.5, "reparameterize: d/dmu E[z^2] = 2 mu", atol=4 * 6 / 200_000**0.5)
+expect(
+    logvar.grad.sum(),
+    9.0,
+    "reparameterize: d/dlogvar E[z^2] = sigma^2",
+    atol=4 * 9 * 3 / 200_000**0.5,
+)
 
 # %% [markdown]
 # ## 4 · The KL divergence in closed form
@@ -778,6 +802,7 @@ expect(logvar.grad.sum(), 9.0, "d/dlogvar E[z^2] = sigma^2", atol=4 * 9 * 3 / 20
 # forbids the encoder to be certain ($\sigma \to 0$ costs infinitely much).
 
 # %%
+# Equations (16) to (19): the KL, line by line
 m, s = torch.tensor([0.3, -1.2], dtype=f64), torch.tensor([0.5, 1.7], dtype=f64)
 joint = kl_divergence(
     MultivariateNormal(m, torch.diag(s**2)),
@@ -795,7 +820,7 @@ verify_equation(18, torch.stack(second_moments), torch.tensor([0.25, 0.34]))
 verify_equation(19, torch.trapezoid(q * log_ratio, z), 0.5 * (0.09 + 0.25 - 1 - math.log(0.25)))
 
 # %% [markdown]
-# ### Exercise: the KL of a diagonal Gaussian  ●○○ · 5 min · 2 points
+# ### Exercise: `gaussian_kl` · ●○○ · 5 minutes · 2 points
 
 
 # %% exercise="gaussian_kl"
@@ -831,24 +856,29 @@ def gaussian_kl(mu, logvar):
 # </details>
 
 # %% checks="gaussian_kl"
+# Checks of gaussian_kl
 mu, logvar = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(1), dtype=f64)
 truth = kl_divergence(Normal(mu, torch.exp(logvar / 2)), Normal(0.0, 1.0)).sum(-1)
 expect(
     gaussian_kl(mu, logvar),
     truth,
-    "agrees with torch.distributions, (5, 3) -> (5,)",
+    "gaussian_kl: agrees with torch.distributions, (5, 3) -> (5,)",
     hint="sum over the latents only; logvar is log sigma^2",
 )
 expect(
-    gaussian_kl(torch.zeros(2, 4), torch.zeros(2, 4)), torch.zeros(2), "zero when q is the prior"
+    gaussian_kl(torch.zeros(2, 4), torch.zeros(2, 4)),
+    torch.zeros(2),
+    "gaussian_kl: zero when q is the prior",
 )
 expect(
     gaussian_kl(torch.tensor([[0.3]]), torch.tensor([[math.log(0.25)]])),
     torch.tensor([0.36315]),
-    "mu = 0.3, sigma = 0.5: 0.36315 nats",
+    "gaussian_kl: mu = 0.3, sigma = 0.5: 0.36315 nats",
     atol=1e-5,
 )
-expect(bool((gaussian_kl(mu, logvar) >= 0).all()), True, "never negative: equation (7)")
+expect(
+    bool((gaussian_kl(mu, logvar) >= 0).all()), True, "gaussian_kl: never negative: equation (7)"
+)
 
 # %% [markdown]
 # ### Trust the numbers, not the slide
@@ -858,9 +888,11 @@ expect(bool((gaussian_kl(mu, logvar) >= 0).all()), True, "never negative: equati
 #
 # **Predict** first: the mean is fixed at $\mu = 0.3$. Which $\sigma$ makes the KL smallest?
 
-# %% tags=["experiment"]
-my_sigma = 0.5  # <- your prediction
+# %% predict="my_sigma"
+my_sigma = 0.5  # your prediction
 
+# %% tags=["experiment"]
+# Experiment: the slide against samples
 sigmas = torch.linspace(0.2, 2.0, 181, dtype=f64)  # entry 30 is 0.5
 mine = gaussian_kl(torch.full((181, 1), 0.3, dtype=f64), 2 * sigmas.log()[:, None])
 slide = sigmas**2 + 0.3**2 - sigmas.log() - 1
@@ -930,6 +962,7 @@ findings["the same by the slide"] = f"{slide[30]:.5f} nats"
 # The constants do not move the decoder, and are often dropped. Keep them: a bound on $\log p(x)$ without its constants is a bound on nothing.
 
 # %%
+# Equations (20) to (24): two likelihoods of a pixel
 logits = torch.tensor([2.0, -1.0, 0.5, -3.0], dtype=f64)  # an image of four pixels
 grey = torch.tensor([0.9, 0.4, 0.0, 0.25], dtype=f64)
 pi = torch.sigmoid(logits)
@@ -958,7 +991,7 @@ verify_equation(
 )
 
 # %% [markdown]
-# ### Exercise: Bernoulli log-likelihood  ●●○ · 5 min · 2 points
+# ### Exercise: `bernoulli_log_likelihood` · ●●○ · 5 minutes · 2 points
 
 
 # %% exercise="bernoulli_log_likelihood"
@@ -996,13 +1029,14 @@ def bernoulli_log_likelihood(x, logits):
 # </details>
 
 # %% checks="bernoulli_log_likelihood"
+# Checks of bernoulli_log_likelihood
 generator = torch.Generator().manual_seed(3)
 logits = 2 * torch.randn(5, 7, generator=generator, dtype=f64)
 coins = torch.bernoulli(torch.full((5, 7), 0.4, dtype=f64), generator=generator)
 expect(
     bernoulli_log_likelihood(coins, logits),
     Bernoulli(logits=logits).log_prob(coins).sum(-1),
-    "black-and-white images: agrees with torch.distributions",
+    "bernoulli_log_likelihood: black-and-white images: agrees with torch.distributions",
 )
 greys = torch.rand(5, 7, generator=generator, dtype=f64)
 coin = Bernoulli(logits=logits)
@@ -1010,22 +1044,22 @@ black, white = (coin.log_prob(torch.full((5, 7), v, dtype=f64)) for v in (0.0, 1
 expect(
     bernoulli_log_likelihood(greys, logits),
     (greys * white + (1 - greys) * black).sum(-1),
-    "grey images: the mean over binarised ones",
+    "bernoulli_log_likelihood: grey images: the mean over binarised ones",
 )
 expect(
     bernoulli_log_likelihood(torch.rand(2, 64), torch.zeros(2, 64)),
     torch.full((2,), -64 * math.log(2)),
-    "logits 0: every pixel is a fair coin, -64 log 2",
+    "bernoulli_log_likelihood: logits 0: every pixel is a fair coin, -64 log 2",
 )
 expect(
     bernoulli_log_likelihood(torch.tensor([[1.0, 0.0]]), torch.tensor([[1000.0, 1000.0]])),
     torch.tensor([-1000.0]),
-    "logits of 1000 are no trouble",
+    "bernoulli_log_likelihood: logits of 1000 are no trouble",
     hint="do not take the logarithm of a sigmoid",
 )
 
 # %% [markdown]
-# ### Exercise: Gaussian log-likelihood  ●○○ · 3 min · 1 point
+# ### Exercise: `gaussian_log_likelihood` · ●○○ · 3 minutes · 1 point
 
 
 # %% exercise="gaussian_log_likelihood"
@@ -1060,16 +1094,22 @@ def gaussian_log_likelihood(x, mean, sigma2):
 # </details>
 
 # %% checks="gaussian_log_likelihood"
+# Checks of gaussian_log_likelihood
 x, mean = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(4), dtype=f64)
 expect(
     gaussian_log_likelihood(x, mean, 0.3),
     Normal(mean, 0.3**0.5).log_prob(x).sum(-1),
-    "agrees with torch.distributions, (4, 6) -> (4,)",
+    "gaussian_log_likelihood: agrees with torch.distributions, (4, 6) -> (4,)",
     hint="sigma2 is a variance; the constant counts once for each pixel",
 )
 grid = torch.linspace(-6, 6, 4001, dtype=f64)
 density = gaussian_log_likelihood(grid[:, None], torch.ones(4001, 1, dtype=f64), 0.5).exp()
-expect(torch.trapezoid(density, grid), 1.0, "a density: it integrates to one", atol=1e-6)
+expect(
+    torch.trapezoid(density, grid),
+    1.0,
+    "gaussian_log_likelihood: a density: it integrates to one",
+    atol=1e-6,
+)
 
 # %% [markdown]
 # ### The price of grey
@@ -1077,9 +1117,11 @@ expect(torch.trapezoid(density, grid), 1.0, "a density: it integrates to one", a
 # Take the companion digit and a decoder that reproduces it perfectly, $\pi = x$. Its log-likelihood is not zero. **Predict:** how many nats does the
 # perfect reconstruction of these 64 pixels cost? (A fair coin for each pixel would cost $64 \log 2 = 44.4$.)
 
-# %% tags=["experiment"]
-my_cost = 5.0  # <- your prediction, in nats
+# %% predict="my_cost"
+my_cost = 5.0  # your prediction, in nats
 
+# %% tags=["experiment"]
+# Experiment: the price of grey
 seed_everything(0)
 perfect = torch.logit(digit.clamp(1e-6, 1 - 1e-6))
 cost = -bernoulli_log_likelihood(digit, perfect).item()
@@ -1107,16 +1149,17 @@ findings["price of the grey digit, perfectly rebuilt"] = (
 # %% [markdown]
 # ## 6 · The whole model, and one step of training
 #
-# Put the pieces together. For a batch of $B$ images, with one noise vector $\varepsilon_n$ for each, the loss is
+# Put the pieces together. For a batch of $B$ images, with one noise vector $\epsilon_n$ for each, the loss is
 #
-# $$\text{loss} = \frac1B \sum_{n=1}^{B} \Big[-\log p_\theta\big(x_n \mid \mu_n + \sigma_n \varepsilon_n\big) + \beta \operatorname{KL}\big(q_\phi(z \mid x_n) \,\|\, p(z)\big)\Big] \tag{25}$$
+# $$\text{loss} = \frac1B \sum_{n=1}^{B} \Big[-\log p_\theta\big(x_n \mid \mu_n + \sigma_n \epsilon_n\big) + \beta \operatorname{KL}\big(q_\phi(z \mid x_n) \,\|\, p(z)\big)\Big] \tag{25}$$
 #
-# With $\beta = 1$ its expectation over $\varepsilon$ is $-\mathcal L$, the negative of (8), averaged over images: the expectation in (8) has been replaced by *one*
+# With $\beta = 1$ its expectation over $\epsilon$ is $-\mathcal L$, the negative of (8), averaged over images: the expectation in (8) has been replaced by *one*
 # sample, which is noisy but unbiased, and reparameterised, so that gradients get through. The KL is exact. The factor $\beta$ is an extra knob, for section 9.
 #
 # One case is known without any training. A network that answers 0 to everything has $\pi = \frac12$, $\mu = 0$, $\sigma = 1$: its loss is $D \log 2$, whatever the images.
 
 # %%
+# Equation (25): the loss where it is known
 zeros = torch.zeros(3, 64, dtype=f64)
 any_images = torch.rand(3, 64, generator=torch.Generator().manual_seed(5), dtype=f64)
 reconstruction = -Bernoulli(logits=zeros).log_prob((any_images > 0.5).double()).sum(-1)
@@ -1140,7 +1183,7 @@ mean_loss = torch.trapezoid(losses * prior.log_prob(eps).exp(), eps)
 verify_equation(25, mean_loss, -torch.trapezoid(bound, z), rtol=1e-6)
 
 # %% [markdown]
-# ### Exercise: the negative ELBO  ●○○ · 3 min · 2 points
+# ### Exercise: `negative_elbo` · ●○○ · 3 minutes · 2 points
 
 
 # %% exercise="negative_elbo"
@@ -1179,40 +1222,45 @@ def negative_elbo(x, logits, mu, logvar, beta=1.0):
 # </details>
 
 # %% checks="negative_elbo"
+# Checks of negative_elbo
 generator = torch.Generator().manual_seed(6)
 x, logits = torch.rand(4, 64, generator=generator), torch.randn(4, 64, generator=generator)
 mu, logvar = torch.randn(2, 4, 3, generator=generator)
 expect(
     negative_elbo(x, torch.zeros(4, 64), torch.zeros(4, 3), torch.zeros(4, 3)),
     64 * math.log(2),
-    "a network of zeros costs 64 log 2 = 44.36 nats",
+    "negative_elbo: a network of zeros costs 64 log 2 = 44.36 nats",
     hint="sum over pixels, mean over the batch",
 )
 expect(
     negative_elbo(x, logits, mu, logvar, beta=0.0),
     -bernoulli_log_likelihood(x, logits).mean(),
-    "beta = 0 leaves the reconstruction",
+    "negative_elbo: beta = 0 leaves the reconstruction",
 )
 growth = negative_elbo(x, logits, mu, logvar, beta=3.0) - negative_elbo(x, logits, mu, logvar)
-expect(growth, 2 * gaussian_kl(mu, logvar).mean(), "raising beta from 1 to 3 adds twice the KL")
+expect(
+    growth,
+    2 * gaussian_kl(mu, logvar).mean(),
+    "negative_elbo: raising beta from 1 to 3 adds twice the KL",
+)
 expect(
     negative_elbo(*(torch.cat([v, v]) for v in (x, logits, mu, logvar))),
     negative_elbo(x, logits, mu, logvar),
-    "repeating the batch changes nothing",
+    "negative_elbo: repeating the batch changes nothing",
 )
 weights = [v.clone().requires_grad_() for v in (logits, mu, logvar)]
 loss = negative_elbo(x, *weights)
 expect(
     loss.requires_grad,
     True,
-    "the loss can be differentiated",
+    "negative_elbo: the loss can be differentiated",
     hint="no detach, no no_grad, no .item(), here or in the two functions it is made of",
 )
 loss.backward()
-expect(weights[1].grad, mu / 4, "d loss / d mu = mu / B: the KL trains the encoder")
+expect(weights[1].grad, mu / 4, "negative_elbo: d loss / d mu = mu / B: the KL trains the encoder")
 
 # %% [markdown]
-# ### Exercise: the VAE  ●●● · 8 min · 4 points
+# ### Exercise: `VAE` · ●●● · 8 minutes · 4 points
 #
 # `networks.mlp([64, 256, 256, 10])` gives you linear layers of those sizes with an activation between them, and none after the last. The autoencoder of section
 # 1 shows it in use.
@@ -1274,6 +1322,7 @@ class VAE(nn.Module):
 # </details>
 
 # %% checks="VAE"
+# Checks of VAE
 seed_everything(0)
 model = VAE(10, 32, 3)
 x, eps = torch.rand(4, 10), torch.randn(4, 3)
@@ -1281,29 +1330,29 @@ logits, mu, logvar = model(x, eps)
 expect(
     [tuple(v.shape) for v in (logits, mu, logvar)],
     [(4, 10), (4, 3), (4, 3)],
-    "forward gives logits (4, 10), mu (4, 3), logvar (4, 3)",
+    "VAE: forward gives logits (4, 10), mu (4, 3), logvar (4, 3)",
 )
 expect(
     (mu, logvar),
     tuple(model.encode(x)),
-    "forward and encode agree",
+    "VAE: forward and encode agree",
     hint="forward uses encode; no dropout",
 )
-expect(model(x, torch.zeros(4, 3))[0], model.decode(mu), "without noise, z is mu")
+expect(model(x, torch.zeros(4, 3))[0], model.decode(mu), "VAE: without noise, z is mu")
 change = (model(x, eps)[0] - model(x, -eps)[0]).abs().max()
-expect(bool(change > 0), True, "noise changes the logits")
+expect(bool(change > 0), True, "VAE: noise changes the logits")
 step = 3 * torch.randn(4, 3)
 first, middle, last = model.decode(-step), model.decode(0 * step), model.decode(step)
 expect(
     bool((first + last - 2 * middle).abs().max() > 1e-4),
     True,
-    "the decoder is no linear function",
+    "VAE: the decoder is no linear function",
     hint="an activation behind every hidden layer",
 )
 expect(
     model(x[:1], eps[:1])[0],
     logits[:1],
-    "an image's result does not depend on its neighbours in the batch",
+    "VAE: an image's result does not depend on its neighbours in the batch",
     hint="no batch norm",
     atol=1e-5,
 )
@@ -1311,12 +1360,12 @@ expect(
 expect(
     all(p.grad is not None for p in model.parameters()),
     True,
-    "a gradient reaches every weight",
+    "VAE: a gradient reaches every weight",
     hint="no detach, no no_grad; every layer in use",
 )
 
 # %% [markdown]
-# ### Exercise: one step of training  ●●○ · 5 min · 2 points
+# ### Exercise: `train_step` · ●●○ · 5 minutes · 2 points
 
 
 # %% exercise="train_step"
@@ -1360,6 +1409,7 @@ def train_step(model, optimizer, x, eps, beta=1.0):
 
 
 # %% checks="train_step"
+# Checks of train_step
 class Constant(nn.Module):
     """Answers the same to every image, so that its gradients can be written down by hand."""
 
@@ -1376,20 +1426,21 @@ model = Constant()
 for p in model.parameters():
     p.grad = torch.full_like(p, 100.0)  # left over from somewhere else
 loss = train_step(model, torch.optim.SGD(model.parameters(), lr=1.0), x, eps)
-expect(isinstance(loss, float), True, "returns a Python float", hint="loss.item()")
-expect(loss, 4 * math.log(2), "the loss before the step: 4 pixels at log 2 each")
+expect(isinstance(loss, float), True, "train_step: returns a Python float", hint="loss.item()")
+expect(loss, 4 * math.log(2), "train_step: the loss before the step: 4 pixels at log 2 each")
 expect(
     model.logits.detach(),
     x.mean(0) - 0.5,
-    "one step of SGD moves the logits by mean(x) - 1/2",
+    "train_step: one step of SGD moves the logits by mean(x) - 1/2",
     hint="forget old gradients first; step once",
 )
-expect(model.mu.detach(), torch.zeros(2), "mu = 0 is already best, and stays")
+expect(model.mu.detach(), torch.zeros(2), "train_step: mu = 0 is already best, and stays")
 
 # %% [markdown]
 # Your step is all there is to training. Here it runs in a plain loop, 300 times on 128 random digits, for about a second.
 
 # %% tags=["experiment"]
+# Experiment: your train_step at work
 seed_everything(0)
 model = VAE(64, 256, 2).to(device)
 optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
@@ -1413,6 +1464,7 @@ plots.show(fig, alt="The loss falls steeply during the first steps of training, 
 
 
 # %% tags=["experiment"]
+# Experiment: a VAE with two latents
 @cache
 def train_vae(latent_dim, beta=1.0, steps=2000):
     """Your VAE, trained on the digits with your negative ELBO."""
@@ -1465,9 +1517,11 @@ findings["price of grey, mean over the test digits"] = f"{floor:.2f} nats"
 # Now for the question of section 1. Same sizes, same $J = 8$, same number of steps; the new thing is noise in the code and a KL that keeps the codes near the prior.
 # **Predict:** of the images that *this* decoder makes from $z \sim \mathcal N(0, I)$, which share is recognised?
 
-# %% tags=["experiment"]
-my_vae_share = 0.4  # <- your prediction, between 0 and 1
+# %% predict="my_vae_share"
+my_vae_share = 0.4  # your prediction, between 0 and 1
 
+# %% tags=["experiment"]
+# Experiment: invented digits, with and without the KL
 print("Training takes about 5 seconds.")
 vae, _ = train_vae(8)
 autoencoder = train_autoencoder(8)
@@ -1495,7 +1549,7 @@ findings["VAE, J = 8, codes from N(0, I)"] = (
 # A regular grid would waste most of its points where the prior never goes. Better: equal *probability* from each point to the next. If $u$ is uniform on
 # $[0, 1]$ then $\Phi^{-1}(u)$ is standard normal, with $\Phi$ the cumulative distribution function of $\mathcal N(0, 1)$. So lay a regular grid on the unit square and bend it through $\Phi^{-1}$.
 #
-# ### Exercise: a grid of codes  ●○○ · 4 min · 1 point
+# ### Exercise: `latent_grid` · ●○○ · 4 minutes · 1 point
 
 
 # %% exercise="latent_grid"
@@ -1537,24 +1591,30 @@ def latent_grid(n):
 # </details>
 
 # %% checks="latent_grid"
+# Checks of latent_grid
 codes = latent_grid(20)
-expect(tuple(codes.shape), (400, 2), "400 codes of two numbers")
+expect(tuple(codes.shape), (400, 2), "latent_grid: 400 codes of two numbers")
 expect(
     codes[1] - codes[0] == torch.tensor([codes[1, 0] - codes[0, 0], 0.0]),
     torch.tensor([True, True]),
-    "from one entry to the next, only the first latent moves",
+    "latent_grid: from one entry to the next, only the first latent moves",
     hint="entry i n + j: j counts columns",
 )
-expect(bool(codes[0, 1] < codes[20, 1]), True, "from one row to the next, the second latent grows")
+expect(
+    bool(codes[0, 1] < codes[20, 1]),
+    True,
+    "latent_grid: from one row to the next, the second latent grows",
+)
 expect(
     Normal(0.0, 1.0).cdf(codes[:20, 0]).diff(),
     torch.full((19,), 1 / 20),
-    "neighbours are 1/20 of the probability apart",
+    "latent_grid: neighbours are 1/20 of the probability apart",
     atol=1e-5,
 )
-expect(latent_grid(1), torch.zeros(1, 2), "a single code sits in the middle")
+expect(latent_grid(1), torch.zeros(1, 2), "latent_grid: a single code sits in the middle")
 
 # %% tags=["experiment"]
+# Experiment: the latent plane
 model, _ = train_vae(2)
 n = 16
 codes = latent_grid(n).reshape(n, n, 2).flip(0).reshape(n * n, 2)  # a picture's top row comes first
@@ -1573,6 +1633,7 @@ plots.show(fig, alt="Left, codes of test digits in ten regions. Right, the decod
 
 
 # %% tags=["experiment"]
+# Drag: a code, and what it decodes to
 def draw_manifold(first, second):
     """The code (first, second) among the test digits, and what it decodes to."""
     model, _ = train_vae(2)
@@ -1603,7 +1664,7 @@ widgets.explore(
 #
 # With more latents you cannot see the plane, but you can walk along one axis: keep a code and set one of its entries to a row of values. Decoded, this is a **traversal**.
 #
-# ### Exercise: traverse  ●○○ · 2 min · 1 point
+# ### Exercise: `traverse` · ●○○ · 2 minutes · 1 point
 
 
 # %% exercise="traverse"
@@ -1640,20 +1701,30 @@ def traverse(z, dim, values):
 # </details>
 
 # %% checks="traverse"
+# Checks of traverse
 z = torch.tensor([0.5, -1.0, 2.0])
 codes = traverse(z, 1, torch.tensor([-3.0, 0.0, 3.0, 6.0]))
-expect(tuple(codes.shape), (4, 3), "four values, three latents: (4, 3)")
-expect(codes[:, 1], torch.tensor([-3.0, 0.0, 3.0, 6.0]), "the chosen column holds the values")
-expect(codes[:, [0, 2]], z[[0, 2]].expand(4, 2), "the others are as they were")
-expect(z, torch.tensor([0.5, -1.0, 2.0]), "z itself is untouched", hint="copy before you write")
+expect(tuple(codes.shape), (4, 3), "traverse: four values, three latents: (4, 3)")
+expect(
+    codes[:, 1], torch.tensor([-3.0, 0.0, 3.0, 6.0]), "traverse: the chosen column holds the values"
+)
+expect(codes[:, [0, 2]], z[[0, 2]].expand(4, 2), "traverse: the others are as they were")
+expect(
+    z,
+    torch.tensor([0.5, -1.0, 2.0]),
+    "traverse: z itself is untouched",
+    hint="copy before you write",
+)
 
 # %% [markdown]
 # Edit the companion digit with eight latents. To give the latents more to do, the KL weighs half here, $\beta = 0.5$ (section 9 says what that costs). A latent whose KL
 # is practically zero carries nothing; walking along it would show a row of equal images. **Predict:** how many of the eight carry something (KL above 0.01 nats)?
 
-# %% tags=["experiment"]
-my_active = 8  # <- your prediction, 0 to 8
+# %% predict="my_active"
+my_active = 8  # your prediction, 0 to 8
 
+# %% tags=["experiment"]
+# Experiment: how many latents carry something
 print("Training takes about 5 seconds.")
 model, _ = train_vae(8, beta=0.5)
 _, _, kl_of_each = test_terms(model)
@@ -1682,6 +1753,7 @@ findings["latents in use, J = 8, β = 0.5"] = f"{len(active)}"
 
 
 # %% tags=["experiment"]
+# Drag: edit a digit
 def draw_edit(image, busiest, second, third, fourth):
     """A test digit, its reconstruction, and the same with the four busiest latents moved."""
     model, _ = train_vae(8, beta=0.5)
@@ -1739,6 +1811,7 @@ widgets.explore(
 # All four on the mixture of section 2, where two draws of $z$ have only four outcomes, three draws eight:
 
 # %%
+# Equations (26) to (29): more than one sample
 x0, q = torch.tensor(-0.8, dtype=f64), torch.tensor([0.6, 0.4], dtype=f64)
 mixture = exact.MIXTURE_1D
 prior, means, stds = mixture.weights, mixture.means.flatten(), mixture.covs.flatten().sqrt()
@@ -1760,7 +1833,7 @@ verify_equation(28, bounds[1], log_px, relation="<=")
 verify_equation(29, *bounds, log_px, relation="<=")
 
 # %% [markdown]
-# ### Exercise: the importance-weighted bound  ●●○ · 4 min · 2 points
+# ### Exercise: `iwae_bound` · ●●○ · 4 minutes · 2 points
 
 
 # %% exercise="iwae_bound"
@@ -1797,23 +1870,24 @@ def iwae_bound(log_px_given_z, log_pz, log_qz):
 # </details>
 
 # %% checks="iwae_bound"
+# Checks of iwae_bound
 generator = torch.Generator().manual_seed(8)
 terms = torch.randn(3, 5, 4, generator=generator, dtype=f64)
 expect(
     iwae_bound(*terms[:, :1]),
     terms[0, 0] + terms[1, 0] - terms[2, 0],
-    "K = 1: the log-weight itself, (1, 4) -> (4,)",
+    "iwae_bound: K = 1: the log-weight itself, (1, 4) -> (4,)",
 )
 expect(
     iwae_bound(*terms).exp(),
     (terms[0] + terms[1] - terms[2]).exp().mean(0),
-    "the exp of the bound is the mean weight of each image",
+    "iwae_bound: the exp of the bound is the mean weight of each image",
     hint="average over samples (rows), and average before the logarithm",
 )
 expect(
     iwae_bound(terms[0] - 5000, terms[1], terms[2]),
     iwae_bound(*terms) - 5000,
-    "5000 nats lower: no underflow",
+    "iwae_bound: 5000 nats lower: no underflow",
     atol=1e-6,
 )
 posterior = prior * likelihood / (prior * likelihood).sum()
@@ -1821,7 +1895,7 @@ chosen = torch.multinomial(posterior, 6, replacement=True, generator=generator)[
 expect(
     iwae_bound(likelihood[chosen].log(), prior[chosen].log(), posterior[chosen].log()),
     log_px[None],
-    "when q is the posterior, every draw gives log p(x) exactly",
+    "iwae_bound: when q is the posterior, every draw gives log p(x) exactly",
 )
 
 # %% [markdown]
@@ -1833,9 +1907,11 @@ expect(
 #
 # **Predict:** on doubly logarithmic axes the gap $\log p - \mathcal L_K$ falls with $K$ along something like a straight line. What is its slope?
 
-# %% tags=["experiment", "nbval-ignore-output"]
-my_slope = -0.5  # <- your prediction
+# %% predict="my_slope"
+my_slope = -0.5  # your prediction
 
+# %% tags=["experiment", "nbval-ignore-output"]
+# Experiment: the bound against a known evidence
 generator = torch.Generator().manual_seed(0)
 directions = torch.linalg.qr(torch.randn(8, 8, generator=generator, dtype=f64))[0]
 linear = exact.LinearVAE.fit(train_x, 8).rotated(directions)
@@ -1911,6 +1987,7 @@ print(f"smallest eigenvalue of 2 P - diag P: {smallest:.2f}")
 # *because $R R^\top = I$*, or in words: $\mathcal N(0, I)$ looks the same from every side. The *ELBO* does notice, because $P$ becomes $R^\top P R$, and that is diagonal for the right axes only.
 
 # %%
+# Equations (30) to (33): the best diagonal posterior
 generator = torch.Generator().manual_seed(9)
 W = torch.randn(5, 3, generator=generator, dtype=f64)
 b, x = torch.randn(2, 5, generator=generator, dtype=f64)
@@ -1945,9 +2022,11 @@ verify_equation(33, (W @ R) @ (W @ R).T + noise, W @ W.T + noise)
 # Watch it on the correlated Gaussian, where everything fits into a picture: two data dimensions, two latents, $\sigma_x^2 = 0.1$. **Predict:** you turn the latent axes by an angle from 0° to 90°. At
 # which angle is the ELBO lowest?
 
-# %% tags=["experiment"]
-my_angle = 90.0  # <- your prediction, in degrees
+# %% predict="my_angle"
+my_angle = 90.0  # your prediction, in degrees
 
+# %% tags=["experiment"]
+# Experiment: what turned axes cost
 values, vectors = torch.linalg.eigh(exact.CORRELATED_GAUSSIAN.cov)
 # Its p(x) is the distribution of the data.
 aligned = exact.LinearVAE(vectors * (values - 0.1).sqrt(), torch.zeros(2), 0.1)
@@ -2004,6 +2083,7 @@ findings["correlated Gaussian, axes turned by 45°: log p changed by"] = f"{chan
 # that knows the true posterior, and takes its mean and its variances from there?
 
 # %% tags=["experiment"]
+# Experiment: the gap of your own VAE
 print("This takes about 5 seconds.")
 model, _ = train_vae(2)
 side = torch.linspace(-4.5, 4.5, 241, device=device)
@@ -2095,7 +2175,7 @@ plots.show(
 #
 # $$f = \frac{(1 - g e)^2 \lambda_i + g^2 s^2}{2 \sigma_x^2} + \frac{\beta}{2} \big(e^2 \lambda_i + s^2 - 1 - \log s^2\big) \tag{35}$$
 #
-# *$\hat x - x = (ge - 1) x + g s \varepsilon$; squared and averaged; and (19) averaged over $x$.* Set the derivatives in $e$ and $s^2$ to zero:
+# *$\hat x - x = (ge - 1) x + g s \epsilon$; squared and averaged; and (19) averaged over $x$.* Set the derivatives in $e$ and $s^2$ to zero:
 #
 # $$e = \frac{g}{g^2 + \beta \sigma_x^2}, \qquad s^2 = \frac{\beta \sigma_x^2}{g^2 + \beta \sigma_x^2} \tag{36}$$
 #
@@ -2125,6 +2205,7 @@ plots.show(
 # for each direction was our assumption. Lucas et al., 2019, show that it is no loss: the global optimum has these directions as its axes, and the ELBO adds no spurious local maxima.)
 
 # %%
+# Equations (34) to (39): which latents are used
 sigma2, beta, lam = 0.3, 2.0, 1.5  # lam is the eigenvalue; lambda_i > beta sigma2
 error, kl = torch.tensor([0.7, 1.3], dtype=f64)  # any squared error, any KL
 bracket = error / (2 * beta * sigma2) + kl
@@ -2173,9 +2254,11 @@ verify_equation(39, divergence_of(e_star, s2_star), 0.5 * math.log(lam / c))
 # Now the digits. Their covariance has 64 eigenvalues; train a linear VAE with sixteen latents, from a random start, with gradients only, and compare each latent's KL with (39). **Predict:** with $\beta \sigma_x^2 = 0.15$, how many of the sixteen stay awake?
 # (The eigenvalues are printed. You have all you need.)
 
-# %% tags=["experiment"]
-my_awake = 4  # <- your prediction, 0 to 16
+# %% predict="my_awake"
+my_awake = 4  # your prediction, 0 to 16
 
+# %% tags=["experiment"]
+# Experiment: latents awake and asleep
 eigenvalues = exact.data_eigenvalues(train_x)[:16]
 print("eigenvalues:", " ".join(f"{v:.3f}" for v in eigenvalues))
 
@@ -2243,10 +2326,12 @@ plots.show(
 # Your decoder is not linear, so (39) is only a guide. Train it at five values of $\beta$, and measure two things on test digits: the **rate** (the KL, how many nats the code carries about the image) and the **distortion** (how many nats the reconstruction costs). **Predict** the slope
 # of the curve between $\beta = 1$ and $\beta = 2$: how many nats of distortion does one nat of rate buy there?
 
-# %% tags=["experiment"]
-my_exchange = 0.5  # <- your prediction, nats of distortion per nat of rate
-my_beta_in_disguise = 1.0  # <- your prediction for the mean over 64 pixels: which beta is it?
+# %% predict="my_exchange"
+my_exchange = 0.5  # your prediction, nats of distortion per nat of rate
+my_beta_in_disguise = 1.0  # your prediction for the mean over 64 pixels: which beta is it?
 
+# %% tags=["experiment"]
+# Experiment: what beta trades
 print("Training four times takes about 20 seconds.")
 betas = [0.1, 0.5, 1.0, 2.0, 4.0]
 distortions, rates, used, shares = [], [], [], []
@@ -2299,6 +2384,7 @@ findings["KL when pixels are averaged (β = 64)"] = f"{disguised:.1e} nats"
 # Your machine invents digits that a classifier recognises. Look closer, and be strict.
 
 # %% tags=["experiment"]
+# Experiment: how grey the samples are
 vae, _ = train_vae(8)
 seed_everything(2)
 with torch.no_grad():
@@ -2328,9 +2414,11 @@ findings["grey pixels"] = f"{grey[0]:.0%} in real digits, {grey[1]:.0%} in inven
 # Where does the softness come from? Take a code $z$ from the prior. Many training digits have a $q(z \mid x_n)$ that reaches $z$. Average those digits, each weighed by how strongly it claims the code, $q(z \mid x_n)$. **Predict:** how far is the decoder's image from that average (root mean square, per
 # pixel)? Two random digits are about 0.4 apart.
 
-# %% tags=["experiment"]
-my_distance = 0.2  # <- your prediction
+# %% predict="my_distance"
+my_distance = 0.2  # your prediction
 
+# %% tags=["experiment"]
+# Experiment: codes that no digit uses
 model, _ = train_vae(2)
 codes = torch.randn(14, 2, generator=torch.Generator().manual_seed(3)).to(device)
 with torch.no_grad():
@@ -2351,7 +2439,7 @@ findings["decoder to weighted average of training digits"] = (
 )
 
 # %% [markdown] written="blurry" points=3
-# ### Question: why do the samples blur?  ●●○ · 8 min · 3 points
+# ### Question: `blurry` · ●●○ · 8 minutes · 3 points
 #
 # Keep the encoder fixed, and let the decoder be *any* function of $z$.
 #
@@ -2400,6 +2488,7 @@ findings["decoder to weighted average of training digits"] = (
 # Your own numbers:
 
 # %% tags=["experiment", "nbval-ignore-output"]
+# Your own numbers
 for what, value in findings.items():
     print(f"{what:66s} {value}")
 if not findings:

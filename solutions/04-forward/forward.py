@@ -66,6 +66,7 @@
 # zero". Logarithms are natural, and divergences are in nats. Pixels run from $-1$ (black) to $1$ (white).
 
 # %%
+# Imports, and what this lesson keeps at hand
 import math
 
 import sympy
@@ -99,6 +100,7 @@ def normal(mean, std):
 # application of Bayes' rule: weigh each of them by how well it explains the noisy picture, and average.
 
 # %% tags=["experiment"]
+# Experiment: one leap, undone as well as possible
 sigmas = torch.tensor([0.3, 1.0, 2.0, 4.0, 16.0])
 noise = torch.randn(5, 64, generator=torch.Generator().manual_seed(4))
 noisy = digit.flatten(1) + sigmas[:, None] * noise
@@ -137,7 +139,7 @@ for sigma, w in zip(sigmas.tolist(), weights, strict=True):
 # Each step multiplies the picture by some number and adds noise of variance $\beta_t$. The list $\beta_1, \dots,
 # \beta_T$ is the *noise schedule*. The classic one is a straight line (Ho, Jain and Abbeel, 2020).
 #
-# ### Exercise: `linear_beta`  ●○○ · 5 min · 1 point
+# ### Exercise: `linear_beta` · ●○○ · 5 minutes · 1 point
 
 
 # %% exercise="linear_beta"
@@ -173,19 +175,22 @@ def linear_beta(T, first=1e-4, last=0.02):
 # </details>
 
 # %% checks="linear_beta"
+# Checks of linear_beta
 beta = linear_beta(5, first=0.1, last=0.5)
 expect(
     beta,
     torch.tensor([0.0, 0.1, 0.2, 0.3, 0.4, 0.5]),
-    "five steps from 0.1 to 0.5",
+    "linear_beta: five steps from 0.1 to 0.5",
     hint="beta[0] = 0 comes extra",
 )
 beta = linear_beta(1000)
-expect(tuple(beta.shape), (1001,), "1000 steps make a table of 1001 entries")
+expect(tuple(beta.shape), (1001,), "linear_beta: 1000 steps make a table of 1001 entries")
 expect(
-    beta[[0, 1, 1000]], torch.tensor([0.0, 1e-4, 0.02]), "beta[0], beta[1] and beta[T] are as asked"
+    beta[[0, 1, 1000]],
+    torch.tensor([0.0, 1e-4, 0.02]),
+    "linear_beta: beta[0], beta[1] and beta[T] are as asked",
 )
-expect(beta.sum().item(), 10.05, "their sum is T times the mean of the ends")
+expect(beta.sum().item(), 10.05, "linear_beta: their sum is T times the mean of the ends")
 
 # %% [markdown]
 # ### How much should the picture shrink?
@@ -209,7 +214,8 @@ expect(beta.sum().item(), 10.05, "their sum is T times the mean of the ends")
 # Constants come out of a variance squared, and because $x$ and $e$ are independent there is no mixed term.
 
 # %%
-# Equation (1) on a small exact case: x and e take three values each, all nine pairs are summed.
+# Equation (1) on a small exact case
+# x and e take three values each, all nine pairs are summed.
 x_values, x_probs = double([-1.0, 0.5, 2.0]), double([0.2, 0.5, 0.3])
 e_values, e_probs = double([-2.0, 0.0, 1.0]), double([0.3, 0.1, 0.6])
 c, d = 0.7, -1.3
@@ -229,7 +235,7 @@ verify_equation(
 )
 
 # %% [markdown]
-# ### Exercise: `variance_after`  ●●○ · 12 min · 2 points
+# ### Exercise: `variance_after` · ●●○ · 12 minutes · 2 points
 
 
 # %% exercise="variance_after"
@@ -270,17 +276,18 @@ def variance_after(keep, beta):
 # </details>
 
 # %% checks="variance_after"
+# Checks of variance_after
 keep, beta = torch.tensor([1.0, 0.5, 0.5]), torch.tensor([0.0, 0.5, 1.0])
 expect(
     variance_after(keep, beta),
     torch.tensor([1.0, 0.75, 1.1875]),
-    "two steps, by hand",
+    "variance_after: two steps, by hand",
     hint="rule (1), step by step",
 )
 expect(
     variance_after(keep, torch.zeros(3)),
     torch.tensor([1.0, 0.25, 0.0625]),
-    "no noise: only the shrinking is left",
+    "variance_after: no noise: only the shrinking is left",
 )
 keep, beta = double([1.0, 0.9, 0.3, 1.2]), double([0.0, 0.2, 0.6, 0.1])
 x = torch.randn(400_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -290,7 +297,7 @@ for t in (1, 2, 3):  # the same chain, sampled
 expect(
     variance_after(keep, beta)[-1],
     x.var(),
-    "three steps agree with 400,000 sampled chains",
+    "variance_after: three steps agree with 400,000 sampled chains",
     rtol=0.01,
 )
 
@@ -300,9 +307,11 @@ expect(
 # **Predict first.** The schedule is `linear_beta(1000)`. For each of the three slides, what is the variance of a pixel
 # at $t = 1000$? Put your three numbers into the first line, then run the cell.
 
-# %% tags=["experiment"]
-guesses = {"P": 1.0, "Q": 1.0, "R": 1.0}  # <- your predictions
+# %% predict="my_variances"
+my_variances = {"P": 1.0, "Q": 1.0, "R": 1.0}  # your predictions
 
+# %% tags=["experiment"]
+# Experiment: the variance of three chains
 beta = linear_beta(1000).double()
 keeps = {"P": torch.ones_like(beta), "Q": 1 - beta, "R": (1 - beta).sqrt()}
 looks = {"P": ":", "Q": "-.", "R": "-"}
@@ -314,14 +323,16 @@ for slide, keep in keeps.items():
     plots.curve(range(1001), result, role, label=label, ax=ax, linestyle=looks[slide])
     ax.plot(
         1000,
-        guesses[slide],
+        my_variances[slide],
         "x",
         color=plots.COLOR["guess"],
         markersize=9,
         markeredgewidth=2,
         clip_on=False,
     )
-    print(f"slide {slide}: predicted {guesses[slide]:g}, variance at t = 1000 is {result[-1]:.3f}")
+    print(
+        f"slide {slide}: predicted {my_variances[slide]:g}, variance at t = 1000 is {result[-1]:.3f}"
+    )
 ax.set(
     xlabel="time step t",
     ylabel="variance of a pixel (log scale)",
@@ -374,6 +385,7 @@ plots.show(
 # it back.
 
 # %%
+# Equations (2) to (7) on numbers
 # Each line on numbers: one pixel that takes the values -1 and 3 (variance 4), one step with beta = 0.36.
 b = 0.36
 pixel, eps_values = double([-1.0, 3.0]), double([-1.0, 1.0])  # eps = +-1: variance 1
@@ -405,7 +417,7 @@ verify_equation(7, v_star, b / (1 - (1 - b) ** 2), b / (b * (2 - b)), 1 / (2 - b
 print(f"slide Q at beta = 0.02 rests at {1 / (2 - 0.02):.4f}")
 
 # %% [markdown] written="why_sqrt" points=2
-# ### Question: `why_sqrt`  ●●○ · 8 min · 2 points, graded by hand
+# ### Question: `why_sqrt` · ●●○ · 8 minutes · 2 points
 #
 # A friend reads slide Q and says: "Whether it is $1-\beta_t$ or $\sqrt{1-\beta_t}$, after a thousand steps the picture
 # is gone and noise is left. It makes no difference." Answer in four to eight sentences. Say why the mean carries
@@ -449,7 +461,7 @@ print(f"slide Q at beta = 0.02 rests at {1 / (2 - 0.02):.4f}")
 # formula is the smaller part of the work. `t` holds one time per example, and each example must get its own $\beta_t$
 # on all its pixels, whatever the shape of an event is.
 #
-# ### Exercise: `q_step`  ●●○ · 10 min · 2 points
+# ### Exercise: `q_step` · ●●○ · 10 minutes · 2 points
 
 
 # %% exercise="q_step"
@@ -488,17 +500,18 @@ def q_step(x_prev, t, beta, eps):
 # </details>
 
 # %% checks="q_step"
+# Checks of q_step
 beta = torch.tensor([0.0, 0.36, 0.64])  # roots: 0.8 and 0.6, then 0.6 and 0.8
 t, one, zero = torch.tensor([2, 1]), torch.ones(2, 3), torch.zeros(2, 3)
 expect(
     q_step(one, t, beta, zero)[:, 0],
     torch.tensor([0.6, 0.8]),
-    "factor of the picture, each example at its own t",
+    "q_step: factor of the picture, each example at its own t",
 )
 expect(
     q_step(zero, t, beta, one)[:, 0],
     torch.tensor([0.8, 0.6]),
-    "factor of the noise",
+    "q_step: factor of the noise",
     hint="beta_t is a variance",
 )
 generator = torch.Generator().manual_seed(1)
@@ -508,16 +521,17 @@ alone = [q_step(x[i : i + 1], t[i : i + 1], beta, eps[i : i + 1]) for i in range
 expect(
     q_step(x, t, beta, eps),
     torch.cat(alone),
-    "a batch of images gives what its images give one by one",
+    "q_step: a batch of images gives what its images give one by one",
 )
 many = torch.randn(200_000, 1, generator=generator), torch.randn(200_000, 1, generator=generator)
 var = q_step(many[0], torch.full((200_000,), 3), beta, many[1]).var()
-expect(var.item(), 1.0, "variance 1 stays variance 1 (200,000 samples)", atol=0.015)
+expect(var.item(), 1.0, "q_step: variance 1 stays variance 1 (200,000 samples)", atol=0.015)
 
 # %% [markdown]
 # Drop the digit into all three chains and look at where they end. The pictures below use the same noise three times.
 
 # %% tags=["experiment"]
+# Experiment: three chains on the digit
 beta = linear_beta(1000)
 stops = (0, 100, 200, 400, 700, 1000)
 rows = []
@@ -577,6 +591,7 @@ plots.show(
 # is a Gaussian with the variances added. Two independent noises may be **merged** into one.
 
 # %%
+# Equations (8) to (10): the sum of two Gaussians
 # Lines (8) to (10) at a = 0.5, b = 1.1, s = 0.9: the integral as a sum on a fine grid.
 a, b, s = 0.5, 1.1, 0.9
 u = torch.linspace(-12, 12, 16001, dtype=torch.float64)
@@ -619,6 +634,7 @@ verify_equation(10, by_sum, constant * math.exp(-(s**2) / (2 * (a + b))))
 # $\epsilon'$ is meant: the bracket of (13), divided by its standard deviation.)
 
 # %%
+# Equations (11) to (15): two steps in one
 # Lines (11) to (15) in SymPy, then at alpha_t = 1/2, alpha_{t-1} = 4/5, x_{t-2} = 3, eps_{t-1} = -1, eps_t = 2.
 at, ap, x_old, e_old, e_new = sympy.symbols("alpha_t alpha_p x_old e_old e_new", positive=True)
 point = {at: sympy.Rational(1, 2), ap: sympy.Rational(4, 5), x_old: 3, e_old: -1, e_new: 2}
@@ -680,6 +696,7 @@ print("the sum of the two variances, simplified by SymPy:", sympy.expand(varianc
 # $$x_t = \sqrt{\bar\alpha_t}\;x_0 + \sqrt{1-\bar\alpha_t}\;\epsilon. \tag{21}$$
 
 # %%
+# Equations (16) to (21): all steps in one
 # Lines (16) to (21) for x_0 = 0.7 and four uneven steps; each integral (18) is a sum on a grid of x_{t-1}.
 x_start, alphas = 0.7, [0.9, 0.6, 0.8, 0.3]
 grid = torch.linspace(-9, 9, 1801, dtype=torch.float64)
@@ -714,7 +731,7 @@ verify_equation(
 )
 
 # %% [markdown]
-# ### Exercise: `alpha_bar_from_beta`  ●○○ · 4 min · 1 point
+# ### Exercise: `alpha_bar_from_beta` · ●○○ · 4 minutes · 1 point
 
 
 # %% exercise="alpha_bar_from_beta"
@@ -746,13 +763,18 @@ def alpha_bar_from_beta(beta):
 # </details>
 
 # %% checks="alpha_bar_from_beta"
+# Checks of alpha_bar_from_beta
 got = alpha_bar_from_beta(torch.tensor([0.0, 0.1, 0.2, 0.5]))
-expect(got, torch.tensor([1.0, 0.9, 0.72, 0.36]), "three uneven steps, by hand")
+expect(
+    got, torch.tensor([1.0, 0.9, 0.72, 0.36]), "alpha_bar_from_beta: three uneven steps, by hand"
+)
 got = alpha_bar_from_beta(double([0.0] + 20 * [0.3]))
-expect(got, 0.7 ** torch.arange(21).double(), "twenty equal steps: a power of 0.7")
+expect(
+    got, 0.7 ** torch.arange(21).double(), "alpha_bar_from_beta: twenty equal steps: a power of 0.7"
+)
 
 # %% [markdown]
-# ### Exercise: `q_sample`  ●●○ · 8 min · 2 points
+# ### Exercise: `q_sample` · ●●○ · 8 minutes · 2 points
 
 
 # %% exercise="q_sample"
@@ -789,17 +811,18 @@ def q_sample(x0, t, alpha_bar, eps):
 # </details>
 
 # %% checks="q_sample"
+# Checks of q_sample
 table = torch.tensor([1.0, 0.64, 0.0784])  # roots 0.8 and 0.28; of 1 - alpha_bar 0.6 and 0.96
 t, one, zero = torch.tensor([2, 1]), torch.ones(2, 3), torch.zeros(2, 3)
 expect(
     q_sample(one, t, table, zero)[:, 2],
     torch.tensor([0.28, 0.8]),
-    "what is left of the picture at each t",
+    "q_sample: what is left of the picture at each t",
 )
 expect(
     q_sample(zero, t, table, one)[:, 2],
     torch.tensor([0.96, 0.6]),
-    "the standard deviation of the noise at each t",
+    "q_sample: the standard deviation of the noise at each t",
 )
 generator = torch.Generator().manual_seed(2)
 x, eps = torch.randn(3, 1, 8, 8, generator=generator), torch.randn(3, 1, 8, 8, generator=generator)
@@ -807,7 +830,7 @@ alone = [q_sample(x[i : i + 1], torch.tensor([i % 2 + 1]), table, eps[i : i + 1]
 expect(
     q_sample(x, torch.tensor([1, 2, 1]), table, eps),
     torch.cat(alone),
-    "a batch gives what its images give alone",
+    "q_sample: a batch gives what its images give alone",
 )
 x0 = exact.MIXTURE_1D.sample(100_000, torch.Generator().manual_seed(3))
 xt = q_sample(
@@ -821,7 +844,10 @@ truth = torch.quantile(
     double([0.2, 0.8]),
 )
 expect(
-    torch.quantile(xt, double([0.2, 0.8])), truth, "quantiles of the noised 1-D mixture", atol=0.03
+    torch.quantile(xt, double([0.2, 0.8])),
+    truth,
+    "q_sample: quantiles of the noised 1-D mixture",
+    atol=0.03,
 )
 
 # %% [markdown]
@@ -845,9 +871,11 @@ expect(
 # the $\epsilon$ of (21): it is "the noise that brought $x_{t-1}$ to $x_t$". If so, the last noise $\epsilon_t$ would
 # make up all of the variance $1 - \bar\alpha_t$. What share do you expect at $t = 300$ of `linear_beta(1000)`?
 
-# %% tags=["experiment"]
-guess_share = 0.5  # <- your prediction, between 0 and 1
+# %% predict="my_share"
+my_share = 0.5  # your prediction, between 0 and 1
 
+# %% tags=["experiment"]
+# Experiment: whose noise is in x_T, and equations (22) and (23)
 beta = linear_beta(1000).double()
 alpha_bar = alpha_bar_from_beta(beta)
 fig, ax = plots.figure(width=6.4, height=3.6)
@@ -891,7 +919,7 @@ plots.show(
     fig,
     alt="Share of each step's noise in the final noise; recent steps weigh most, the oldest hardly count.",
 )
-print(f"the last step's share at t = 300: predicted {guess_share:.3f}, it is {shares[300][-1]:.4f}")
+print(f"the last step's share at t = 300: predicted {my_share:.3f}, it is {shares[300][-1]:.4f}")
 print(f"correlation of the last noise with the whole noise: {shares[300][-1].sqrt():.3f}")
 
 # %% [markdown]
@@ -903,6 +931,7 @@ print(f"correlation of the last noise with the whole noise: {shares[300][-1].sqr
 # picture of any time in one line. Here are two of the course's companions on their way down.
 
 # %% tags=["experiment"]
+# Experiment: two kinds of data drown
 beta = linear_beta(1000)
 alpha_bar = alpha_bar_from_beta(beta)
 generator = torch.Generator().manual_seed(0)
@@ -955,7 +984,7 @@ plots.show(
 #
 # The small offset $s = 0.008$ keeps the first steps from being too tiny.
 #
-# ### Exercise: `cosine_alpha_bar`  ●●○ · 7 min · 2 points
+# ### Exercise: `cosine_alpha_bar` · ●●○ · 7 minutes · 2 points
 
 
 # %% exercise="cosine_alpha_bar"
@@ -992,30 +1021,40 @@ def cosine_alpha_bar(T, s=0.008):
 # </details>
 
 # %% checks="cosine_alpha_bar"
+# Checks of cosine_alpha_bar
 expect(
     cosine_alpha_bar(3, s=0.0),
     torch.tensor([1.0, 0.75, 0.25, 0.0]),
-    "at s = 0: cos² of 0°, 30°, 60°, 90°",
+    "cosine_alpha_bar: at s = 0: cos² of 0°, 30°, 60°, 90°",
 )
 got = cosine_alpha_bar(50, s=0.0)
-expect(got + got.flip(0), torch.ones(51), "at s = 0: what one end has lost, the other still has")
+expect(
+    got + got.flip(0),
+    torch.ones(51),
+    "cosine_alpha_bar: at s = 0: what one end has lost, the other still has",
+)
 got = cosine_alpha_bar(50)
-expect(got[0].item(), 1.0, "clean data at t = 0", hint="divide by f(0)")
-expect(bool((got.diff() < 0).all()), True, "the signal only falls")
+expect(got[0].item(), 1.0, "cosine_alpha_bar: clean data at t = 0", hint="divide by f(0)")
+expect(bool((got.diff() < 0).all()), True, "cosine_alpha_bar: the signal only falls")
 expect(
     got[25].item(),
     cosine_alpha_bar(50, s=0.0)[25].item(),
-    "s = 0.008 changes the middle by less than 0.02",
+    "cosine_alpha_bar: s = 0.008 changes the middle by less than 0.02",
     atol=0.02,
 )
-expect(got[25].item() < 0.499, True, "but it does change it", hint="s stands in two places")
+expect(
+    got[25].item() < 0.499,
+    True,
+    "cosine_alpha_bar: but it does change it",
+    hint="s stands in two places",
+)
 
 # %% [markdown]
 # A sampler needs $\beta_t$, so we must get from $\bar\alpha$ back to the steps. One thing needs care. The cosine
 # reaches 0 at $t = T$, so the last step would have $\beta_T = 1$: it would wipe out everything at once, and no step
 # back can bring that back. Nichol and Dhariwal clip $\beta_t$ at 0.999.
 #
-# ### Exercise: `beta_from_alpha_bar`  ●●○ · 5 min · 1 point
+# ### Exercise: `beta_from_alpha_bar` · ●●○ · 5 minutes · 1 point
 
 
 # %% exercise="beta_from_alpha_bar"
@@ -1052,23 +1091,24 @@ def beta_from_alpha_bar(alpha_bar, max_beta=0.999):
 # </details>
 
 # %% checks="beta_from_alpha_bar"
+# Checks of beta_from_alpha_bar
 got = beta_from_alpha_bar(torch.tensor([1.0, 0.9, 0.72, 0.36]))
 expect(
     got,
     torch.tensor([0.0, 0.1, 0.2, 0.5]),
-    "three uneven steps, by hand",
+    "beta_from_alpha_bar: three uneven steps, by hand",
     hint="beta[0] = 0, and no wrap-around",
 )
 got = beta_from_alpha_bar(torch.tensor([1.0, 0.5, 1e-6]))
 expect(
     got,
     torch.tensor([0.0, 0.5, 0.999]),
-    "a last step that wipes out everything is clipped at 0.999",
+    "beta_from_alpha_bar: a last step that wipes out everything is clipped at 0.999",
 )
 expect(
     beta_from_alpha_bar(torch.tensor([1.0, 0.5, 1e-6]), max_beta=0.2)[1:],
     torch.tensor([0.2, 0.2]),
-    "or where you say",
+    "beta_from_alpha_bar: or where you say",
 )
 
 # %% [markdown]
@@ -1092,6 +1132,7 @@ expect(
 # nearly a straight line through its middle.
 
 # %%
+# Equations (24) to (26): the signal-to-noise ratio
 # Lines (24) to (26), at alpha_bar = 0.3 and at t/T = 0.4.
 a = 0.3
 two_values = double([-1.0, 1.0])  # variance 1
@@ -1110,7 +1151,7 @@ verify_equation(
 )
 
 # %% [markdown]
-# ### Exercise: `log_snr`  ●○○ · 3 min · 1 point
+# ### Exercise: `log_snr` · ●○○ · 3 minutes · 1 point
 
 
 # %% exercise="log_snr"
@@ -1142,23 +1183,26 @@ def log_snr(alpha_bar):
 # </details>
 
 # %% checks="log_snr"
+# Checks of log_snr
 got = log_snr(torch.tensor([1.0, 0.8, 0.5, 0.2]))
 expect(
     got,
     torch.tensor([math.inf, math.log(4), 0.0, -math.log(4)]),
-    "clean, four to one, equal, one to four",
+    "log_snr: clean, four to one, equal, one to four",
 )
 table = torch.linspace(0.9, 0.01, 30, dtype=torch.float64)
-expect(torch.sigmoid(log_snr(table)), table, "equation (25) leads back to alpha_bar")
+expect(torch.sigmoid(log_snr(table)), table, "log_snr: equation (25) leads back to alpha_bar")
 
 # %% [markdown]
 # ### Experiment: two schedules compared
 #
 # **Predict first.** With `linear_beta(1000)`, at which $t$ are signal and noise equally strong? And with the cosine?
 
-# %% tags=["experiment"]
-guess_linear, guess_cosine = 500, 500  # <- your predictions
+# %% predict="my_linear"
+my_linear, my_cosine = 500, 500  # your predictions
 
+# %% tags=["experiment"]
+# Experiment: two schedules compared
 T = 1000
 tables = {
     "linear": alpha_bar_from_beta(linear_beta(T).double()),
@@ -1175,7 +1219,7 @@ for (name, table), role, look in zip(tables.items(), ("data", "model"), ("-", "-
 axes[0].set(xlabel="time step t", ylabel="share of signal variance, alpha_bar")
 axes[0].set_title(f"At t = 600 the linear one has spent {1 - tables['linear'][600]:.0%}")
 axes[1].axhspan(-5, 5, color=plots.COLOR["noise"], alpha=0.12)
-plots.guess(axes[1], x=guess_linear, label="your prediction, linear")
+plots.guess(axes[1], x=my_linear, label="your prediction, linear")
 axes[1].set(xlabel="time step t", ylabel="log-SNR (nats)", ylim=(-16, 11))
 axes[1].set_title(
     f"In the grey band: {useful['linear']:.0%} and {useful['cosine']:.0%} of the steps"
@@ -1185,10 +1229,10 @@ plots.show(
     alt="Signal share and log-SNR of the linear and the cosine schedule; the linear one falls much earlier.",
 )
 print(
-    f"noise overtakes the signal: linear at t = {crossing['linear']} (predicted {guess_linear}),",
+    f"noise overtakes the signal: linear at t = {crossing['linear']} (predicted {my_linear}),",
     end=" ",
 )
-print(f"cosine at t = {crossing['cosine']} (predicted {guess_cosine})")
+print(f"cosine at t = {crossing['cosine']} (predicted {my_cosine})")
 print(
     f"signal left at t = 600, alpha_bar: linear {tables['linear'][600]:.3f}, cosine {tables['cosine'][600]:.3f}"
 )
@@ -1214,6 +1258,7 @@ print(
 
 
 # %% tags=["experiment"]
+# Scrub through time
 def draw_scrub(percent, steps):
     """The digit and its pixels under both schedules at one relative time, and where that is on the log-SNR curves."""
     t = torch.tensor([max(1, round(percent / 100 * steps))])
@@ -1295,6 +1340,7 @@ widgets.explore(
 # It is what you used in lesson 02. Pixels are independent given $x_0$, so their divergences add.
 
 # %%
+# Equations (27) to (30): the KL at the end
 # Lines (27) to (30) at m = 0.4, s = 0.6: the expectations as sums on a grid.
 m, s = 0.4, 0.6
 z = torch.linspace(-6, 6, 12001, dtype=torch.float64)
@@ -1308,7 +1354,7 @@ verify_equation(29, kl_28, kl_29)
 verify_equation(30, kl_29, 0.5 * (m**2 + s**2 - 1 - math.log(s**2)))
 
 # %% [markdown]
-# ### Exercise: `prior_kl`  ●●○ · 7 min · 2 points
+# ### Exercise: `prior_kl` · ●●○ · 7 minutes · 2 points
 
 
 # %% exercise="prior_kl"
@@ -1346,6 +1392,7 @@ def prior_kl(x0, alpha_bar_T):
 # </details>
 
 # %% checks="prior_kl"
+# Checks of prior_kl
 x = torch.randn(3, 2, 5, generator=torch.Generator().manual_seed(5)).double()
 truth = kl_divergence(normal(0.8 * x, 0.6), normal(0.0, 1.0)).sum(
     (1, 2)
@@ -1353,11 +1400,11 @@ truth = kl_divergence(normal(0.8 * x, 0.6), normal(0.0, 1.0)).sum(
 expect(
     prior_kl(x, 0.64),
     truth,
-    "equals torch.distributions at alpha_bar_T = 0.64",
+    "prior_kl: equals torch.distributions at alpha_bar_T = 0.64",
     hint="sum over every event axis",
 )
-expect(prior_kl(x.reshape(3, 10), 0.64), truth, "the shape of the event does not matter")
-expect(bool((prior_kl(x, 1e-9) < 1e-6).all()), True, "no signal left: no divergence left")
+expect(prior_kl(x.reshape(3, 10), 0.64), truth, "prior_kl: the shape of the event does not matter")
+expect(bool((prior_kl(x, 1e-9) < 1e-6).all()), True, "prior_kl: no signal left: no divergence left")
 
 # %% [markdown]
 # Inserting $m = \sqrt{\bar\alpha_T}\,x_0$ and $s^2 = 1 - \bar\alpha_T$ into (30), pixel by pixel, gives what you just wrote:
@@ -1376,9 +1423,11 @@ expect(bool((prior_kl(x, 1e-9) < 1e-6).all()), True, "no signal left: no diverge
 # **Predict first.** A colleague wants to be fast and uses the linear schedule from $10^{-4}$ to 0.02 with $T = 100$ steps
 # instead of 1000. What fraction $\sqrt{\bar\alpha_T}$ of the picture is still in $x_T$?
 
-# %% tags=["experiment"]
-guess_left = 0.05  # <- your prediction, between 0 and 1
+# %% predict="my_remainder"
+my_remainder = 0.05  # your prediction, between 0 and 1
 
+# %% tags=["experiment"]
+# Experiment: what is left at t = T, and equations (31) and (32)
 x, D = digits.double(), 64
 a = 0.0784  # (31) and (32) on the digits; the roots of a and of 1 - a are 0.28 and 0.96
 by_torch = kl_divergence(normal(0.28 * x, 0.96), normal(0.0, 1.0)).sum((1, 2, 3))
@@ -1402,7 +1451,7 @@ for name, table in endings.items():
     end = table[-1].item()
     print(f"{name:24s} {end**0.5:12.6f}   {prior_kl(x, end).mean():18.6f}")
 print(
-    f"\npredicted for linear, T = 100: {guess_left:g}, it is {endings['linear, T = 100'][-1].sqrt():.2f}"
+    f"\npredicted for linear, T = 100: {my_remainder:g}, it is {endings['linear, T = 100'][-1].sqrt():.2f}"
 )
 
 del endings["linear to 0.6, T = 10"]  # six pictures are enough
@@ -1446,7 +1495,7 @@ plots.show(
 #
 # One letter, $\alpha_t$, and four meanings. Below, the second row's letters are $a$ and $b$, to keep them apart.
 #
-# ### Exercise: `to_course_convention`  ●○○ · 4 min · 1 point
+# ### Exercise: `to_course_convention` · ●○○ · 4 minutes · 1 point
 
 
 # %% exercise="to_course_convention"
@@ -1481,9 +1530,12 @@ def to_course_convention(a, b):
 # </details>
 
 # %% checks="to_course_convention"
+# Checks of to_course_convention
 alpha, beta = to_course_convention(torch.tensor([1.0, 0.8, 0.28]), torch.tensor([0.0, 0.6, 0.96]))
-expect(alpha, torch.tensor([1.0, 0.64, 0.0784]), "alpha of two steps, by hand")
-expect(alpha + beta, torch.ones(3), "our alpha and beta add up to 1")
+expect(
+    alpha, torch.tensor([1.0, 0.64, 0.0784]), "to_course_convention: alpha of two steps, by hand"
+)
+expect(alpha + beta, torch.ones(3), "to_course_convention: our alpha and beta add up to 1")
 
 # %% [markdown]
 # With $\bar a_t = a_1 a_2 \cdots a_t$ and $\bar b_t = \sqrt{1 - \bar a_t^2}$, the other convention's jump is $x_t = \bar
@@ -1499,6 +1551,7 @@ expect(alpha + beta, torch.ones(3), "our alpha and beta add up to 1")
 # $\mathcal N(0, I)$; what was wrong was the promise of where it ends.
 
 # %%
+# Equations (33) and (34): the other convention
 # (33) and (34) for three uneven steps, x_0 = 1.5 and eps = -0.7.
 ours = double([0.9, 0.5, 0.8])  # alpha_1, alpha_2, alpha_3
 theirs = ours.sqrt()
@@ -1518,9 +1571,11 @@ verify_equation(34, jumped / run_a, 1.5 + ((1 - left) / left).sqrt() * -0.7)
 # **Predict first.** The data are the 1-D mixture, of mean 0.45 and standard deviation 1.69. Where are mean and standard
 # deviation after 1000 steps, without and with $\epsilon$?
 
-# %% tags=["experiment"]
-guess_mean, guess_std = 0.0, 1.0  # <- your predictions for the slide's chain
+# %% predict="my_mean"
+my_mean, my_std = 0.0, 1.0  # your predictions for the slide's chain
 
+# %% tags=["experiment"]
+# Experiment: the slide's chain
 a = (1 - linear_beta(1000).double()).sqrt()
 b = (1 - a**2).sqrt()
 _, beta = to_course_convention(a, b)
@@ -1537,7 +1592,7 @@ for name, generator in chains.items():
         )
         x = q_step(x, torch.full((len(x),), t), beta, eps)
     print(f"{name:14s}  mean {x.mean():7.3f}   standard deviation {x.std():.4f}")
-print(f"you predicted for the slide: mean {guess_mean:g}, standard deviation {guess_std:g}")
+print(f"you predicted for the slide: mean {my_mean:g}, standard deviation {my_std:g}")
 
 # %% [markdown]
 # Without noise nothing is random. The 20,000 points shrink onto one another and march off to 15 together. What makes a
@@ -1572,6 +1627,7 @@ print(f"you predicted for the slide: mean {guess_mean:g}, standard deviation {gu
 # (Slides often put the second as "centred on the output of the previous step". Taken literally, that is slide P.)
 
 # %%
+# Equations (35) to (37): the chain as a VAE
 # (35) and (36) for three uneven steps from x_0 = 0.7: the product of the steps against one 3-D Gaussian.
 alphas, x_start = double([0.9, 0.5, 0.7]), 0.7
 signal = torch.stack([alphas[: i + 1].prod() for i in range(3)])
@@ -1638,6 +1694,7 @@ for gain in (1.0, 0.8):
 # The next cell collects these numbers from *your* functions.
 
 # %% tags=["experiment"]
+# Your own numbers
 beta = linear_beta(1000).double()
 endings = [
     variance_after(keep, beta)[-1].item()

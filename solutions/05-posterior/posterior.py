@@ -59,6 +59,7 @@
 # | $\mathbb E_q$, $\mathrm{KL}(q \,\Vert\, p)$ | | average over $q$; Kullback-Leibler divergence $\mathbb E_q \log (q / p)$, in nats |
 
 # %%
+# Imports, and the mixture on the line
 import math
 
 import sympy
@@ -77,6 +78,7 @@ MIXTURE = exact.MIXTURE_1D
 
 
 # %%
+# From lesson 04: schedules and the forward sample
 def linear_beta(T, first=1e-4, last=0.02):
     return torch.cat([torch.zeros(1), torch.linspace(first, last, T)]).double()
 
@@ -116,6 +118,7 @@ print("alpha_bar, T = 1000:", " ".join(f"{LONG[t]:.5f}" for t in (0, 1, 300, 100
 # formula of this lesson, so it will be your judge.
 
 # %%
+# Bayes' rule on a grid
 LINE = torch.linspace(-8, 8, 801, dtype=torch.float64)
 SPACING = LINE[1] - LINE[0]
 
@@ -141,6 +144,7 @@ def numerical_bayes(x0, xt, t, beta):
 
 
 # %% tags=["experiment"]
+# Experiment: one step back, with and without x_0
 beta = cosine_beta(4)
 marginal = MIXTURE.noised(alpha_bar_from_beta(beta)[1]).log_prob(LINE[:, None]).exp()  # q(x_1)
 fig, (left, right) = plots.figure(1, 2, width=9, height=3.4, sharey=True)
@@ -215,6 +219,7 @@ plots.show(
 # tables are random; nothing about them is Gaussian, and up to line (12) nothing has to be.
 
 # %%
+# Equations (1) to (3): the bound, on every path of a small chain
 generator = torch.Generator().manual_seed(5)
 
 
@@ -240,6 +245,7 @@ verify_equation(3, elbo, log_evidence, relation="<=")
 
 
 # %%
+# Equations (4) and (5)
 def average(*terms):
     """E_q of a sum of tables over (x_1, x_2, x_3), or over some of them with axes of size 1."""
     return (q_path * sum(terms)).sum()
@@ -275,6 +281,7 @@ verify_equation(5, elbo, average((pT * p1 / q1).log(), (p2 / q2).log(), (p3 / q3
 # $$\mathrm{ELBO} = \mathbb E_q \left[ \log p_\theta(x_0 \mid x_1) + \log \frac{p(x_T)}{q(x_T \mid x_0)} + \sum_{t=2}^T \log \frac{p_\theta(x_{t-1} \mid x_t)}{q(x_{t-1} \mid x_t, x_0)} \right] \tag{10}$$
 
 # %%
+# Equations (6) to (10)
 # Every marginal and every conditional is counted out of the 27 paths, not computed by the rule
 # that is to be checked.
 m1, m2, m3 = (q_path.sum(others, keepdim=True) for others in ((1, 2), (0, 2), (0, 1)))
@@ -320,6 +327,7 @@ verify_equation(10, elbo, average(p1.log(), (pT / m3).log(), *turned))
 # the average over all $x_0$ that could have led to $x_t$, and that average is the *left* side.
 
 # %%
+# Equations (11) and (12)
 reconstruction = (m1 * p1.log()).sum()
 prior_term = (m3 * (pT / m3).log()).sum()
 denoising = [(pair12 * turned[0]).sum(), (pair23 * turned[1]).sum()]
@@ -358,6 +366,7 @@ print(f"-log p(x_0) = {-log_evidence:.4f}, smaller than -ELBO as it must be")
 # distribution of the data. That is why this density is not available.*
 
 # %%
+# Equations (13) to (16)
 # The same three-state chain, now with a distribution of the data in front: q(x_0, x_1, x_2), so t = 2.
 q_data = torch.tensor([0.5, 0.2, 0.3], dtype=torch.float64)
 joint = torch.einsum("o,oa,ab,bc->oabc", q_data, Q1, Q2, Q3).sum(3)  # x_3 summed away
@@ -380,6 +389,7 @@ verify_equation(16, given_xt, (given_both * weights[:, None, :]).sum(0))
 
 
 # %% tags=["experiment"]
+# Experiment: what x_0 tells
 def told(joint, about):
     """What x_0 tells about axis `about` of a table (x_0, x_1, x_2) when the other is known, in nats."""
     known, pair = joint.sum((0, about), True), joint.sum(about, True)
@@ -423,6 +433,7 @@ print(f"q(x_1 = 0 | x_2 = 0):                        {given_xt[0, 0]:.3f}")
 # with your own functions. Lines (18) and (20) are checked by SymPy, for all values at once, and then printed at one place.
 
 # %%
+# Equations (18) and (20), for all values at once
 x, xt_, x0_ = sympy.symbols("x_{t-1} x_t x_0", real=True)
 a, b_, ap = sympy.symbols("alpha_t beta_t alphabar_{t-1}", positive=True)
 PLACE = {x: 0.35, xt_: -0.4, x0_: 0.7, a: 0.8, b_: 0.2, ap: 0.6}
@@ -468,10 +479,6 @@ expect(same(exponent, square), True, "(20) holds for all values")
 # ### Exercise: `posterior_exponent` · ●○○ · 6 minutes · 2 points
 #
 # Write the right side of line (17), without the constant, for tensors.
-#
-# <details><summary>Hint 1: a nudge</summary>Which two densities stand above the fraction bar in (15)? What is the logarithm of a Gaussian density, up to a constant?</details>
-# <details><summary>Hint 2: the idea</summary>Two squares, each divided by twice the variance of its own Gaussian, both with a minus sign. You get $\alpha_t$ itself; $\beta_t$ is 1 minus it.</details>
-# <details><summary>Hint 3: nearly the line</summary>The first is <code>(xt - alpha_t.sqrt() * x_prev) ** 2</code> over <code>2 * (1 - alpha_t)</code>. Build the second alike, from x_prev and x0, and subtract both from zero.</details>
 
 
 # %% exercise="posterior_exponent"
@@ -496,23 +503,31 @@ def posterior_exponent(x_prev, xt, x0, alpha_t, alpha_bar_prev):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Which two densities stand above the fraction bar in (15)? What is the logarithm of a Gaussian density, up to a constant?</details>
+# <details><summary>Hint 2: the idea</summary>Two squares, each divided by twice the variance of its own Gaussian, both with a minus sign. You get $\alpha_t$ itself; $\beta_t$ is 1 minus it.</details>
+# <details><summary>Hint 3: nearly the line</summary>The first is <code>(xt - alpha_t.sqrt() * x_prev) ** 2</code> over <code>2 * (1 - alpha_t)</code>. Build the second alike, from x_prev and x0, and subtract both from zero.</details>
+
 # %% checks="posterior_exponent"
+# Checks of posterior_exponent
 some = LINE[300:501:50]  # x_{t-1} = -2, -1, 0, 1, 2
 density, _, _ = numerical_bayes(0.7, -0.4, 4, SHORT_BETA)
 xt, x0 = torch.full_like(some, -0.4), torch.full_like(some, 0.7)
 mine = posterior_exponent(some, xt, x0, 1 - SHORT_BETA[4], SHORT[3])
-expect(mine.shape, some.shape, "one value for each x_{t-1}")
-verify_equation(17, mine - mine[2], density.log()[300:501:50] - density.log()[400], rtol=1e-6)
+expect(mine.shape, some.shape, "posterior_exponent: one value for each x_{t-1}")
+verify_equation(
+    17,
+    mine - mine[2],
+    density.log()[300:501:50] - density.log()[400],
+    rtol=1e-6,
+    of="posterior_exponent",
+)
 
 # %% [markdown]
 # ### Exercise: `posterior_precision` · ●○○ · 6 minutes · 2 points
 #
 # $A$ of line (19). It is called a *precision*: one over a variance. From now on each example of a batch has its own $t$, and everything comes
 # from the table `alpha_bar` alone: $\alpha_t = \bar\alpha_t / \bar\alpha_{t-1}$.
-#
-# <details><summary>Hint 1: a nudge</summary>Precisions of independent sources add up. Which two sources tell about $x_{t-1}$?</details>
-# <details><summary>Hint 2: the idea</summary>Index the table twice: <code>alpha_bar[t]</code> and <code>alpha_bar[t - 1]</code> are tensors (B,). Their ratio is $\alpha_t$, and $\beta_t$ is 1 minus that.</details>
-# <details><summary>Hint 3: nearly the line</summary>With <code>before = alpha_bar[t - 1]</code> and <code>alpha = alpha_bar[t] / before</code>, one of the two terms is <code>1 / (1 - before)</code>. The other is in (19).</details>
 
 
 # %% exercise="posterior_precision"
@@ -535,21 +550,32 @@ def posterior_precision(t, alpha_bar):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Precisions of independent sources add up. Which two sources tell about $x_{t-1}$?</details>
+# <details><summary>Hint 2: the idea</summary>Index the table twice: <code>alpha_bar[t]</code> and <code>alpha_bar[t - 1]</code> are tensors (B,). Their ratio is $\alpha_t$, and $\beta_t$ is 1 minus that.</details>
+# <details><summary>Hint 3: nearly the line</summary>With <code>before = alpha_bar[t - 1]</code> and <code>alpha = alpha_bar[t] / before</code>, one of the two terms is <code>1 / (1 - before)</code>. The other is in (19).</details>
+
 # %% checks="posterior_precision"
+# Checks of posterior_precision
 bayes = torch.stack([numerical_bayes(0.7, -0.4, int(t), SHORT_BETA)[2] for t in LATER])
-expect(posterior_precision(LATER, SHORT), 1 / bayes, "one over numerical variance", rtol=1e-6)
+expect(
+    posterior_precision(LATER, SHORT),
+    1 / bayes,
+    "posterior_precision: one over numerical variance",
+    rtol=1e-6,
+)
 backwards = posterior_precision(LATER.flip(0), SHORT)
-expect(backwards, 1 / bayes.flip(0), "each example has its own t", rtol=1e-6)
-expect(posterior_precision(LATER, SHORT.float()).dtype, torch.float32, "float32 in, float32 out")
+expect(backwards, 1 / bayes.flip(0), "posterior_precision: each example has its own t", rtol=1e-6)
+expect(
+    posterior_precision(LATER, SHORT.float()).dtype,
+    torch.float32,
+    "posterior_precision: float32 in, float32 out",
+)
 
 # %% [markdown]
 # ### Exercise: `posterior_linear_term` · ●●○ · 8 minutes · 2 points
 #
 # $b$ of line (19). Data come as `(B, D)`, as images `(B, C, H, W)`, or with any other number of axes after the first.
-#
-# <details><summary>Hint 1: a nudge</summary>Coefficients of shape (B,) must meet the first axis of the data. Which shape must they have for that?</details>
-# <details><summary>Hint 2: the idea</summary>PyTorch lines up shapes from the right. A coefficient of shape (B, 1, ..., 1), with as many axes as x0, meets its own example. <code>reshape</code> gives it to you.</details>
-# <details><summary>Hint 3: nearly the line</summary><code>before = alpha_bar[t - 1].reshape(-1, *[1] * (x0.ndim - 1))</code>, the same for <code>alpha_bar[t]</code>; then write (19)'s b as it stands.</details>
 
 
 # %% exercise="posterior_linear_term"
@@ -571,20 +597,30 @@ def posterior_linear_term(x0, xt, t, alpha_bar):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Coefficients of shape (B,) must meet the first axis of the data. Which shape must they have for that?</details>
+# <details><summary>Hint 2: the idea</summary>PyTorch lines up shapes from the right. A coefficient of shape (B, 1, ..., 1), with as many axes as x0, meets its own example. <code>reshape</code> gives it to you.</details>
+# <details><summary>Hint 3: nearly the line</summary><code>before = alpha_bar[t - 1].reshape(-1, *[1] * (x0.ndim - 1))</code>, the same for <code>alpha_bar[t]</code>; then write (19)'s b as it stands.</details>
+
 # %% checks="posterior_linear_term"
+# Checks of posterior_linear_term
 x0 = torch.tensor([[0.7], [-1.2]], dtype=torch.float64)
 xt = torch.tensor([[-0.4], [0.9]], dtype=torch.float64)
 t = torch.tensor([4, 2])
 found = [numerical_bayes(x0[i, 0], xt[i, 0], int(t[i]), SHORT_BETA) for i in range(2)]
 bayes = torch.stack([mean / variance for _, mean, variance in found])[:, None]
 b_mine = posterior_linear_term(x0, xt, t, SHORT)
-expect(b_mine, bayes, "mean over variance of numerical Bayes", rtol=1e-6)
+expect(b_mine, bayes, "posterior_linear_term: mean over variance of numerical Bayes", rtol=1e-6)
 flat = posterior_linear_term(IMAGE.flatten(1), -IMAGE.flatten(1), t, SHORT).reshape(IMAGE.shape)
-expect(posterior_linear_term(IMAGE, -IMAGE, t, SHORT), flat, "an image is so many numbers")
+expect(
+    posterior_linear_term(IMAGE, -IMAGE, t, SHORT),
+    flat,
+    "posterior_linear_term: an image is so many numbers",
+)
 # The parabola at x_{t-1} = 0.5, against the logarithm of the density there over that at 0.
 values = b_mine[:, 0] * 0.5 - posterior_precision(t, SHORT) / 2 * 0.5**2
 log_ratio = torch.stack([(density[425] / density[400]).log() for density, _, _ in found])
-verify_equation(19, values, log_ratio, rtol=1e-6)
+verify_equation(19, values, log_ratio, rtol=1e-6, of="posterior_linear_term")
 
 # %% [markdown]
 # ## 5 · The posterior
@@ -615,6 +651,7 @@ verify_equation(19, values, log_ratio, rtol=1e-6)
 # known there is no doubt about $x_0$, and the formula says so. SymPy checks the lines in between; (23) and (25) are yours.
 
 # %%
+# Equations (21), (22) and (24), for all values at once
 common = b_ * (1 - ap) / (a * (1 - ap) + b_)
 verify_equation(21, at(1 / A), at(common))
 verify_equation(22, at(a * (1 - ap) + b_), at(a - a * ap + 1 - a), at(1 - a * ap))
@@ -624,10 +661,6 @@ expect(same(a * (1 - ap) + b_, 1 - a * ap), True, "(22) holds for all values")
 
 # %% [markdown]
 # ### Exercise: `posterior_variance` · ●○○ · 4 minutes · 2 points
-#
-# <details><summary>Hint 1: a nudge</summary>Line (23), for a batch of times. Which entries of the table do you need?</details>
-# <details><summary>Hint 2: the idea</summary><code>alpha_bar[t - 1]</code> at t = 1 is <code>alpha_bar[0]</code>, which is 1. No special case is needed.</details>
-# <details><summary>Hint 3: nearly the line</summary>With <code>now, before = alpha_bar[t], alpha_bar[t - 1]</code>, $\beta_t$ is <code>1 - now / before</code>.</details>
 
 
 # %% exercise="posterior_variance"
@@ -647,21 +680,27 @@ def posterior_variance(t, alpha_bar):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Line (23), for a batch of times. Which entries of the table do you need?</details>
+# <details><summary>Hint 2: the idea</summary><code>alpha_bar[t - 1]</code> at t = 1 is <code>alpha_bar[0]</code>, which is 1. No special case is needed.</details>
+# <details><summary>Hint 3: nearly the line</summary>With <code>now, before = alpha_bar[t], alpha_bar[t - 1]</code>, $\beta_t$ is <code>1 - now / before</code>.</details>
+
 # %% checks="posterior_variance"
+# Checks of posterior_variance
 bayes = torch.stack([numerical_bayes(0.7, -0.4, int(t), SHORT_BETA)[2] for t in LATER])
-verify_equation(23, posterior_variance(LATER, SHORT), bayes, rtol=1e-6)
-expect(posterior_variance(torch.tensor([1]), SHORT), torch.zeros(1).double(), "no doubt at t = 1")
+verify_equation(23, posterior_variance(LATER, SHORT), bayes, rtol=1e-6, of="posterior_variance")
+expect(
+    posterior_variance(torch.tensor([1]), SHORT),
+    torch.zeros(1).double(),
+    "posterior_variance: no doubt at t = 1",
+)
 less = (posterior_variance(EVERY, LONG) < linear_beta(1000)[1:]).all()
-expect(less, True, "knowing x_0 leaves less doubt than beta_t")
+expect(less, True, "posterior_variance: knowing x_0 leaves less doubt than beta_t")
 
 # %% [markdown]
 # ### Exercise: `posterior_coefficients` · ●●○ · 6 minutes · 3 points
 #
 # The two numbers that say how the posterior weighs its two sources.
-#
-# <details><summary>Hint 1: a nudge</summary>Line (25). Before you write it, say what both numbers must be at t = 1.</details>
-# <details><summary>Hint 2: the idea</summary>One root on each side above the fraction bar, none below. Each source brings the root of its own mean: which alpha belongs to the jump out of $x_0$, which to the step to $x_t$?</details>
-# <details><summary>Hint 3: nearly the line</summary>The coefficient of $x_0$ is <code>before.sqrt() * beta / (1 - now)</code>. The other one has alpha's root and the factor that beta does not have.</details>
 
 
 # %% exercise="posterior_coefficients"
@@ -682,14 +721,28 @@ def posterior_coefficients(t, alpha_bar):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Line (25). Before you write it, say what both numbers must be at t = 1.</details>
+# <details><summary>Hint 2: the idea</summary>One root on each side above the fraction bar, none below. Each source brings the root of its own mean: which alpha belongs to the jump out of $x_0$, which to the step to $x_t$?</details>
+# <details><summary>Hint 3: nearly the line</summary>The coefficient of $x_0$ is <code>before.sqrt() * beta / (1 - now)</code>. The other one has alpha's root and the factor that beta does not have.</details>
+
 # %% checks="posterior_coefficients"
+# Checks of posterior_coefficients
 c0, ct = posterior_coefficients(LATER, SHORT)
 bayes = torch.stack([numerical_bayes(0.7, -0.4, int(t), SHORT_BETA)[1] for t in LATER])
-verify_equation(25, c0 * 0.7 + ct * -0.4, bayes, rtol=1e-6)
+verify_equation(25, c0 * 0.7 + ct * -0.4, bayes, rtol=1e-6, of="posterior_coefficients")
 one, zero = torch.ones(1).double(), torch.zeros(1).double()
-expect(posterior_coefficients(torch.tensor([1]), SHORT), (one, zero), "x_0 itself at t = 1")
+expect(
+    posterior_coefficients(torch.tensor([1]), SHORT),
+    (one, zero),
+    "posterior_coefficients: x_0 itself at t = 1",
+)
 c0, ct = posterior_coefficients(EVERY, LONG)
-expect(c0 + ct * LONG[1:].sqrt(), LONG[:-1].sqrt(), "a path without noise stays without noise")
+expect(
+    c0 + ct * LONG[1:].sqrt(),
+    LONG[:-1].sqrt(),
+    "posterior_coefficients: a path without noise stays without noise",
+)
 
 # %% [markdown]
 # The last check is worth a thought. On a path without noise $x_t = \sqrt{\bar\alpha_t}\, x_0$ and $x_{t-1} = \sqrt{\bar\alpha_{t-1}}\, x_0$. Both sources of
@@ -701,14 +754,16 @@ expect(c0 + ct * LONG[1:].sqrt(), LONG[:-1].sqrt(), "a path without noise stays 
 # A well-known slide has the numerators of (25), but divides by $1 - \sqrt{\bar\alpha_t}$. Is that a small difference? At
 # $t = 300$ of $T = 1000$, with $x_0 = 0.7$ and $x_t = -0.4$, write down what you expect the slide to give if the true mean is $-0.393$.
 
-# %% tags=["experiment"]
-prediction = -0.40  # your guess for the slide's mean
+# %% predict="my_mean"
+my_mean = -0.40  # your prediction for the slide's mean
 
+# %% tags=["experiment"]
+# Experiment: the slide's mean
 t = torch.tensor([300])
 c0, ct = posterior_coefficients(t, LONG)
 too_large = (1 - LONG[t]) / (1 - LONG[t].sqrt())
 right, slide = (c0 * 0.7 - ct * 0.4).item(), ((c0 * 0.7 - ct * 0.4) * too_large).item()
-print(f"your mean {right:.6f}, the slide's {slide:.6f}, you guessed {prediction:.3f}")
+print(f"your mean {right:.6f}, the slide's {slide:.6f}, you guessed {my_mean:.3f}")
 t = torch.arange(1, 1001)
 c0, ct = posterior_coefficients(t, LONG)
 on_path = (c0 + ct * LONG[t].sqrt()) / LONG[t - 1].sqrt()
@@ -730,10 +785,6 @@ plots.show(
 # ### Exercise: `q_posterior` · ●○○ · 5 minutes · 2 points
 #
 # Put variance and coefficients together.
-#
-# <details><summary>Hint 1: a nudge</summary>You have both parts already. What is missing is only that they meet the right axis.</details>
-# <details><summary>Hint 2: the idea</summary>Reshape c0, ct and the variance to (B, 1, ..., 1), with as many axes as x0, as in <code>posterior_linear_term</code>.</details>
-# <details><summary>Hint 3: nearly the line</summary><code>c0, ct = posterior_coefficients(t, alpha_bar)</code>, then a reshape of all three, then <code>return c0 * x0 + ct * xt, variance</code>.</details>
 
 
 # %% exercise="q_posterior"
@@ -756,14 +807,24 @@ def q_posterior(x0, xt, t, alpha_bar):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>You have both parts already. What is missing is only that they meet the right axis.</details>
+# <details><summary>Hint 2: the idea</summary>Reshape c0, ct and the variance to (B, 1, ..., 1), with as many axes as x0, as in <code>posterior_linear_term</code>.</details>
+# <details><summary>Hint 3: nearly the line</summary><code>c0, ct = posterior_coefficients(t, alpha_bar)</code>, then a reshape of all three, then <code>return c0 * x0 + ct * xt, variance</code>.</details>
+
 # %% checks="q_posterior"
+# Checks of q_posterior
 one = torch.ones(1, 1, dtype=torch.float64)
 mean, variance = q_posterior(0.7 * one, -0.4 * one, torch.tensor([300]), LONG)
-expect(round(mean.item(), 6), -0.392756, "the mean that Bayes gives at t = 300 of 1000")
-expect(round(variance.item(), 8), 0.00603182, "and its variance")
+expect(
+    round(mean.item(), 6), -0.392756, "q_posterior: the mean that Bayes gives at t = 300 of 1000"
+)
+expect(round(variance.item(), 8), 0.00603182, "q_posterior: and its variance")
 mean, variance = q_posterior(IMAGE, -IMAGE, torch.tensor([6, 1]), SHORT)
-expect(mean.shape, IMAGE.shape, "a mean for every pixel")
-expect((variance + 0 * IMAGE).shape, IMAGE.shape, "a variance that broadcasts to the mean")
+expect(mean.shape, IMAGE.shape, "q_posterior: a mean for every pixel")
+expect(
+    (variance + 0 * IMAGE).shape, IMAGE.shape, "q_posterior: a variance that broadcasts to the mean"
+)
 
 # %% [markdown]
 # ### The two factors and their product
@@ -776,6 +837,7 @@ expect((variance + 0 * IMAGE).shape, IMAGE.shape, "a variance that broadcasts to
 # 3. What happens at $t = 1$?
 
 # %% tags=["experiment"]
+# Drag: the two factors and their product
 TEN = alpha_bar_from_beta(linear_beta(10, 0.02, 0.6))
 
 
@@ -822,6 +884,7 @@ widgets.explore(
 # pictures as the forward noise did?
 
 # %% tags=["experiment"]
+# Experiment: the walk back, with the answer in hand
 digit = data.companion_digit(range=(-1, 1), device="cpu").double()
 generator = torch.Generator().manual_seed(3)
 forty = alpha_bar_from_beta(linear_beta(40, 0.002, 0.25))
@@ -864,10 +927,12 @@ print(f"largest difference between the walk's end and the digit: {gap:.1e}")
 #
 # Would you notice in a program? Guess by how much the mean is off at $x_0 = 0.7$, $x_t = -0.4$: at $t = 300$ of $T = 1000$, and at $t = 2$ of $T = 6$.
 
+# %% predict="my_errors"
+my_errors = {1000: 0.01, 6: 0.01}  # your predictions
+
+
 # %% tags=["experiment"]
-prediction = {1000: 0.01, 6: 0.01}  # your guesses
-
-
+# Experiment: the index one too high
 def product_mean(place, alpha_bar_used, alpha):
     """The mean under both sources, weighted by precision, the first at level alpha_bar_used."""
     sources = [
@@ -882,7 +947,7 @@ for name, table, s in (("T = 1000, t = 300", LONG, 300), ("T = 6,    t = 2  ", S
     c0, ct = posterior_coefficients(torch.tensor([s]), table)
     mine = (c0 * 0.7 - ct * 0.4).item()
     slide = product_mean(-0.4, table[s], table[s] / table[s - 1]).item()
-    guessed = prediction[len(table) - 1]
+    guessed = my_errors[len(table) - 1]
     print(
         f"{name}: yours {mine:.5f}, the slide's {slide:.5f}, off by {abs(mine - slide):.5f}",
         end="; ",
@@ -917,6 +982,7 @@ for name, table, s in (("T = 1000, t = 300", LONG, 300), ("T = 6,    t = 2  ", S
 # *(29) in (28).* Read it: stretch $x_t$ by as much as the step had shrunk it, after taking away a *share* of the noise.
 
 # %%
+# Equations (27) to (29)
 noise = sympy.symbols("epsilon", real=True)
 PLACE[noise] = 1.1
 total = a * ap  # alphabar_t
@@ -935,10 +1001,6 @@ expect(same(bracket, 1 / root), True, "(29) holds for all values")
 
 # %% [markdown]
 # ### Exercise: `predict_x0` · ●○○ · 3 minutes · 1 point
-#
-# <details><summary>Hint 1: a nudge</summary>Line (26) is the forward sample, solved for $x_0$.</details>
-# <details><summary>Hint 2: the idea</summary>Take the noise away first, divide afterwards. Both roots are of <code>alpha_bar[t]</code>, reshaped to (B, 1, ..., 1).</details>
-# <details><summary>Hint 3: nearly the line</summary>With <code>level</code> for that tensor, subtract <code>(1 - level).sqrt() * eps</code> from xt and divide by the root of level.</details>
 
 
 # %% exercise="predict_x0"
@@ -961,19 +1023,23 @@ def predict_x0(xt, eps, t, alpha_bar):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Line (26) is the forward sample, solved for $x_0$.</details>
+# <details><summary>Hint 2: the idea</summary>Take the noise away first, divide afterwards. Both roots are of <code>alpha_bar[t]</code>, reshaped to (B, 1, ..., 1).</details>
+# <details><summary>Hint 3: nearly the line</summary>With <code>level</code> for that tensor, subtract <code>(1 - level).sqrt() * eps</code> from xt and divide by the root of level.</details>
+
 # %% checks="predict_x0"
+# Checks of predict_x0
 generator = torch.Generator().manual_seed(0)
 x0, eps = (torch.randn(3, 1, 2, 4, generator=generator, dtype=torch.float64) for _ in range(2))
 t = torch.tensor([1, 3, 6])
-expect(predict_x0(q_sample(x0, t, SHORT, eps), eps, t, SHORT), x0, "there and back again")
-verify_equation(26, predict_x0(q_sample(x0, t, SHORT, eps), eps, t, SHORT), x0)
+expect(
+    predict_x0(q_sample(x0, t, SHORT, eps), eps, t, SHORT), x0, "predict_x0: there and back again"
+)
+verify_equation(26, predict_x0(q_sample(x0, t, SHORT, eps), eps, t, SHORT), x0, of="predict_x0")
 
 # %% [markdown]
 # ### Exercise: `predict_eps` · ●○○ · 3 minutes · 1 point
-#
-# <details><summary>Hint 1: a nudge</summary>Solve the forward sample for the noise this time.</details>
-# <details><summary>Hint 2: the idea</summary>$x_t$ minus the faded $x_0$ is the scaled noise. Undo the scaling.</details>
-# <details><summary>Hint 3: nearly the line</summary>Subtract <code>level.sqrt() * x0</code>; the divisor is the noise's standard deviation.</details>
 
 
 # %% exercise="predict_eps"
@@ -994,20 +1060,26 @@ def predict_eps(xt, x0, t, alpha_bar):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Solve the forward sample for the noise this time.</details>
+# <details><summary>Hint 2: the idea</summary>$x_t$ minus the faded $x_0$ is the scaled noise. Undo the scaling.</details>
+# <details><summary>Hint 3: nearly the line</summary>Subtract <code>level.sqrt() * x0</code>; the divisor is the noise's standard deviation.</details>
+
 # %% checks="predict_eps"
+# Checks of predict_eps
 generator = torch.Generator().manual_seed(1)
 x0, eps = (torch.randn(3, 1, 2, 4, generator=generator, dtype=torch.float64) for _ in range(2))
 t = torch.tensor([1, 3, 6])
-expect(predict_eps(q_sample(x0, t, SHORT, eps), x0, t, SHORT), eps, "the noise comes out again")
+expect(
+    predict_eps(q_sample(x0, t, SHORT, eps), x0, t, SHORT),
+    eps,
+    "predict_eps: the noise comes out again",
+)
 
 # %% [markdown]
 # ### Exercise: `posterior_mean_from_eps` · ●●○ · 5 minutes · 2 points
 #
 # Line (30). It is one line of every sampler in lesson 06.
-#
-# <details><summary>Hint 1: a nudge</summary>Two ways: write (30), or chain two of your functions. Do one and check it with the other.</details>
-# <details><summary>Hint 2: the idea</summary>(30) needs $\alpha_t$, $\beta_t$ and $\bar\alpha_t$, each reshaped to (B, 1, ..., 1). The noise loses one root against the $1 - \bar\alpha_t$ of (28).</details>
-# <details><summary>Hint 3: nearly the line</summary>Everything in the bracket is divided by <code>alpha.sqrt()</code>; the share of the noise is <code>(1 - alpha) / (1 - now).sqrt()</code>.</details>
 
 
 # %% exercise="posterior_mean_from_eps"
@@ -1029,17 +1101,29 @@ def posterior_mean_from_eps(xt, eps, t, alpha_bar):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Two ways: write (30), or chain two of your functions. Do one and check it with the other.</details>
+# <details><summary>Hint 2: the idea</summary>(30) needs $\alpha_t$, $\beta_t$ and $\bar\alpha_t$, each reshaped to (B, 1, ..., 1). The noise loses one root against the $1 - \bar\alpha_t$ of (28).</details>
+# <details><summary>Hint 3: nearly the line</summary>Everything in the bracket is divided by <code>alpha.sqrt()</code>; the share of the noise is <code>(1 - alpha) / (1 - now).sqrt()</code>.</details>
+
 # %% checks="posterior_mean_from_eps"
+# Checks of posterior_mean_from_eps
 x0 = torch.tensor([[0.7], [-1.2]], dtype=torch.float64)
 eps = torch.tensor([[-0.4], [0.9]], dtype=torch.float64)
 t = torch.tensor([4, 2])
 xt = q_sample(x0, t, SHORT, eps)
 found = [numerical_bayes(x0[i, 0], xt[i, 0], int(t[i]), SHORT_BETA) for i in range(2)]
 bayes = torch.stack([mean for _, mean, _ in found])[:, None]
-verify_equation(30, posterior_mean_from_eps(xt, eps, t, SHORT), bayes, rtol=1e-6)
+verify_equation(
+    30, posterior_mean_from_eps(xt, eps, t, SHORT), bayes, rtol=1e-6, of="posterior_mean_from_eps"
+)
 start = torch.tensor([1, 1])
 x1 = q_sample(x0, start, SHORT, eps)
-expect(posterior_mean_from_eps(x1, eps, start, SHORT), x0, "at t = 1 the mean is x_0")
+expect(
+    posterior_mean_from_eps(x1, eps, start, SHORT),
+    x0,
+    "posterior_mean_from_eps: at t = 1 the mean is x_0",
+)
 
 # %% [markdown]
 # ## 7 · From KL to squared error
@@ -1060,6 +1144,7 @@ expect(posterior_mean_from_eps(x1, eps, start, SHORT), x0, "at t = 1 the mean is
 # *(32) in (31), and $\mathbb E_q (x - \mu_1)^2 = \sigma_1^2$.* Independent coordinates add up.
 
 # %%
+# Equations (31) and (32)
 first = Normal(torch.tensor(0.3).double(), torch.tensor(0.5).double())
 second = Normal(torch.tensor(-0.2).double(), torch.tensor(0.8).double())
 mass = first.log_prob(LINE).exp() * SPACING
@@ -1076,10 +1161,6 @@ verify_equation(32, squares[1], first.variance + (first.mean - second.mean) ** 2
 # ### Exercise: `normal_kl` · ●●○ · 7 minutes · 2 points
 #
 # Line (33) for tensors, from log-variances as always in this course.
-#
-# <details><summary>Hint 1: a nudge</summary>Write the bracket of (33) with logvar1 and logvar2 in place of the variances. The logarithm of a ratio is a difference.</details>
-# <details><summary>Hint 2: the idea</summary>Let everything broadcast first, entry by entry; only then sum. A logvar without axes counts once for <i>every</i> entry.</details>
-# <details><summary>Hint 3: nearly the line</summary>With <code>terms</code> for the finished bracket, <code>terms.reshape(len(terms), -1).sum(1)</code> sums all but the first axis. The ratio of variances is <code>(logvar1 - logvar2).exp()</code>.</details>
 
 
 # %% exercise="normal_kl"
@@ -1102,7 +1183,13 @@ def normal_kl(mean1, logvar1, mean2, logvar2):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Write the bracket of (33) with logvar1 and logvar2 in place of the variances. The logarithm of a ratio is a difference.</details>
+# <details><summary>Hint 2: the idea</summary>Let everything broadcast first, entry by entry; only then sum. A logvar without axes counts once for <i>every</i> entry.</details>
+# <details><summary>Hint 3: nearly the line</summary>With <code>terms</code> for the finished bracket, <code>terms.reshape(len(terms), -1).sum(1)</code> sums all but the first axis. The ratio of variances is <code>(logvar1 - logvar2).exp()</code>.</details>
+
 # %% checks="normal_kl"
+# Checks of normal_kl
 generator = torch.Generator().manual_seed(2)
 means = torch.randn(2, 3, 2, 4, generator=generator, dtype=torch.float64)
 narrow, wide = torch.tensor(-1.0, dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64)
@@ -1110,18 +1197,19 @@ truth = kl_divergence(Normal(means[0], (narrow / 2).exp()), Normal(means[1], (wi
 expect(
     normal_kl(means[0], narrow, means[1], wide),
     truth.sum((1, 2)),
-    "torch.distributions gives the same",
+    "normal_kl: torch.distributions gives the same",
 )
 expect(
     normal_kl(means[0], narrow, means[0], narrow),
     torch.zeros(3).double(),
-    "no divergence from itself",
+    "normal_kl: no divergence from itself",
 )
 one = torch.ones(1, dtype=torch.float64)
 verify_equation(
     33,
     normal_kl(0.3 * one, 2 * (0.5 * one).log(), -0.2 * one, 2 * (0.8 * one).log()),
     kl_divergence(first, second),
+    of="normal_kl",
 )
 
 # %% [markdown]
@@ -1156,10 +1244,6 @@ verify_equation(
 
 # %% [markdown]
 # ### Exercise: `loss_weight_x0` · ●●○ · 5 minutes · 2 points
-#
-# <details><summary>Hint 1: a nudge</summary>Line (36), or half of line (37): the same number in different dress. Which one is shorter?</details>
-# <details><summary>Hint 2: the idea</summary>The signal-to-noise ratio at t and at t - 1 is one line each. Which of the two is larger?</details>
-# <details><summary>Hint 3: nearly the line</summary><code>snr = lambda s: alpha_bar[s] / (1 - alpha_bar[s])</code>; the weight is half of a difference of <code>snr</code>.</details>
 
 
 # %% exercise="loss_weight_x0"
@@ -1182,7 +1266,13 @@ def loss_weight_x0(t, alpha_bar):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Line (36), or half of line (37): the same number in different dress. Which one is shorter?</details>
+# <details><summary>Hint 2: the idea</summary>The signal-to-noise ratio at t and at t - 1 is one line each. Which of the two is larger?</details>
+# <details><summary>Hint 3: nearly the line</summary><code>snr = lambda s: alpha_bar[s] / (1 - alpha_bar[s])</code>; the weight is half of a difference of <code>snr</code>.</details>
+
 # %% checks="loss_weight_x0"
+# Checks of loss_weight_x0
 guess = 0.2  # a wrong x_0; the right one is 0.7
 found = [
     [numerical_bayes(value, -0.4, int(t), SHORT_BETA)[1:] for value in (0.7, guess)] for t in LATER
@@ -1190,19 +1280,17 @@ found = [
 truth = torch.stack(
     [kl_divergence(Normal(m, v.sqrt()), Normal(m_, v.sqrt())) for (m, v), (m_, _) in found]
 )
-verify_equation(36, loss_weight_x0(LATER, SHORT) * (0.7 - guess) ** 2, truth, rtol=1e-6)
+verify_equation(
+    36, loss_weight_x0(LATER, SHORT) * (0.7 - guess) ** 2, truth, rtol=1e-6, of="loss_weight_x0"
+)
 expect(
     bool((loss_weight_x0(torch.arange(2, 1001), LONG) > 0).all()),
     True,
-    "every error costs something",
+    "loss_weight_x0: every error costs something",
 )
 
 # %% [markdown]
 # ### Exercise: `loss_weight_eps` · ●●○ · 4 minutes · 2 points
-#
-# <details><summary>Hint 1: a nudge</summary>Line (39). Either write its right side, or turn the weight you have into the other.</details>
-# <details><summary>Hint 2: the idea</summary>By (38), the squared error in $x_0$ is the squared error in the noise times $(1 - \bar\alpha_t) / \bar\alpha_t$.</details>
-# <details><summary>Hint 3: nearly the line</summary>In the fraction, $\beta_t$ stands above; below stand 2, $\alpha_t$ and <code>1 - before</code>.</details>
 
 
 # %% exercise="loss_weight_eps"
@@ -1226,7 +1314,13 @@ def loss_weight_eps(t, alpha_bar):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Line (39). Either write its right side, or turn the weight you have into the other.</details>
+# <details><summary>Hint 2: the idea</summary>By (38), the squared error in $x_0$ is the squared error in the noise times $(1 - \bar\alpha_t) / \bar\alpha_t$.</details>
+# <details><summary>Hint 3: nearly the line</summary>In the fraction, $\beta_t$ stands above; below stand 2, $\alpha_t$ and <code>1 - before</code>.</details>
+
 # %% checks="loss_weight_eps"
+# Checks of loss_weight_eps
 here = torch.full((5, 1), -0.4, dtype=torch.float64)  # x_t, the same at every t
 noise_of = [predict_eps(here, 0 * here + value, LATER, SHORT)[:, 0] for value in (0.7, 0.2)]
 found = [
@@ -1236,13 +1330,18 @@ truth = torch.stack(
     [kl_divergence(Normal(m, v.sqrt()), Normal(m_, v.sqrt())) for (m, v), (m_, _) in found]
 )
 verify_equation(
-    39, loss_weight_eps(LATER, SHORT) * (noise_of[0] - noise_of[1]) ** 2, truth, rtol=1e-6
+    39,
+    loss_weight_eps(LATER, SHORT) * (noise_of[0] - noise_of[1]) ** 2,
+    truth,
+    rtol=1e-6,
+    of="loss_weight_eps",
 )
 
 # %% [markdown]
 # The lines in between, with your own functions, and (37) in SymPy:
 
 # %%
+# Equations (34), (35), (37) and (38)
 t = torch.arange(2, 7)
 right, wrong = (
     torch.full((5, 1), 0.7, dtype=torch.float64),
@@ -1278,9 +1377,11 @@ verify_equation(38, right - wrong, (1 / SHORT[t] - 1).sqrt()[:, None] * errors)
 #
 # Predict: at $T = 1000$, how many times more does the bound weigh an error in the noise at $t = 2$ than at $t = 1000$? And is the weight for $x_0$ steeper or flatter?
 
-# %% tags=["experiment"]
-prediction = 10  # your guess for the ratio
+# %% predict="my_ratio"
+my_ratio = 10  # your prediction for the ratio
 
+# %% tags=["experiment"]
+# Experiment: the bound's weights
 t = torch.arange(2, 1001)
 weights = {"noise": loss_weight_eps(t, LONG), "x_0": loss_weight_x0(t, LONG)}
 fig, ax = plots.figure()
@@ -1291,7 +1392,7 @@ for (name, values), role in zip(weights.items(), ("noise", "data"), strict=True)
     print(f"error in {name + ':':7}weight {first:.3g} at t = 2, {last:.3g} at t = 1000", end=", ")
     print(f"ratio {first / last:.3g}")
 plots.curve([2, 1000], [1, 1], "model", label="simplified loss, error in noise", ax=ax)
-plots.guess(ax, y=prediction, label="your ratio for noise")
+plots.guess(ax, y=my_ratio, label="your ratio for noise")
 ax.set(xscale="log", yscale="log", xlabel="time $t$", ylabel="weight / weight at T")
 ax.set_title("The bound cares most about the first, nearly clean steps")
 plots.show(
@@ -1312,6 +1413,7 @@ print(f"the weight for the noise is lowest at t = {lowest}, then it rises a litt
 # Here (40) on data where the best noise predictor is known exactly, the correlated Gaussian in the plane (`eps_floor` is its mean squared error per dimension, `x0_floor` the one of the best guess of $x_0$):
 
 # %%
+# Equation (40) where the best predictor is known
 table = SHORT
 gaussian = exact.CORRELATED_GAUSSIAN
 floor = 2 * gaussian.eps_floor(table[1:])  # E ||eps - eps_hat||^2 at t = 1..6, two dimensions
@@ -1369,6 +1471,7 @@ verify_equation(40, sampled.mean(), weighted, standard_error=(sampled.std() / 20
 # On a slide (41) and (46) stand with "=" and without the 1/2. And its network predicts $\sqrt{\beta_t / (1 - \bar\alpha_t)}\, \epsilon$, not $\epsilon$.
 
 # %%
+# Equations (41) to (46)
 # A random variable c_1 x_0 + c_2 eps_bar + c_3 eps_t with three independent standard normals is its
 # coefficients (c_1, c_2, c_3), and its mean square is the sum of their squares: every average below
 # is exact. One coordinate (d = 1), unit-variance data, t = 4 of 6.
@@ -1415,6 +1518,7 @@ verify_equation(46, left, loss_weight_eps(t, SHORT)[0] * mean_square(eps - guess
 
 
 # %%
+# How far a step back is from a Gaussian
 def gaussian_step_cost(t, alpha_bar):
     """E KL(q(x_{t-1} | x_t) || Gaussian of the same mean and variance), the mixture, in nats."""
     line = torch.linspace(-6, 6, 601, dtype=torch.float64)
@@ -1433,9 +1537,11 @@ cosine = {T: alpha_bar_from_beta(cosine_beta(T)) for T in (4, 10, 30, 100)}
 costs = {T: sum(gaussian_step_cost(t, cosine[T]) for t in range(2, T + 1)) for T in cosine}
 print("summed KL:", ", ".join(f"{cost:.2g} nats at T = {T}" for T, cost in costs.items()))
 
-# %% tags=["experiment"]
-prediction = 10  # your guess: the sum at T = 10 over the sum at T = 100
+# %% predict="my_factor"
+my_factor = 10  # your prediction: the sum at T = 10 over the sum at T = 100
 
+# %% tags=["experiment"]
+# Experiment: small steps
 fig, (left, right) = plots.figure(1, 2, width=9, height=3.4)
 for T, alpha in ((4, 0.4), (10, 0.7), (100, 1.0)):
     table, t = cosine[T], T // 2
@@ -1453,7 +1559,7 @@ left.set(
     title="Small steps go back as Gaussians",
 )
 plots.curve(list(costs), list(costs.values()), "model", marker="o", ax=right)
-guessed = [costs[10], costs[10] / prediction]
+guessed = [costs[10], costs[10] / my_factor]
 right.plot([10, 100], guessed, ":", color=plots.COLOR["guess"], label="your prediction")
 right.set(
     xscale="log",
@@ -1470,7 +1576,7 @@ plots.show(
 )
 factor = costs[10] / costs[100]
 print(
-    f"from T = 10 to T = 100 the sum falls by a factor of {factor:.0f}; you guessed {prediction:g}"
+    f"from T = 10 to T = 100 the sum falls by a factor of {factor:.0f}; you guessed {my_factor:g}"
 )
 
 # %% [markdown]
@@ -1506,6 +1612,7 @@ print(
 
 
 # %%
+# Reverse variances, and the bound they give
 def reverse_variances(alpha_bar, eigenvalues):
     """The best reverse variance, (T, D), and the usual choices, (T, 1) each; rows are t = 1..T."""
     t = torch.arange(1, len(alpha_bar))
@@ -1537,6 +1644,7 @@ def negative_elbo(alpha_bar, eigenvalues, variances):
 # First (47) to (51) themselves, on a schedule of four steps, where $q(x_T)$ is still far from noise:
 
 # %%
+# Equations (47) to (51)
 gaussian = exact.CORRELATED_GAUSSIAN
 eigenvalues = gaussian.eigenvalues
 few = alpha_bar_from_beta(linear_beta(4, 0.05, 0.4))
@@ -1574,9 +1682,11 @@ for chosen in choices.values():
 # %% [markdown]
 # Predict: as $T$ grows, which of the three other choices get better, and does $\tilde\beta_t$ end near zero cost like the others? Write down what $\tilde\beta_t$ costs at $T = 1000$, in nats.
 
-# %% tags=["experiment"]
-prediction = 0.01  # your guess for the cost of beta tilde at T = 1000
+# %% predict="my_cost"
+my_cost = 0.01  # your prediction for the cost of beta tilde at T = 1000
 
+# %% tags=["experiment"]
+# Experiment: what four choices of the variance cost
 lengths = [5, 10, 50, 200, 1000]
 linear = {T: alpha_bar_from_beta(linear_beta(T)) for T in lengths}
 cosine = {T: alpha_bar_from_beta(cosine_beta(T)) for T in lengths}
@@ -1604,7 +1714,7 @@ labels = {"isotropic": "best isotropic", "beta": "$\\beta_t$", "beta tilde": "$\
 for name, role in (("beta tilde", "posterior"), ("beta", "noise"), ("isotropic", "model")):
     y = [excess[T][name] for T in lengths]
     plots.curve(lengths, y, role, marker="o", label=labels[name], ax=ax)
-plots.guess(ax, y=prediction)
+plots.guess(ax, y=my_cost)
 ax.set(xscale="log", yscale="log", xlabel="number of steps T")
 ax.set_ylabel("cost above the optimum, nats")
 ax.set_title("Only $\\tilde\\beta_t$ stays expensive, however many steps")
@@ -1620,6 +1730,7 @@ plots.show(
 # But $\tilde\beta_t$ stays expensive. Where?
 
 # %% tags=["experiment"]
+# Experiment: where beta tilde is expensive
 best, choices = reverse_variances(cosine[1000], eigenvalues)
 ratio = best / choices["beta tilde"]
 per_step = 0.5 * (ratio - 1 - ratio.log()).sum(1)
@@ -1644,7 +1755,7 @@ print(f"and {over_beta[0]:.3f}, {over_beta[1]:.3f} times beta")
 # This question is graded by a person.
 
 # %% [markdown] written="why_condition" points=3
-# **`why_condition` · ●●○ · 10 minutes · 3 points**
+# ### Question: `why_condition` · ●●○ · 10 minutes · 3 points
 #
 # Explain to a fellow student, in at most twelve sentences and with the equations you need:
 #
@@ -1677,6 +1788,7 @@ print(f"and {over_beta[0]:.3f}, {over_beta[1]:.3f} times beta")
 # ## What you have shown
 
 # %% tags=["experiment"]
+# Your own numbers
 c0, ct = posterior_coefficients(torch.tensor([300]), LONG)
 variance = posterior_variance(torch.tensor([300]), LONG)
 w = loss_weight_eps(torch.tensor([2, 1000]), LONG)

@@ -67,6 +67,7 @@
 # | $\nabla \log q(x_t)$ | | the *score*: where the density of $x_t$ rises most steeply, and how fast its logarithm does |
 
 # %%
+# Imports, and the data of this lesson
 import math
 from functools import cache, partial
 from itertools import pairwise
@@ -108,6 +109,7 @@ def double(values):
 
 
 # %%
+# From lesson 04: schedules and the forward sample
 def linear_beta(T, first=1e-4, last=0.02):
     return torch.cat([torch.zeros(1), torch.linspace(first, last, T)]).double()
 
@@ -137,6 +139,7 @@ def prior_kl(x0, alpha_bar_T):
 
 
 # %%
+# From lesson 05: the posterior
 def posterior_variance(t, alpha_bar):
     now, before = alpha_bar[t], alpha_bar[t - 1]
     return (1 - now / before) * (1 - before) / (1 - now)
@@ -185,6 +188,7 @@ def loss_weight_eps(t, alpha_bar):
 # $5 \cdot 10^{-4}$ to $0.1$, five times the usual numbers, because it has a fifth of the usual thousand steps.
 
 # %%
+# Tables and tiny images for the checks
 SHORT = alpha_bar_from_beta(linear_beta(6, 0.05, 0.5))  # float64, on the CPU
 T = 200
 ALPHA_BAR = alpha_bar_from_beta(linear_beta(T, 5e-4, 0.1))  # float64, on the CPU
@@ -202,6 +206,7 @@ print(f"what is left of the signal's variance at t = {T}: {ALPHA_BAR[T]:.1e}")
 # $x_0$ once. What will the histogram of the answers look like: two bumps like the data, one bump, or a spike? And what if you ask at $t = 60$, when a part of the signal is left?
 
 # %% tags=["experiment"]
+# Experiment: one question at three times
 generator = torch.Generator().manual_seed(0)
 x0 = MIXTURE.sample(2000, generator)
 fig, axes = plots.figure(1, 3, width=9, height=3, sharex=True)
@@ -266,6 +271,7 @@ print(f"of the data: {x0.std():.3f}")
 # *$\epsilon$ and $x_t$ are jointly Gaussian, with covariance $\sqrt{1 - \bar\alpha_t}$ and $\operatorname{Var} x_t = \bar\alpha_t \lambda + 1 - \bar\alpha_t$; what is left of the variance 1 is $1 - (1 - \bar\alpha_t) / \operatorname{Var} x_t$.*
 
 # %%
+# Equations (1) to (5): what the loss makes of a network
 # (1): the exact noise predictor of the correlated Gaussian, at a random t per example and at every t.
 generator = torch.Generator().manual_seed(2)
 count = 60_000
@@ -293,10 +299,6 @@ verify_equation(5, rest @ rest, level * variance / (level * variance + 1 - level
 # ### Exercise: `ddpm_loss` · ●●○ · 8 minutes · 3 points
 #
 # The loss of Algorithm 1 for one batch. Example, time and noise come from outside, so that you can check the function; `model` may be a network, or any function of $(x_t, t)$.
-#
-# <details><summary>Hint 1: a nudge</summary>Two lines: make $x_t$, compare the model's answer with the noise.</details>
-# <details><summary>Hint 2: the idea</summary>The first line is lesson 04's <code>q_sample</code>. The model gets the noisy data and the times, nothing else. What should it answer if it were perfect?</details>
-# <details><summary>Hint 3: nearly the line</summary>With <code>xt = q_sample(x0, t, alpha_bar, eps)</code>, the squared error is <code>(eps - model(xt, t)) ** 2</code>. Average it over every entry.</details>
 
 
 # %% exercise="ddpm_loss"
@@ -324,14 +326,29 @@ def ddpm_loss(model, x0, t, eps, alpha_bar):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Two lines: make $x_t$, compare the model's answer with the noise.</details>
+# <details><summary>Hint 2: the idea</summary>The first line is lesson 04's <code>q_sample</code>. The model gets the noisy data and the times, nothing else. What should it answer if it were perfect?</details>
+# <details><summary>Hint 3: nearly the line</summary>With <code>xt = q_sample(x0, t, alpha_bar, eps)</code>, the squared error is <code>(eps - model(xt, t)) ** 2</code>. Average it over every entry.</details>
+
 # %% checks="ddpm_loss"
+# Checks of ddpm_loss
 generator = torch.Generator().manual_seed(2)
 x0, eps = IMAGE, torch.randn(IMAGE.shape, generator=generator, dtype=torch.float64)
 t = torch.tensor([6, 1])
 knows = ddpm_loss(lambda xt, t: predict_eps(xt, x0, t, SHORT), x0, t, eps, SHORT)
-expect(knows, double(0.0), "a model that knows x_0 has no loss", hint="which target, which x_t?")
+expect(
+    knows,
+    double(0.0),
+    "ddpm_loss: a model that knows x_0 has no loss",
+    hint="which target, which x_t?",
+)
 silent = ddpm_loss(lambda xt, t: torch.zeros_like(xt), x0, t, eps, SHORT)
-expect(silent, (eps**2).mean(), "a model that answers 0 has the noise's mean square as its loss")
+expect(
+    silent,
+    (eps**2).mean(),
+    "ddpm_loss: a model that answers 0 has the noise's mean square as its loss",
+)
 twice = ddpm_loss(
     lambda xt, t: torch.zeros_like(xt),
     x0.repeat(2, 1, 1, 1),
@@ -339,10 +356,10 @@ twice = ddpm_loss(
     eps.repeat(2, 1, 1, 1),
     SHORT,
 )
-expect(twice, silent, "the same batch twice, the same loss")
+expect(twice, silent, "ddpm_loss: the same batch twice, the same loss")
 weight = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
 ddpm_loss(lambda xt, t: weight * xt, x0, t, eps, SHORT).backward()
-expect(weight.grad is not None, True, "gradients reach the model")
+expect(weight.grad is not None, True, "ddpm_loss: gradients reach the model")
 
 # %% [markdown]
 # ### How far from the best?
@@ -352,6 +369,7 @@ expect(weight.grad is not None, True, "gradients reach the model")
 
 
 # %%
+# The loss of one batch, and small networks trained with it
 def noise_loss(model, x0):
     """Algorithm 1 on one batch: draws a time and a noise for each example."""
     t = torch.randint(1, T + 1, (len(x0),), device=x0.device)
@@ -379,9 +397,11 @@ def train_small(name):
 # By (4) the loss at time $t$ is the floor plus $\mathbb E \Vert \hat\epsilon - \epsilon^* \Vert^2$, the network's own error. **Predict:** where is the network's own error largest: at small $t$, where the noise is faint, in the middle, or at
 # large $t$, where hardly anything but noise is left? Write down a $t$ between 1 and 200.
 
-# %% tags=["experiment"]
-prediction = 100  # the t at which you expect the largest error
+# %% predict="my_worst_t"
+my_worst_t = 100  # your prediction: the t at which you expect the largest error
 
+# %% tags=["experiment"]
+# Experiment: where the network errs
 print("Training takes about 10 seconds.")
 models = {name: train_small(name)[0] for name in ("Gaussian", "mixture")}
 generator = torch.Generator().manual_seed(8)
@@ -402,7 +422,7 @@ for ax, (name, truth) in zip(axes, (("Gaussian", GAUSSIAN), ("mixture", MIXTURE)
     worst = times[max(range(len(times)), key=own.__getitem__)]
     plots.curve(times, floor, "exact", label="floor: the best predictor's loss", ax=ax)
     plots.curve(times, own, "model", marker="o", label="the network's own error", ax=ax)
-    plots.guess(ax, x=prediction, label="your t")
+    plots.guess(ax, x=my_worst_t, label="your t")
     ax.set(xscale="log", yscale="log", xlabel="time $t$", ylim=(5e-6, 3))
     ax.set_title(f"{name}: own error largest at t = {worst}")
     share = sum(own) / sum(floor)
@@ -450,6 +470,7 @@ plots.show(
 # by least squares. **Predict** the factor at $t = 5$, where $1 - \bar\alpha_5 = 0.0075$.
 
 # %%
+# Equations (6) to (8): noise and score
 xt, level = torch.linspace(-3, 3, 7, dtype=torch.float64)[:, None].requires_grad_(), ALPHA_BAR[40]
 log_q = MIXTURE.noised(level).log_prob(xt)
 (score,) = torch.autograd.grad(log_q.sum(), xt)
@@ -469,9 +490,11 @@ mean_eps = (posterior * (xt.detach() - level.sqrt() * line) / (1 - level).sqrt()
 verify_equation(8, score[:, 0], -mean_eps / (1 - level).sqrt())
 print(f"1 - alpha_bar_5 = {1 - ALPHA_BAR[5]:.4f}")
 
-# %% tags=["experiment"]
-prediction = 1.0  # the factor at t = 5 that you expect
+# %% predict="my_slide_factor"
+my_slide_factor = 1.0  # your prediction: the factor at t = 5 that you expect
 
+# %% tags=["experiment"]
+# Experiment: the factor between noise and score
 model, _ = train_small("mixture")
 generator = torch.Generator().manual_seed(9)
 print("   t   factor found   sqrt(1 - alpha_bar)   the slide")
@@ -488,7 +511,7 @@ for t in (5, 20, 50, 100, 200):
     print(f"{t:4d}{factor:15.3f}{(1 - ALPHA_BAR[t]).sqrt():22.3f}{1.0:12.3f}")
     if t == 5:
         findings["noise over score at t = 5 (a slide says 1)"] = f"{factor:.3f}"
-print(f"you predicted {prediction:g} at t = 5")
+print(f"you predicted {my_slide_factor:g} at t = 5")
 
 # %% [markdown]
 # The slide is right where it hardly matters, at large $t$. At small $t$ it is wrong by more than a factor of ten: whoever walks along the score with that scale takes steps of the wrong size just where the picture becomes sharp.
@@ -511,10 +534,6 @@ print(f"you predicted {prediction:g} at t = 5")
 # ### Exercise: `timestep_embedding` · ●●○ · 8 minutes · 2 points
 #
 # Line (9) for a batch of times.
-#
-# <details><summary>Hint 1: a nudge</summary>Three things in a row: a table of frequencies $\omega_i$, all products of times and frequencies, then sine and cosine of those.</details>
-# <details><summary>Hint 2: the idea</summary>The products form a matrix (B, half): <code>t[:, None]</code> times the frequencies. Sines go to the left half, cosines to the right.</details>
-# <details><summary>Hint 3: nearly the line</summary>The exponents are <code>-torch.arange(half) / half</code>; with <code>angles</code> of shape (B, half), end with <code>torch.cat([angles.sin(), ...], dim=1)</code>.</details>
 
 
 # %% exercise="timestep_embedding"
@@ -542,20 +561,36 @@ def timestep_embedding(t, dim, max_period=10000.0):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Three things in a row: a table of frequencies $\omega_i$, all products of times and frequencies, then sine and cosine of those.</details>
+# <details><summary>Hint 2: the idea</summary>The products form a matrix (B, half): <code>t[:, None]</code> times the frequencies. Sines go to the left half, cosines to the right.</details>
+# <details><summary>Hint 3: nearly the line</summary>The exponents are <code>-torch.arange(half) / half</code>; with <code>angles</code> of shape (B, half), end with <code>torch.cat([angles.sin(), ...], dim=1)</code>.</details>
+
 # %% checks="timestep_embedding"
+# Checks of timestep_embedding
 times = torch.tensor([1, 5, 200])
 emb = timestep_embedding(times, 8)
-expect(emb.shape, torch.Size([3, 8]), "one vector of length dim for each time")
-expect(emb.dtype, torch.float32, "float32")
-expect(emb[:, :4] ** 2 + emb[:, 4:] ** 2, torch.ones(3, 4), "each sine meets its cosine")
+expect(emb.shape, torch.Size([3, 8]), "timestep_embedding: one vector of length dim for each time")
+expect(emb.dtype, torch.float32, "timestep_embedding: float32")
+expect(
+    emb[:, :4] ** 2 + emb[:, 4:] ** 2,
+    torch.ones(3, 4),
+    "timestep_embedding: each sine meets its cosine",
+)
 small = timestep_embedding(torch.tensor([5]), 4, max_period=100.0)  # frequencies 1 and 0.1
 truth = torch.tensor([[math.sin(5), math.sin(0.5), math.cos(5), math.cos(0.5)]])
-expect(small, truth, "by hand: dim = 4, max_period = 100", hint="the exponent -i / half, i from 0")
-verify_equation(9, small, truth)
+expect(
+    small,
+    truth,
+    "timestep_embedding: by hand: dim = 4, max_period = 100",
+    hint="the exponent -i / half, i from 0",
+)
+verify_equation(9, small, truth, of="timestep_embedding")
 pairs = timestep_embedding(torch.tensor([7, 3, 104, 100]), 32)
-verify_equation(10, pairs[0] @ pairs[1], pairs[2] @ pairs[3], atol=1e-4)
+verify_equation(10, pairs[0] @ pairs[1], pairs[2] @ pairs[3], atol=1e-4, of="timestep_embedding")
 
 # %% tags=["experiment"]
+# Experiment: patterns of time
 times = torch.arange(1, T + 1)
 emb = timestep_embedding(times, 64)
 fig, (left, right) = plots.figure(1, 2, width=9, height=3.2)
@@ -590,10 +625,6 @@ plots.show(
 # ### Exercise: `AdaptiveNorm` · ●●○ · 10 minutes · 3 points
 #
 # The core of the block, line (11), as a module.
-#
-# <details><summary>Hint 1: a nudge</summary>Two members: <code>nn.GroupNorm</code> without weights of its own, and one <code>nn.Linear</code>. How many numbers must the linear layer give for each example?</details>
-# <details><summary>Hint 2: the idea</summary>One scale and one shift per channel: 2 · channels outputs. Split them in the middle; give each two more axes so that (B, C) meets (B, C, H, W). <code>nn.init.zeros_</code> empties weight and bias.</details>
-# <details><summary>Hint 3: nearly the line</summary><code>scale, shift = self.linear(emb)[:, :, None, None].chunk(2, dim=1)</code>, then <code>self.norm(h)</code> times one plus the scale, plus the shift.</details>
 
 
 # %% exercise="AdaptiveNorm"
@@ -632,12 +663,24 @@ class AdaptiveNorm(nn.Module):
         ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Two members: <code>nn.GroupNorm</code> without weights of its own, and one <code>nn.Linear</code>. How many numbers must the linear layer give for each example?</details>
+# <details><summary>Hint 2: the idea</summary>One scale and one shift per channel: 2 · channels outputs. Split them in the middle; give each two more axes so that (B, C) meets (B, C, H, W). <code>nn.init.zeros_</code> empties weight and bias.</details>
+# <details><summary>Hint 3: nearly the line</summary><code>scale, shift = self.linear(emb)[:, :, None, None].chunk(2, dim=1)</code>, then <code>self.norm(h)</code> times one plus the scale, plus the shift.</details>
+
 # %% checks="AdaptiveNorm"
+# Checks of AdaptiveNorm
 generator = torch.Generator().manual_seed(3)
 h, emb = torch.randn(3, 4, 2, 5, generator=generator), torch.randn(3, 6, generator=generator)
 layer = AdaptiveNorm(4, 6, groups=2)
-expect(layer(h, emb), F.group_norm(h, 2), "untouched, it is plain group normalisation")
-expect(sum(p.numel() for p in layer.parameters()), 2 * 4 * (6 + 1), "one linear layer, no more")
+expect(
+    layer(h, emb), F.group_norm(h, 2), "AdaptiveNorm: untouched, it is plain group normalisation"
+)
+expect(
+    sum(p.numel() for p in layer.parameters()),
+    2 * 4 * (6 + 1),
+    "AdaptiveNorm: one linear layer, no more",
+)
 linear = next(m for m in layer.modules() if isinstance(m, nn.Linear))
 with torch.no_grad():
     linear.weight.normal_(generator=generator)
@@ -646,7 +689,10 @@ with torch.no_grad():
 group = h[1, 2:4]  # example 1, the second group: channels 2 and 3
 by_hand = (group[1] - group.mean()) / (group.var(correction=0) + 1e-5).sqrt()  # channel 3
 verify_equation(
-    11, out[1, 3].flatten()[:4], (by_hand * (1 + told[1, 3]) + told[1, 7]).flatten()[:4]
+    11,
+    out[1, 3].flatten()[:4],
+    (by_hand * (1 + told[1, 3]) + told[1, 7]).flatten()[:4],
+    of="AdaptiveNorm",
 )
 
 # %% [markdown]
@@ -657,6 +703,7 @@ verify_equation(
 
 
 # %%
+# The U-Net, with your embedding and your norm
 class ResidualBlock(nn.Module):
     """h + conv(silu(norm(conv(silu(norm(h)))))), both norms told by the embedding."""
 
@@ -725,6 +772,7 @@ class UNet(nn.Module):
 # Two questions for it before it is trained. An untrained network answers 0; what is its loss then? And does the time really arrive? To see that, wake the layers that start at zero and ask for the same picture at two times.
 
 # %% tags=["experiment"]
+# Experiment: an untrained network
 seed_everything(0)
 model = UNet()
 x0 = data.digits("train", flat=False, range=(-1, 1), device="cpu")[:256]
@@ -758,6 +806,7 @@ print(
 # *variances of independent summands add with squared weights; a geometric series; $1 - d^2 = (1 - d)(1 + d)$.* With $d = 0.995$ that is a four-hundredth. (Real weights are not independent from step to step, so less is gained; you will measure it.)
 
 # %%
+# Equation (14): averaged noise
 decay, n = 0.9, 400
 shares = (1 - decay) * decay ** torch.arange(n - 1.0, -1.0, -1.0, dtype=torch.float64)
 verify_equation(14, (shares**2).sum(), (1 - decay) / (1 + decay))
@@ -766,10 +815,6 @@ verify_equation(14, (shares**2).sum(), (1 - decay) / (1 + decay))
 # ### Exercise: `ema_update` · ●○○ · 4 minutes · 1 point
 #
 # One step of that average. The weights of a network are a list of tensors.
-#
-# <details><summary>Hint 1: a nudge</summary>Line (12), for each pair of tensors.</details>
-# <details><summary>Hint 2: the idea</summary>A list comprehension over <code>zip(average, current)</code>. The new list holds new tensors: do not change what you were given.</details>
-# <details><summary>Hint 3: nearly the line</summary><code>[... for a, c in zip(average, current)]</code>, where each entry is a weighted sum of a and c. Which of the two weights is near one?</details>
 
 
 # %% exercise="ema_update"
@@ -789,25 +834,37 @@ def ema_update(average, current, decay):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Line (12), for each pair of tensors.</details>
+# <details><summary>Hint 2: the idea</summary>A list comprehension over <code>zip(average, current)</code>. The new list holds new tensors: do not change what you were given.</details>
+# <details><summary>Hint 3: nearly the line</summary><code>[... for a, c in zip(average, current)]</code>, where each entry is a weighted sum of a and c. Which of the two weights is near one?</details>
+
 # %% checks="ema_update"
+# Checks of ema_update
 start, weights = [double([4.0, 0.0])], [[double([float(k), 1.0])] for k in range(1, 6)]
 average = start
 for current in weights:
     average = ema_update(average, current, 0.9)
-expect(start[0], double([4.0, 0.0]), "the old average is left alone")
+expect(start[0], double([4.0, 0.0]), "ema_update: the old average is left alone")
 unrolled = 0.9**5 * start[0] + 0.1 * sum(0.9 ** (5 - k) * weights[k - 1][0] for k in range(1, 6))
-verify_equation(13, average[0], unrolled)
+verify_equation(13, average[0], unrolled, of="ema_update")
 once = ema_update([double([2.0])], [double([3.0])], 0.9)[0]
-verify_equation(12, once, 0.9 * 2 + 0.1 * 3)
-expect(ema_update([double([1.0])], [double([3.0])], 0.0), [double([3.0])], "decay 0 forgets all")
+verify_equation(12, once, 0.9 * 2 + 0.1 * 3, of="ema_update")
+expect(
+    ema_update([double([1.0])], [double([3.0])], 0.0),
+    [double([3.0])],
+    "ema_update: decay 0 forgets all",
+)
 
 # %% [markdown]
 # What does it bring? Train the Gaussian's predictor once more with a plain loop, learning rate held constant, and your `ema_update` after every step. At the end compare both sets of weights with $\epsilon^*$. **Predict:** by which factor is the error of the averaged weights smaller?
 
+# %% predict="my_gain"
+my_gain = 199  # your prediction: (14) for d = 0.99, if steps were independent; what do you expect?
+
+
 # %% tags=["experiment"]
-prediction = 199  # (14) for d = 0.99, if steps were independent; what do you expect?
-
-
+# Experiment: what averaging gains
 def own_error(model):
     """Mean over t of E |eps_hat - eps*|^2 per dimension on the correlated Gaussian."""
     generator = torch.Generator().manual_seed(10)
@@ -838,7 +895,7 @@ with torch.no_grad():
         w.copy_(a)
 averaged = own_error(model)
 print(f"error with the last weights {last:.5f}, with averaged weights {averaged:.5f}")
-print(f"{last / averaged:.1f} times smaller; you predicted {prediction:g}")
+print(f"{last / averaged:.1f} times smaller; you predicted {my_gain:g}")
 findings["averaging the weights divides the own error by"] = f"{last / averaged:.1f}"
 
 # %% [markdown]
@@ -848,6 +905,7 @@ findings["averaging the weights divides the own error by"] = f"{last / averaged:
 
 
 # %%
+# The digits, and a U-Net for them
 train_x = data.digits("train", flat=False, range=(-1, 1))  # (1437, 1, 8, 8), on the device
 test_x = data.digits("test", flat=False, range=(-1, 1))  # (360, 1, 8, 8)
 
@@ -865,9 +923,11 @@ def train_digits():
 # %% [markdown]
 # (If you change one of your functions after training, run the cell above again: otherwise the remembered network is used.)
 
-# %% tags=["experiment"]
-prediction = 0.5  # loss of the best linear predictor
+# %% predict="my_linear_loss"
+my_linear_loss = 0.5  # your prediction: loss of the best linear predictor
 
+# %% tags=["experiment"]
+# Experiment: training on the digits
 print("Training takes about a minute.")
 model, run = train_digits()
 
@@ -889,13 +949,13 @@ blind = exact.GaussianData.fit(train_x.flatten(1).cpu()).eps_floor(ALPHA_BAR[1:]
 (seen, error), (unseen, error2) = loss_on(train_x[:360], model), loss_on(test_x, model)
 fig, ax = plots.history(run, exact=blind, exact_label="best linear predictor")
 ax.set_ylim(0, 0.55)
-plots.guess(ax, y=prediction, label="your prediction for it")
+plots.guess(ax, y=my_linear_loss, label="your my_linear_loss for it")
 ax.set_title(f"On test digits the loss is {unseen:.3f}, on training digits {seen:.3f}")
 plots.show(
     fig, alt="The loss falls within a few hundred steps and then creeps on, below a linear model's."
 )
 print(f"training digits {seen:.4f} +- {error:.4f}, test digits {unseen:.4f} +- {error2:.4f}")
-print(f"best linear predictor {blind:.4f}, you predicted {prediction:g}")
+print(f"best linear predictor {blind:.4f}, you predicted {my_linear_loss:g}")
 findings["loss on test digits (untrained 1)"] = f"{unseen:.3f} ± {error2:.3f}"
 
 # %% [markdown]
@@ -926,6 +986,7 @@ findings["loss on test digits (untrained 1)"] = f"{unseen:.3f} ± {error2:.3f}"
 # between, and both are used.
 
 # %%
+# Equation (17)
 ab, step = sympy.symbols("alphabar_{t-1} beta_t", positive=True)
 lam = sympy.symbols("lambda", nonnegative=True)
 now = ab * (1 - step)  # alphabar_t
@@ -942,10 +1003,6 @@ expect(slope > 0, True, "it grows with lambda")
 # ### Exercise: `p_step` · ●●○ · 10 minutes · 3 points
 #
 # One line of Algorithm 2.
-#
-# <details><summary>Hint 1: a nudge</summary>Lesson 05 gave you the mean and $\tilde\beta_t$. What is left is the choice of the variance, and $t = 1$.</details>
-# <details><summary>Hint 2: the idea</summary>A variance is not a standard deviation. And since each example has its own t, "no noise at t = 1" must be decided per example: multiply by <code>(t > 1)</code>, reshaped.</details>
-# <details><summary>Hint 3: nearly the line</summary><code>posterior_mean_from_eps(xt, eps_hat, t, alpha_bar)</code> plus <code>column((t > 1) * variance.sqrt(), xt) * z</code>, with beta_t as <code>1 - alpha_bar[t] / alpha_bar[t - 1]</code>.</details>
 
 
 # %% exercise="p_step"
@@ -978,39 +1035,44 @@ def p_step(xt, eps_hat, t, alpha_bar, z, variance="posterior"):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Lesson 05 gave you the mean and $\tilde\beta_t$. What is left is the choice of the variance, and $t = 1$.</details>
+# <details><summary>Hint 2: the idea</summary>A variance is not a standard deviation. And since each example has its own t, "no noise at t = 1" must be decided per example: multiply by <code>(t > 1)</code>, reshaped.</details>
+# <details><summary>Hint 3: nearly the line</summary><code>posterior_mean_from_eps(xt, eps_hat, t, alpha_bar)</code> plus <code>column((t > 1) * variance.sqrt(), xt) * z</code>, with beta_t as <code>1 - alpha_bar[t] / alpha_bar[t - 1]</code>.</details>
+
 # %% checks="p_step"
+# Checks of p_step
 generator = torch.Generator().manual_seed(4)
 x0, z = IMAGE, torch.randn(IMAGE.shape, generator=generator, dtype=torch.float64)
 eps, t = torch.randn(IMAGE.shape, generator=generator, dtype=torch.float64), torch.tensor([2, 6])
 xt = q_sample(x0, t, SHORT, eps)
 mean, tilde = q_posterior(x0, xt, t, SHORT)
-verify_equation(15, p_step(xt, eps, t, SHORT, 0 * z), mean)
-verify_equation(16, (p_step(xt, eps, t, SHORT, z) - mean) ** 2, tilde * z**2)
+verify_equation(15, p_step(xt, eps, t, SHORT, 0 * z), mean, of="p_step")
+verify_equation(16, (p_step(xt, eps, t, SHORT, z) - mean) ** 2, tilde * z**2, of="p_step")
 step_beta = column(linear_beta(6, 0.05, 0.5)[t], xt)
 noisier = p_step(xt, eps, t, SHORT, z, variance="beta")
-expect((noisier - mean) ** 2, step_beta * z**2, '"beta" adds noise of variance beta_t')
+expect((noisier - mean) ** 2, step_beta * z**2, 'p_step: "beta" adds noise of variance beta_t')
 last = torch.tensor([1, 1])
 x1 = q_sample(x0, last, SHORT, eps)
 for variance in ("posterior", "beta"):
     step = p_step(x1, eps, last, SHORT, z, variance)
     expect(
-        step, x0, f'the last step adds no noise ("{variance}")', hint="t = 1 with a z that is not 0"
+        step,
+        x0,
+        f'p_step: the last step adds no noise ("{variance}")',
+        hint="t = 1 with a z that is not 0",
     )
 try:
     p_step(xt, eps, t, SHORT, z, variance="best")
     refused = False
 except ValueError:
     refused = True
-expect(refused, True, "an unknown variance is refused with a ValueError")
+expect(refused, True, "p_step: an unknown variance is refused with a ValueError")
 
 # %% [markdown]
 # ### Exercise: `ddpm_sample` · ●●○ · 8 minutes · 3 points
 #
 # The loop. All noise comes from outside, so that a run can be repeated and checked.
-#
-# <details><summary>Hint 1: a nudge</summary>Write down which t the first and the last step have, and how many steps there are.</details>
-# <details><summary>Hint 2: the idea</summary><code>range(T, 0, -1)</code> goes from T down to 1. The model wants one time per example, <code>torch.full((len(xt),), step)</code>, a LongTensor on the device of the data.</details>
-# <details><summary>Hint 3: nearly the line</summary>In the loop: <code>xt = p_step(xt, model(xt, t), t, alpha_bar, noise[step])</code>. Around it, or above the function, <code>torch.no_grad()</code>. T is the table's length less one.</details>
 
 
 # %% exercise="ddpm_sample"
@@ -1038,7 +1100,13 @@ def ddpm_sample(model, x_T, alpha_bar, noise):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Write down which t the first and the last step have, and how many steps there are.</details>
+# <details><summary>Hint 2: the idea</summary><code>range(T, 0, -1)</code> goes from T down to 1. The model wants one time per example, <code>torch.full((len(xt),), step)</code>, a LongTensor on the device of the data.</details>
+# <details><summary>Hint 3: nearly the line</summary>In the loop: <code>xt = p_step(xt, model(xt, t), t, alpha_bar, noise[step])</code>. Around it, or above the function, <code>torch.no_grad()</code>. T is the table's length less one.</details>
+
 # %% checks="ddpm_sample"
+# Checks of ddpm_sample
 generator = torch.Generator().manual_seed(5)
 noise = torch.randn(7, *IMAGE.shape, generator=generator, dtype=torch.float64)
 asked = []
@@ -1051,8 +1119,12 @@ def one_image(xt, t):
 
 
 x0 = ddpm_sample(one_image, noise[0], SHORT, noise)
-expect(asked, [[t, t] for t in (6, 5, 4, 3, 2, 1)], "the model is asked once at 6, 5, 4, 3, 2, 1")
-expect(x0, IMAGE[:1].expand_as(x0), "data of one image: every walk ends there")
+expect(
+    asked,
+    [[t, t] for t in (6, 5, 4, 3, 2, 1)],
+    "ddpm_sample: the model is asked once at 6, 5, 4, 3, 2, 1",
+)
+expect(x0, IMAGE[:1].expand_as(x0), "ddpm_sample: data of one image: every walk ends there")
 two = SHORT[[0, 2, 5]]  # a schedule with T = 2 can be walked by hand
 t1, t2 = torch.tensor([1]), torch.tensor([2])
 model = GAUSSIAN.eps_model(two)
@@ -1060,11 +1132,14 @@ start, z = GAUSSIAN.sample(1, generator), GAUSSIAN.sample(3, generator)[:, None]
 x1 = p_step(start, model(start, t2), t2, two, z[2])
 by_hand = p_step(x1, model(x1, t1), t1, two, 0 * start)
 expect(
-    ddpm_sample(model, start, two, z), by_hand, "T = 2 by hand", hint="noise[t] belongs to step t"
+    ddpm_sample(model, start, two, z),
+    by_hand,
+    "ddpm_sample: T = 2 by hand",
+    hint="noise[t] belongs to step t",
 )
 weight = torch.ones((), dtype=torch.float64, requires_grad=True)
 kept = ddpm_sample(lambda xt, t: weight * xt, start, two, z).requires_grad
-expect(kept, False, "no gradients are kept")
+expect(kept, False, "ddpm_sample: no gradients are kept")
 
 # %% [markdown]
 # ### The walk, in pictures
@@ -1073,6 +1148,7 @@ expect(kept, False, "no gradients are kept")
 
 
 # %%
+# Noise for a walk, and a model that keeps what it sees
 def noise_for(shape, seed):
     """noise (T + 1, *shape) on the device, the same for a seed on every machine."""
     return torch.randn(T + 1, *shape, generator=torch.Generator().manual_seed(seed)).to(device)
@@ -1090,9 +1166,11 @@ def watched(model):
     return answer, seen
 
 
-# %% tags=["experiment"]
-prediction = 100  # the t at which you expect to see moons
+# %% predict="my_moons_t"
+my_moons_t = 100  # your prediction: the t at which you expect to see moons
 
+# %% tags=["experiment"]
+# Experiment: when the moons appear
 print("Training takes about 5 seconds.")
 model, seen = watched(train_small("moons")[0])
 noise = noise_for((1500, 2), 12)
@@ -1111,7 +1189,7 @@ plots.show(
     "10, sharp moons at 0.",
 )
 distance = metrics.kernel_distance(data.two_moons(1500, seed=13), end)
-print(f"you predicted moons at t = {prediction}; kernel distance at the end: {distance}")
+print(f"you predicted moons at t = {my_moons_t}; kernel distance at the end: {distance}")
 
 # %% [markdown]
 # For most of the walk there is little to see: the cloud finds its width and its slant. The moons appear when $\sqrt{1 - \bar\alpha_t}$, the noise that is still in $x_t$, gets smaller than the gap between them. That is why schedules take small steps near the data.
@@ -1126,6 +1204,7 @@ print(f"you predicted moons at t = {prediction}; kernel distance at the end: {di
 
 
 # %%
+# Exact spreads along the walk
 def spreads(step, table):
     """Standard deviations along both axes of the Gaussian at t = T, T - 1, ..., 0; exact, (T + 1, 2).
 
@@ -1141,10 +1220,12 @@ def spreads(step, table):
     return torch.stack(path)[..., 0].sqrt()
 
 
+# %% predict="my_long_axis"
+my_long_axis = 1.0  # your prediction: the first slide's long axis at the end
+
+
 # %% tags=["experiment"]
-prediction = 1.0  # the first slide's long axis at the end
-
-
+# Experiment: two slides and your p_step
 def yours(x, eps_hat, t, z):
     return p_step(x, eps_hat, t, ALPHA_BAR, z)
 
@@ -1170,7 +1251,7 @@ for (name, path), role in zip(paths.items(), ("model", "noise", "posterior"), st
     findings[f"axes of 1.342 and 0.447, {name}"] = f"{path[-1, 0]:.3g} and {path[-1, 1]:.3g}"
 print(f"{'data':22} long axis {truth[0, 0]:9.4g}, short axis {truth[0, 1]:9.4g}")
 plots.curve(range(T + 1), truth[:, 0], "exact", label="$q(x_t)$", ax=ax)
-plots.guess(ax, y=prediction, label="your prediction for slide 1")
+plots.guess(ax, y=my_long_axis, label="your my_long_axis for slide 1")
 ax.set(xlim=(T, 0), ylim=(0, 2.5), xlabel="time $t$, walking to the right")
 ax.set_ylabel("standard deviation, long axis")
 ends = [paths[name][-1, 0] for name in list(names)[:2]]
@@ -1189,13 +1270,15 @@ plots.show(
 #
 # The same exact walk, with both variances. **Predict** for the short axis, 0.447, walked in $T = 10$ steps: too narrow or too wide, with $\tilde\beta_t$ and with $\beta_t$?
 
-# %% tags=["experiment"]
-prediction = {"posterior": "narrow", "beta": "wide"}  # your guesses
+# %% predict="my_widths"
+my_widths = {"posterior": "narrow", "beta": "wide"}  # your predictions
 
+# %% tags=["experiment"]
+# Experiment: which variance is right
 tables = {T: ALPHA_BAR, 10: alpha_bar_from_beta(linear_beta(10, 0.02, 0.6))}
 print(f"{'':22}   long axis   short axis\n{'data':22}{1.8**0.5:12.4f}{0.2**0.5:13.4f}")
 for steps, table in tables.items():
-    for choice in prediction:
+    for choice in my_widths:
 
         def chosen(x, eps_hat, t, z, table=table, choice=choice):
             return p_step(x, eps_hat, t, table, z, choice)
@@ -1204,7 +1287,7 @@ for steps, table in tables.items():
         print(f"T = {steps:3d}, {choice:13}{long:12.4f}{short:13.4f}")
         if steps == 10:
             findings[f"short axis 0.447 after 10 steps, {choice} variance"] = f"{short:.3f}"
-print(f"you predicted for the short axis at T = 10: {prediction}")
+print(f"you predicted for the short axis at T = 10: {my_widths}")
 
 # %% [markdown]
 # With two hundred steps the choice hardly matters, with ten it does. By (17) $\tilde\beta_t$ is too small for any data with a spread, so both axes come out too narrow. $\beta_t$ is right for $\lambda = 1$: too large for the short axis, too small for the long one. In lesson 05 you saw what the two cost in nats; this is what
@@ -1216,6 +1299,7 @@ print(f"you predicted for the short axis at T = 10: {prediction}")
 
 
 # %%
+# A walk of ten digits, kept at every t
 @cache
 def digit_walk(count=10, seed=16):
     """x_t and the guess of x_0 at every t for some digits: two tensors (T + 1, count, 1, 8, 8)."""
@@ -1228,6 +1312,7 @@ def digit_walk(count=10, seed=16):
 
 
 # %% tags=["experiment"]
+# Experiment: three digits on their way
 seen, guesses = digit_walk()
 shown = [200, 150, 100, 70, 50, 30, 20, 10, 0]
 rows = torch.cat([x[shown, k] for k in (0, 1, 2) for x in (seen, guesses)])
@@ -1252,6 +1337,7 @@ print(f"sqrt(alpha_bar_{T}) = {ALPHA_BAR[T].sqrt():.4f}, one over that {ALPHA_BA
 # weight, but it is a reason not to leap. Step through the walk yourself, and look for the $t$ at which each digit makes up its mind.
 
 # %% tags=["experiment"]
+# Drag: the walk at any t
 seen, guesses = digit_walk()
 
 
@@ -1268,6 +1354,7 @@ widgets.explore(
     alt="Ten digits on their way: x_t above, the network's guess of x_0 in the middle, the end below.",
     t=(0, T, 60),
 )
+
 # %% [markdown]
 # ## 6 · Fewer steps: DDIM
 #
@@ -1314,6 +1401,7 @@ widgets.explore(
 # *insert $\hat x_0$ and collect $\hat\epsilon$.* Read it: position, plus a small change of "time" $r$, times a velocity. It is Euler's method for a differential equation, $d\bar x / dr = \hat\epsilon$ with $\bar x = x / \sqrt{\bar\alpha}$, and its error vanishes like the step's length. And a differential equation may be followed in either direction. Lesson 07 meets this equation again.
 
 # %%
+# Equations (18) and (22) to (26)
 ab, alpha = sympy.symbols("alphabar_{t-1} alpha_t", positive=True)
 xt_, x0_, noise_ = sympy.symbols("x_t x_0 epsilon", real=True)
 now, step = ab * alpha, 1 - alpha
@@ -1354,10 +1442,6 @@ verify_equation(26, *both("(26)", from_noise + sympy.sqrt(1 - ab) / sympy.sqrt(a
 # ### Exercise: `ddim_step` · ●●● · 12 minutes · 3 points
 #
 # One step of the family, from $t$ to any earlier $s$.
-#
-# <details><summary>Hint 1: a nudge</summary>Three summands: where $x_0$ seems to be, which way the noise points, and fresh noise. Compute $\sigma$ first; the second summand needs it.</details>
-# <details><summary>Hint 2: the idea</summary>t and s are plain integers here, so <code>alpha_bar[t]</code> has no axes and broadcasts by itself. For $\hat x_0$ solve the forward sample; your <code>predict_x0</code> wants a tensor of times, but the formula is short.</details>
-# <details><summary>Hint 3: nearly the line</summary>With <code>now, then = alpha_bar[t], alpha_bar[s]</code> and <code>variance</code> from (21), the way of the noise has the factor <code>(1 - then - variance).sqrt()</code>. Add <code>variance.sqrt() * z</code> only if eta is positive.</details>
 
 
 # %% exercise="ddim_step"
@@ -1389,21 +1473,33 @@ def ddim_step(xt, eps_hat, t, s, alpha_bar, eta=0.0, z=None):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Three summands: where $x_0$ seems to be, which way the noise points, and fresh noise. Compute $\sigma$ first; the second summand needs it.</details>
+# <details><summary>Hint 2: the idea</summary>t and s are plain integers here, so <code>alpha_bar[t]</code> has no axes and broadcasts by itself. For $\hat x_0$ solve the forward sample; your <code>predict_x0</code> wants a tensor of times, but the formula is short.</details>
+# <details><summary>Hint 3: nearly the line</summary>With <code>now, then = alpha_bar[t], alpha_bar[s]</code> and <code>variance</code> from (21), the way of the noise has the factor <code>(1 - then - variance).sqrt()</code>. Add <code>variance.sqrt() * z</code> only if eta is positive.</details>
+
 # %% checks="ddim_step"
+# Checks of ddim_step
 generator = torch.Generator().manual_seed(6)
 x0, eps, z = (torch.randn(3, 1, 2, 4, generator=generator, dtype=torch.float64) for _ in range(3))
 xt = q_sample(x0, torch.tensor([5]), SHORT, eps)
 same_noise = q_sample(x0, torch.tensor([2]), SHORT, eps)
-verify_equation(20, ddim_step(xt, eps, 5, 2, SHORT), same_noise)  # eta = 0: the same noise
-expect(ddim_step(xt, eps, 5, 0, SHORT), x0, "s = 0 is the guess of x_0")
+verify_equation(
+    20, ddim_step(xt, eps, 5, 2, SHORT), same_noise, of="ddim_step"
+)  # eta = 0: the same noise
+expect(ddim_step(xt, eps, 5, 0, SHORT), x0, "ddim_step: s = 0 is the guess of x_0")
 keep = ddim_step(
     0 * x0 + (1 - SHORT[5]).sqrt(), 0 * x0 + 1, 5, 2, SHORT, 0.7, 0 * z
 )  # x_0 = 0, eps = 1
 fresh = ddim_step(0 * x0, 0 * x0, 5, 2, SHORT, 0.7, 0 * z + 1)  # nothing but fresh noise
-verify_equation(19, keep**2 + fresh**2, 1 - SHORT[2])
+verify_equation(19, keep**2 + fresh**2, 1 - SHORT[2], of="ddim_step")
 half, whole = (ddim_step(0 * x0, 0 * x0, 5, 2, SHORT, eta, 0 * z + 1) for eta in (0.5, 1.0))
 verify_equation(
-    21, whole**2, 4 * half**2, (1 - SHORT[2]) / (1 - SHORT[5]) * (1 - SHORT[5] / SHORT[2])
+    21,
+    whole**2,
+    4 * half**2,
+    (1 - SHORT[2]) / (1 - SHORT[5]) * (1 - SHORT[5] / SHORT[2]),
+    of="ddim_step",
 )
 for t in (5, 1):
     x, times = q_sample(x0, torch.tensor([t]), SHORT, eps), torch.full((3,), t)
@@ -1411,17 +1507,13 @@ for t in (5, 1):
     expect(
         ddim_step(x, eps, t, t - 1, SHORT, 1.0, z),
         ancestral,
-        f"eta = 1, s = t - 1 is p_step, t = {t}",
+        f"ddim_step: eta = 1, s = t - 1 is p_step, t = {t}",
     )
 
 # %% [markdown]
 # ### Exercise: `ddim_times` · ●○○ · 4 minutes · 1 point
 #
 # Which times to visit.
-#
-# <details><summary>Hint 1: a nudge</summary>Equal distances from T down to 0, both ends included. How many numbers is that for `steps` steps?</details>
-# <details><summary>Hint 2: the idea</summary><code>torch.linspace</code> in float64 gives the distances; then round to the nearest integer.</details>
-# <details><summary>Hint 3: nearly the line</summary><code>torch.linspace(T, 0, steps + 1, dtype=torch.float64)</code>, then <code>.round()</code>, which sends ties to even numbers, then <code>.long()</code>.</details>
 
 
 # %% exercise="ddim_times"
@@ -1442,13 +1534,23 @@ def ddim_times(T, steps):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Equal distances from T down to 0, both ends included. How many numbers is that for `steps` steps?</details>
+# <details><summary>Hint 2: the idea</summary><code>torch.linspace</code> in float64 gives the distances; then round to the nearest integer.</details>
+# <details><summary>Hint 3: nearly the line</summary><code>torch.linspace(T, 0, steps + 1, dtype=torch.float64)</code>, then <code>.round()</code>, which sends ties to even numbers, then <code>.long()</code>.</details>
+
 # %% checks="ddim_times"
-expect(ddim_times(200, 4).tolist(), [200, 150, 100, 50, 0], "four steps of fifty")
+# Checks of ddim_times
+expect(ddim_times(200, 4).tolist(), [200, 150, 100, 50, 0], "ddim_times: four steps of fifty")
 expect(
-    ddim_times(10, 4).tolist(), [10, 8, 5, 2, 0], "7.5 becomes 8 and 2.5 becomes 2: ties to even"
+    ddim_times(10, 4).tolist(),
+    [10, 8, 5, 2, 0],
+    "ddim_times: 7.5 becomes 8 and 2.5 becomes 2: ties to even",
 )
-expect(ddim_times(6, 6).tolist(), [6, 5, 4, 3, 2, 1, 0], "as many steps as there are times")
-expect(ddim_times(200, 1).dtype, torch.int64, "integers, since they index a table")
+expect(
+    ddim_times(6, 6).tolist(), [6, 5, 4, 3, 2, 1, 0], "ddim_times: as many steps as there are times"
+)
+expect(ddim_times(200, 1).dtype, torch.int64, "ddim_times: integers, since they index a table")
 
 # %% [markdown]
 # ### The same noise in five, ten, twenty steps
@@ -1457,6 +1559,7 @@ expect(ddim_times(200, 1).dtype, torch.int64, "integers, since they index a tabl
 
 
 # %% tags=["experiment"]
+# Samplers and measures for the digits
 COUNT = budget(360)  # pictures per set of samples; few where nobody waits for them
 
 
@@ -1492,9 +1595,11 @@ def ddpm_digits(count=COUNT, seed=17):
     return on_levels(ddpm_sample(train_digits()[0], noise[0], TABLE, noise)).cpu()
 
 
-# %% tags=["experiment"]
-prediction = 0.3  # share recognised after five deterministic steps
+# %% predict="my_share"
+my_share = 0.3  # your prediction: share recognised after five deterministic steps
 
+# %% tags=["experiment"]
+# Experiment: fewer steps
 print("Sampling takes about 10 seconds.")
 jobs = {f"DDIM {steps}": partial(ddim_digits, steps) for steps in (5, 10, 20, 50)}
 jobs[f"DDPM {T}"] = ddpm_digits
@@ -1517,12 +1622,13 @@ for name, share in shares.items():
     print(f"{name:10} steps: {share} recognised")
     findings[f"digits recognised, {name} steps"] = f"{share.value:.0%} ± {share.standard_error:.0%}"
 print(f"real test digits: {metrics.recognised(test_x, range=(-1, 1))}", end="; ")
-print(f"you predicted {prediction:.0%} after five steps")
+print(f"you predicted {my_share:.0%} after five steps")
 
 # %% [markdown]
 # A deterministic walk is a map from noise to pictures, and the number of steps only says how exactly it is followed. DDPM, from the same $x_T$, ends elsewhere: most of its randomness comes later. Five steps already give digits, a little too soft; twenty are hard to tell from fifty. Now turn both knobs. At which number of steps does $\eta$ stop mattering to your eye?
 
 # %% tags=["experiment"]
+# Drag: steps and eta
 STEPS, ETAS = [5, 10, 20, 50, 100], [0.0, 0.5, 1.0]
 gallery = {(n, eta): ddim_digits(n, eta, count=20, seed=18) for n in STEPS for eta in ETAS}
 
@@ -1561,12 +1667,14 @@ widgets.explore(
 # **Predict:** in which of the three does $\eta = 1$ overtake $\eta = 0$ when steps grow?
 
 # %%
+# Equation (28): the Fréchet distance
 first, second = exact.GaussianData([0.0, 0.0], torch.diag(double([1.8, 0.2]))), double([1.5, 0.3])
 apart = exact.frechet_distance(first, exact.GaussianData([0.0, 0.0], torch.diag(second)))
 verify_equation(28, apart, ((first.eigenvalues.sqrt() - second.sqrt()) ** 2).sum())
 
 
 # %%
+# The exact distance of a sampler, without sampling
 def exact_distance(table, eigenvalues, steps, eta, large=False, matched=True):
     """Squared Frechet distance of samples to Gaussian data, by your ddim_step; no sampling."""
     lam, one = eigenvalues[:, None], torch.ones(len(eigenvalues), 1, dtype=torch.float64)
@@ -1586,9 +1694,13 @@ def exact_distance(table, eigenvalues, steps, eta, large=False, matched=True):
 SAMPLERS = {"η = 0": (0.0, False), "η = 1": (1.0, False), "large variance": (1.0, True)}
 LOOKS = {"η = 0": ("model", "-"), "η = 1": ("posterior", "-."), "large variance": ("prior", ":")}
 
-# %% tags=["experiment"]
-prediction = ["none"]  # of "matched", "ends early", "digits": where does eta = 1 overtake?
+# %% predict="my_cases"
+my_cases = [
+    "none"
+]  # your prediction: of "matched", "ends early", "digits": where does eta = 1 overtake?
 
+# %% tags=["experiment"]
+# Experiment: where eta = 1 overtakes, and equation (27)
 early = alpha_bar_from_beta(linear_beta(200))
 image_like = exact.data_eigenvalues(train_x.flatten(1).cpu())
 cases = {
@@ -1635,7 +1747,7 @@ plots.show(
     "ends early: the two cross between 20 and 50 steps. The large variance is lowest in all three.",
 )
 print(f"\nalpha_bar_T of the schedule that ends early: {early[-1]:.2f}")
-print(f"eta = 1 overtakes in: {overtaken or ['none']}; you predicted {prediction}")
+print(f"eta = 1 overtakes in: {overtaken or ['none']}; you predicted {my_cases}")
 findings["where eta = 1 overtakes eta = 0"] = ", ".join(overtaken) or "nowhere"
 
 # %% [markdown]
@@ -1653,9 +1765,11 @@ findings["where eta = 1 overtakes eta = 0"] = ", ".join(overtaken) or "nowhere"
 # There the large variance is a disaster at few steps, and best at a thousand. What differs? Your Gaussians had a *perfect* predictor, whatever it was asked: too much noise after one step is simply taken out by the next. A network has only ever seen $x_s$ with noise of variance $1 - \bar\alpha_s$, and a big step with the large variance leaves more in than that. **Predict:** will your own network side with the
 # Gaussian or with the table?
 
-# %% tags=["experiment"]
-prediction = "table"  # or "Gaussian"
+# %% predict="my_side"
+my_side = "table"  # your prediction: or "Gaussian"
 
+# %% tags=["experiment"]
+# Experiment: whose side your network takes
 print("Sampling takes about 10 seconds.")
 counts = [10, 20, 50]
 published = {
@@ -1691,7 +1805,7 @@ plots.show(
     "20, 50 steps; eta = 0 is best, large variance worst. Right: the published FID, in the same order.",
 )
 findings["my network with the large variance sides with the"] = sides
-print(f"you predicted {prediction}")
+print(f"you predicted {my_side}")
 
 # %% [markdown]
 # (The two-sample accuracy is explained in section 7: how often a classifier can tell samples from real digits; the band is two standard errors.) With few steps $\eta = 0$ is best and the large variance is worst, in both panels. As the steps become small the extra noise does too, and the three draw together. At a thousand steps fresh noise
@@ -1706,6 +1820,7 @@ print(f"you predicted {prediction}")
 # **By heart?** Put the nearest training digit below each sample. If the network had memorised, the distances would be near zero; if it generalises, samples should be about as far from the training digits as *test* digits are.
 
 # %% tags=["experiment"]
+# Experiment: relatives among the training digits
 samples, train, test = ddpm_digits(), train_x.cpu(), test_x.cpu()
 near, index = metrics.nearest_neighbours(samples, train, k=2)
 usual, _ = metrics.nearest_neighbours(test, train)
@@ -1746,6 +1861,7 @@ findings["distance to nearest training digit, samples and test digits"] = (
 # All sets have 360 pictures and are compared with the 360 test digits. **Predict:** which two-sample accuracy does the network reach, and which do real training digits reach?
 
 # %%
+# Equation (29): the kernel distance
 x, y = double([[0.0], [0.5], [2.0]]), double([[0.3], [1.0]])
 likeness = [
     torch.exp(-((a[:, None, 0] - b[None, :, 0]) ** 2) / 2) for a, b in ((x, x), (y, y), (x, y))
@@ -1756,9 +1872,13 @@ within = [
 by_pairs = within[0] + within[1] - 2 * likeness[2].mean()
 verify_equation(29, metrics.kernel_distance(x, y, bandwidth=1.0).value, by_pairs)
 
-# %% tags=["experiment"]
-prediction = 0.9  # the two-sample accuracy that you expect for the network's samples
+# %% predict="my_accuracy"
+my_accuracy = (
+    0.9  # your prediction: the two-sample accuracy that you expect for the network's samples
+)
 
+# %% tags=["experiment"]
+# Experiment: can samples be told from digits?
 train, test = train_x.cpu(), test_x.cpu()
 chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(19))[:COUNT]
 gaussian = exact.GaussianData.fit(train.flatten(1))
@@ -1785,7 +1905,7 @@ for name, x in sets.items():
     findings[f"two-sample accuracy (0.5 best), {name}"] = (
         f"{accuracy.value:.2f} ± {accuracy.standard_error:.2f}"
     )
-print(f"you predicted {prediction:g} for the network")
+print(f"you predicted {my_accuracy:g} for the network")
 fig, (left, right) = plots.figure(1, 2, width=9, height=2.9, sharey=True)
 names = list(scores)
 roles = ["data", "model", "model", "model", "noise"]
@@ -1794,7 +1914,7 @@ values = [accuracy.value for accuracy, _, _ in scores.values()]
 errors = [2 * accuracy.standard_error for accuracy, _, _ in scores.values()]
 left.barh(names, values, xerr=errors, color=colors)
 left.axvline(0.5, color=plots.COLOR["exact"], linestyle="--", label="cannot tell")
-plots.guess(left, x=prediction)
+plots.guess(left, x=my_accuracy)
 left.set(xlim=(0, 1.02), xlabel="two-sample accuracy, two standard errors")
 left.invert_yaxis()
 left.legend(loc="upper right")
@@ -1830,10 +1950,6 @@ plots.show(
 # ### Exercise: `denoising_kl` · ●●○ · 7 minutes · 2 points
 #
 # One $L_{t-1}$ for each example of a batch.
-#
-# <details><summary>Hint 1: a nudge</summary>Two Gaussians with the same variance: lesson 05 has both means, and the divergence.</details>
-# <details><summary>Hint 2: the idea</summary><code>q_posterior</code> gives the first mean and the variance; the second mean is <code>posterior_mean_from_eps</code>. Then <code>normal_kl</code>. Or take the weight of (30) and the noise that x0 and xt have between them.</details>
-# <details><summary>Hint 3: nearly the line</summary>With <code>mean, variance = q_posterior(x0, xt, t, alpha_bar)</code>, both logvars are <code>variance.log()</code>.</details>
 
 
 # %% exercise="denoising_kl"
@@ -1857,20 +1973,32 @@ def denoising_kl(x0, xt, eps_hat, t, alpha_bar):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Two Gaussians with the same variance: lesson 05 has both means, and the divergence.</details>
+# <details><summary>Hint 2: the idea</summary><code>q_posterior</code> gives the first mean and the variance; the second mean is <code>posterior_mean_from_eps</code>. Then <code>normal_kl</code>. Or take the weight of (30) and the noise that x0 and xt have between them.</details>
+# <details><summary>Hint 3: nearly the line</summary>With <code>mean, variance = q_posterior(x0, xt, t, alpha_bar)</code>, both logvars are <code>variance.log()</code>.</details>
+
 # %% checks="denoising_kl"
+# Checks of denoising_kl
 generator = torch.Generator().manual_seed(7)
 eps, wrong = (torch.randn(IMAGE.shape, generator=generator, dtype=torch.float64) for _ in range(2))
 t = torch.tensor([6, 2])
 xt = q_sample(IMAGE, t, SHORT, eps)
-expect(denoising_kl(IMAGE, xt, eps, t, SHORT), double([0.0, 0.0]), "the right noise costs nothing")
+expect(
+    denoising_kl(IMAGE, xt, eps, t, SHORT),
+    double([0.0, 0.0]),
+    "denoising_kl: the right noise costs nothing",
+)
 guess = predict_x0(xt, wrong, t, SHORT)
 (mean1, variance), (mean2, _) = (q_posterior(x, xt, t, SHORT) for x in (IMAGE, guess))
 truth = (
     kl_divergence(Normal(mean1, variance.sqrt()), Normal(mean2, variance.sqrt())).flatten(1).sum(1)
 )
 got = denoising_kl(IMAGE, xt, wrong, t, SHORT)
-expect(got, truth, "torch.distributions gives the same")
-verify_equation(30, got, loss_weight_eps(t, SHORT) * ((eps - wrong) ** 2).flatten(1).sum(1))
+expect(got, truth, "denoising_kl: torch.distributions gives the same")
+verify_equation(
+    30, got, loss_weight_eps(t, SHORT) * ((eps - wrong) ** 2).flatten(1).sum(1), of="denoising_kl"
+)
 
 # %% [markdown]
 # ### The last term, $L_0$
@@ -1886,10 +2014,6 @@ verify_equation(30, got, loss_weight_eps(t, SHORT) * ((eps - wrong) ** 2).flatte
 # ### Exercise: `discretized_log_likelihood` · ●●● · 13 minutes · 3 points
 #
 # The logarithm of (31). Written down as it stands it fails where a bin is many $\sigma$ away, and an untrained model is always many $\sigma$ away.
-#
-# <details><summary>Hint 1: a nudge</summary>The mass of a bin is a difference of two values of the normal distribution function $\Phi$. Far in a tail both are 0 or both are 1 in floating point, and the logarithm of their difference is lost.</details>
-# <details><summary>Hint 2: the idea</summary><code>torch.special.log_ndtr</code> is $\log \Phi$, exact in the left tail. Since the Gaussian is symmetric, mirror every bin that lies right of the mean. And $\log(e^u - e^v) = u + \log(1 - e^{v - u})$.</details>
-# <details><summary>Hint 3: nearly the line</summary>With standardised edges <code>low &lt; high</code>, infinite at the two ends, mirrored where <code>low + high &gt; 0</code>: <code>u, v = log_ndtr(high), log_ndtr(low)</code>, and the result is <code>u + torch.log(-torch.expm1(v - u))</code>, summed over the event.</details>
 
 
 # %% exercise="discretized_log_likelihood"
@@ -1924,37 +2048,41 @@ def discretized_log_likelihood(x0, mean, sigma, levels=17):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>The mass of a bin is a difference of two values of the normal distribution function $\Phi$. Far in a tail both are 0 or both are 1 in floating point, and the logarithm of their difference is lost.</details>
+# <details><summary>Hint 2: the idea</summary><code>torch.special.log_ndtr</code> is $\log \Phi$, exact in the left tail. Since the Gaussian is symmetric, mirror every bin that lies right of the mean. And $\log(e^u - e^v) = u + \log(1 - e^{v - u})$.</details>
+# <details><summary>Hint 3: nearly the line</summary>With standardised edges <code>low &lt; high</code>, infinite at the two ends, mirrored where <code>low + high &gt; 0</code>: <code>u, v = log_ndtr(high), log_ndtr(low)</code>, and the result is <code>u + torch.log(-torch.expm1(v - u))</code>, summed over the event.</details>
+
 # %% checks="discretized_log_likelihood"
+# Checks of discretized_log_likelihood
 grey = torch.linspace(-1, 1, 17, dtype=torch.float64)[:, None]  # all 17 levels, an event of 1 pixel
 for mean, sigma in ((0.13, 0.2), (-1.4, 0.05)):
     mass = discretized_log_likelihood(grey, torch.full_like(grey, mean), sigma).exp().sum()
-    verify_equation(31, mass, 1.0)
+    verify_equation(31, mass, 1.0, of="discretized_log_likelihood")
 one = double([[0.25]])
 density = Normal(0.3, 0.2).log_prob(one) + math.log(2 / 2000)
 fine = discretized_log_likelihood(one, one * 0 + 0.3, 0.2, levels=2001)
-expect(fine, density[0], "narrow bins: density times width", rtol=1e-4)
+expect(fine, density[0], "discretized_log_likelihood: narrow bins: density times width", rtol=1e-4)
 far = discretized_log_likelihood(double([[0.5]]), double([[-0.5]]), 0.02)
 edge = -((1 - 1 / 16) ** 2) / (2 * 0.02**2)  # log-density at the bin's nearest edge, to first order
 expect(
-    bool(far.isfinite()) and abs(far.item() / edge - 1) < 0.01, True, "47 sigma away, still finite"
+    bool(far.isfinite()) and abs(far.item() / edge - 1) < 0.01,
+    True,
+    "discretized_log_likelihood: 47 sigma away, still finite",
 )
 mirror = discretized_log_likelihood(double([[-0.5]]), double([[0.5]]), 0.02)
-expect(mirror, far, "left and right are alike", rtol=1e-6)
+expect(mirror, far, "discretized_log_likelihood: left and right are alike", rtol=1e-6)
 both = discretized_log_likelihood(double([[0.5, -1.0]]), double([[0.3, -0.9]]), 0.1)
 single = [
     discretized_log_likelihood(double([[x]]), double([[m]]), 0.1)
     for x, m in ((0.5, 0.3), (-1.0, -0.9))
 ]
-expect(both, single[0] + single[1], "pixels add up")
+expect(both, single[0] + single[1], "discretized_log_likelihood: pixels add up")
 
 # %% [markdown]
 # ### Exercise: `bits_per_dim` · ●○○ · 2 minutes · 1 point
 #
 # From nats per example to bits per dimension, the unit of most papers.
-#
-# <details><summary>Hint 1: a nudge</summary>Two changes of unit: from an image to a pixel, and from nats to bits.</details>
-# <details><summary>Hint 2: the idea</summary>A fair coin has $\log 2$ nats, and one bit.</details>
-# <details><summary>Hint 3: nearly the line</summary>Divide by <code>dims</code> and by <code>math.log(2)</code>.</details>
 
 
 # %% exercise="bits_per_dim"
@@ -1973,10 +2101,24 @@ def bits_per_dim(nats, dims):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Two changes of unit: from an image to a pixel, and from nats to bits.</details>
+# <details><summary>Hint 2: the idea</summary>A fair coin has $\log 2$ nats, and one bit.</details>
+# <details><summary>Hint 3: nearly the line</summary>Divide by <code>dims</code> and by <code>math.log(2)</code>.</details>
+
 # %% checks="bits_per_dim"
-expect(bits_per_dim(math.log(2), 1), 1.0, "a fair coin has one bit")
-expect(bits_per_dim(64 * math.log(16), 64), 4.0, "16 equally likely levels take four bits each")
-expect(bits_per_dim(double([0.0, math.log(8)]), 3), double([0.0, 1.0]), "a tensor, entry by entry")
+# Checks of bits_per_dim
+expect(bits_per_dim(math.log(2), 1), 1.0, "bits_per_dim: a fair coin has one bit")
+expect(
+    bits_per_dim(64 * math.log(16), 64),
+    4.0,
+    "bits_per_dim: 16 equally likely levels take four bits each",
+)
+expect(
+    bits_per_dim(double([0.0, math.log(8)]), 3),
+    double([0.0, 1.0]),
+    "bits_per_dim: a tensor, entry by entry",
+)
 
 # %% [markdown]
 # ### Adding it up
@@ -1992,6 +2134,7 @@ expect(bits_per_dim(double([0.0, math.log(8)]), 3), double([0.0, 1.0]), "a tenso
 # **Predict** the model's bits per pixel.
 
 # %%
+# Equation (32): the whole bound where it is known
 # (32) for data of one number, where -log p is known: the correlated Gaussian's long axis, T = 6,
 # with the best mean and the best variances, as a sum of exact terms. Here L_0 is a density's.
 axis = exact.GaussianData([0.0], double([[1.8]]))
@@ -2004,10 +2147,11 @@ steps = 0.5 * (best[1:] / tilde[1:]).log().sum()
 L_0 = 0.5 * (2 * math.pi * math.e * best[0]).log()
 verify_equation(32, axis.entropy / math.log(2), (L_T + steps + L_0) / math.log(2), relation="<=")
 
+# %% predict="my_bits"
+my_bits = 2.0  # your prediction: bits per pixel on test digits
 
 # %% tags=["experiment"]
-prediction = 2.0  # bits per pixel on test digits
-
+# Experiment: bits per pixel
 print("Adding up takes about 10 seconds.")
 model, _ = train_digits()
 
@@ -2076,7 +2220,7 @@ for name, steps in (("beta~_t", tilde), ("beta_t", beta)):
 independent = metrics.recognised(drawn, range=(-1, 1))
 print(f"recognised: samples of the histograms {independent}, of DDPM", end=" ")
 print(metrics.recognised(ddpm_digits(), range=(-1, 1)))
-print(f"width of the last step {chosen:g}; you predicted {prediction:g} bits")
+print(f"width of the last step {chosen:g}; you predicted {my_bits:g} bits")
 fig, ax = plots.figure()
 t = torch.arange(2, T + 1)
 for steps, role, label in (
@@ -2104,7 +2248,7 @@ plots.show(
 # This question is graded by a person.
 
 # %% [markdown] written="ddpm_or_ddim" points=3
-# **`ddpm_or_ddim` · ●●○ · 10 minutes · 3 points**
+# ### Question: `ddpm_or_ddim` · ●●○ · 10 minutes · 3 points
 #
 # A friend has a trained noise predictor and asks which sampler to use. Answer in at most twelve sentences, with numbers from this notebook where you have them.
 #
@@ -2135,6 +2279,7 @@ plots.show(
 # ## What you have shown
 
 # %% tags=["experiment", "nbval-ignore-output"]
+# Your own numbers
 for what, value in findings.items():
     print(f"{what:62} {value}")
 

@@ -62,6 +62,8 @@ def test_the_solution_notebook_is_executed_and_carries_nbgrader_metadata(built):
         "Counter-graded": [True, False, True, False, 1.5],
         "why": [False, False, True, True, 3],
         "why-answer": [True, True, False, False, 0],
+        "doubled": [False, True, False, False, None],
+        "doubled-checks": [True, False, True, False, 0],
     }
     assert all(data["schema_version"] == 3 and data["grade_id"] == name for name, data in nbgrader.items())
     assert cells["double-graded"].outputs[-1].data["text/plain"] == "2.0"
@@ -97,7 +99,7 @@ def test_a_notebook_has_nothing_of_the_machine_it_was_built_on(built):
         assert "version" not in notebook["metadata"]["language_info"]
         assert set(notebook["metadata"]) == {"course", "kernelspec", "language_info"}
         assert {key for cell in notebook["cells"] for key in cell["metadata"]} <= {
-            "nbgrader", "tags", "deletable", "editable",
+            "nbgrader", "tags", "deletable", "editable", "jupyter",
         }  # fmt: skip
 
 
@@ -112,7 +114,7 @@ def test_an_inserted_cell_changes_no_other_id(tmp_path):
     def ids(text: str) -> list[str]:
         return [cell.id for cell in assemble(read_lesson(tiny_course(tmp_path, text), tmp_path), POINTS).notebook.cells]
 
-    before, after = ids(LESSON), ids(LESSON.replace("# %% [markdown]\n# Now", "# %%\nx = 1\n\n# %% [markdown]\n# Now"))
+    before, after = ids(LESSON), ids(LESSON.replace("# %% [markdown]\n# Now", "# %%\n# Another cell\nx = 1\n\n# %% [markdown]\n# Now"))
     assert len(after) == len(before) + 1
     assert set(before) < set(after)
     twice = LESSON.replace("# Now a class.", "# Same.\n\n# %% [markdown]\n# Same.")
@@ -124,7 +126,7 @@ def test_check_names_what_lags_is_missing_or_was_edited(course):
     both.append("notebooks/01-tiny/tiny.ipynb lags solutions/01-tiny/tiny.py or its points")
     assert outdated(course) == []
     assert outdated(course, EXERCISES | {"double": Points("double", 3)}) == both
-    source_of(course).write_text(LESSON + "\n# %%\nx = 1\n")
+    source_of(course).write_text(LESSON + "\n# %%\n# Another cell\nx = 1\n")
     assert outdated(course) == both
     source_of(course).write_text(LESSON)
     for kind in ("solutions", "notebooks"):
@@ -150,7 +152,7 @@ def test_check_runs_nothing_and_leaves_the_grade_book_alone(course, monkeypatch,
     (course / "gradebook.db").unlink()
     assert cli.main(["build", "--check"]) == 0
     assert "up to date: 01-tiny" in capsys.readouterr().out
-    source_of(course).write_text(LESSON + "\n# %%\nx = 1\n")
+    source_of(course).write_text(LESSON + "\n# %%\n# Another cell\nx = 1\n")
     assert cli.main(["build", "--check", "01-tiny"]) == 1
     assert "solutions/01-tiny/tiny.ipynb lags" in capsys.readouterr().out
     assert not (course / "gradebook.db").exists()
@@ -165,9 +167,9 @@ def test_check_runs_nothing_and_leaves_the_grade_book_alone(course, monkeypatch,
     [
         ("print(double(2))", "x = 1\nprint(double(y))", CHECK + 1, "NameError: name 'y' is not defined"),
         ("    return 2 * a", "    return 1 / 0", CHECK, "ZeroDivisionError: division by zero"),
-        ("    return 2 * a", "    return abs(2 * a)", CHECK, "the solution gets 1.0 of 2 points. secret remark"),
-        ("print(double(2))", "object()", CHECK, "shows a memory address (at 0x"),
-        ("print(double(2))", "import sys; print('oh', file=sys.stderr)", CHECK, "writes to stderr: oh"),
+        ("    return 2 * a", "    return abs(2 * a)", CHECK - 1, "the solution gets 1.0 of 2 points. secret remark"),
+        ("print(double(2))", "object()", CHECK - 1, "shows a memory address (at 0x"),
+        ("print(double(2))", "import sys; print('oh', file=sys.stderr)", CHECK - 1, "writes to stderr: oh"),
     ],
 )
 def test_a_cell_that_fails_is_named_and_nothing_is_overwritten(course, old, new, line, expected):
@@ -184,6 +186,7 @@ def test_a_lesson_runs_in_full_and_in_its_folder_and_its_output_comes_in_one_pie
     monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
     cell = """
 # %%
+# What the environment says
 import os, pathlib, time
 
 names = ["COURSE_BUDGET", "COURSE_PROGRESS", "COURSE_WIDGETS", "NBGRADER_EXECUTION"]

@@ -10,6 +10,9 @@ from autograder.build.source import LessonError, find_lessons, find_regions, par
 
 ONE = {"double": Points("double", 1)}
 EXERCISE = """
+# %% [markdown]
+# ### Exercise: `double` · ●○○ · 1 minutes · 1 point
+
 # %% exercise="double"
 def double(a):
     \"\"\"Twice.\"\"\"
@@ -17,7 +20,13 @@ def double(a):
     return 2 * a
     ### END SOLUTION
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Think.</details>
+# <details><summary>Hint 2: the idea</summary>Think again.</details>
+# <details><summary>Hint 3: nearly the line</summary>Write.</details>
+
 # %% checks="double"
+# Checks of double
 print(double(2))
 """
 
@@ -44,6 +53,9 @@ def test_a_lesson_is_read_with_the_line_of_every_cell(tmp_path):
         ("solution", "Counter"),
         ("checks", "Counter"),
         ("written", "why"),
+        ("step", "doubled"),
+        ("checks", "doubled"),
+        ("predict", "my_list"),
     ]
     text = LESSON.splitlines()
     for cell in lesson.cells:
@@ -53,9 +65,9 @@ def test_a_lesson_is_read_with_the_line_of_every_cell(tmp_path):
 
 
 def test_a_lesson_without_header_and_with_magics_is_read(tmp_path):
-    text = "# %% [markdown]\n# Hello\n\n# %%\n# %matplotlib inline\nx = 1\n"
+    text = "# %% [markdown]\n# Hello\n\n# %%\n# Plots inline\n# %matplotlib inline\nx = 1\n"
     lesson = read_lesson(tiny_course(tmp_path, text), tmp_path)
-    assert lesson.cells[1].source == "%matplotlib inline\nx = 1"
+    assert lesson.cells[1].source == "# Plots inline\n%matplotlib inline\nx = 1"
     assert validate(lesson, {}) == []
 
 
@@ -92,33 +104,33 @@ def test_a_wrong_cell_line_is_named(tmp_path, text, expected):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("    ### END SOLUTION\n", "", ["5: ### BEGIN SOLUTION without a ### END SOLUTION"]),
-        ("    ### BEGIN SOLUTION\n", "", ["6: ### END SOLUTION without a ### BEGIN SOLUTION"]),
+        ("    ### END SOLUTION\n", "", ["8: ### BEGIN SOLUTION without a ### END SOLUTION"]),
+        ("    ### BEGIN SOLUTION\n", "", ["9: ### END SOLUTION without a ### BEGIN SOLUTION"]),
         (
             "    ### BEGIN SOLUTION\n    return 2 * a\n    ### END SOLUTION\n",
             "    return 2 * a\n",
-            ["2: double has no ### BEGIN SOLUTION"],
+            ["5: double has no ### BEGIN SOLUTION"],
         ),
-        ("    return 2 * a\n", "    ### BEGIN SOLUTION\n", ["6: ### BEGIN SOLUTION inside another"]),
-        ("def double(a)", "def treble(a)", ["2: exercise double: the cell does not define double"]),
-        ('    """Twice."""\n', "", ["2: exercise double keeps no docstring"]),
-        ("    return 2 * a", "    return 2 * (a", ["6: syntax error: '(' was never closed"]),
-        ('# %% checks="double"\nprint(double(2))\n', "", ["2: exercise double has no visible checks"]),
+        ("    return 2 * a\n", "    ### BEGIN SOLUTION\n", ["9: ### BEGIN SOLUTION inside another"]),
+        ("def double(a)", "def treble(a)", ["5: exercise double: the cell does not define double"]),
+        ('    """Twice."""\n', "", ["5: exercise double keeps no docstring"]),
+        ("    return 2 * a", "    return 2 * (a", ["9: syntax error: '(' was never closed"]),
+        ('# %% checks="double"\n# Checks of double\nprint(double(2))\n', "", ["5: exercise double has no visible checks"]),
         (
             'checks="double"',
             'checks="treble"',
-            ["2: exercise double has no visible", "9: checks of treble, which has no"],
+            ["5: exercise double has no visible", "17: checks of treble, which has no"],
         ),
-        ("print(double(2))", 'print(double(2))\n# %% checks="double"\n', ["11: second checks cell of double"]),
+        ("print(double(2))", 'print(double(2))\n# %% checks="double"\n', ["20: second checks cell of double"]),
         (
             "print(double(2))",
             "### BEGIN HIDDEN TESTS\n### END HIDDEN TESTS",
-            ["10: ### BEGIN HIDDEN TESTS in a checks"],
+            ["19: ### BEGIN HIDDEN TESTS in a checks"],
         ),
         (
             "print(double(2))",
             "# %%\nx = 1\n### BEGIN SOLUTION\n### END SOLUTION",
-            ["12: ### BEGIN SOLUTION in a code cell"],
+            ["21: ### BEGIN SOLUTION in a code cell"],
         ),
     ],
 )
@@ -133,25 +145,34 @@ def test_exercises_and_hidden_checks_belong_together(tmp_path):
     found = problems(tmp_path, EXERCISE, {"half": Points("half", 1)})
     assert found == [
         "1: hidden checks of half without an exercise cell",
+<<<<<<< HEAD
         "2: exercise double has no hidden checks in autograder/lessons/tiny/double.py",
+=======
+        "5: exercise double has no hidden checks in autograder/lessons/tiny.py",
+>>>>>>> a8ac4d6 (Builder: steps, predictions, folded given code; one order and one wording in every lesson)
     ]
     draft = validate(read_lesson(tiny_course(tmp_path, EXERCISE), tmp_path), {}, draft=True)
-    assert [problem.line for problem in draft] == [2]
+    assert [problem.line for problem in draft] == [5]
 
 
 def test_one_name_is_one_exercise(tmp_path):
     twice = EXERCISE + EXERCISE
-    assert "12: duplicate exercise double: the first is at line 2" in problems(tmp_path, twice)
+    assert "24: duplicate exercise double: the first is at line 5" in problems(tmp_path, twice)
 
 
 def test_checks_stand_with_their_exercise(tmp_path):
-    text = EXERCISE.replace('# %% checks="double"\nprint(double(2))\n', "")
-    text += EXERCISE.replace("double", "treble") + '\n# %% checks="double"\n'
+    checks = '# %% checks="double"\n# Checks of double\nprint(double(2))\n'
+    text = EXERCISE.replace(checks, "") + EXERCISE.replace("double", "treble") + "\n" + checks
     both = ONE | {"treble": Points("treble", 1)}
-    assert problems(tmp_path, text, both) == ["20: checks of double stand after exercise treble"]
+    found = problems(tmp_path, text, both)
+    assert found == [
+        "12: the checks of double do not follow its hints",
+        "37: checks of double stand after exercise treble",
+    ]
 
 
 WRITTEN = """# %% [markdown] written="why" points=3
+# ### Question: `why` · ●○○ · 1 minutes · 3 points
 # Why?
 #
 # ### BEGIN MARK SCHEME
@@ -166,9 +187,9 @@ WRITTEN = """# %% [markdown] written="why" points=3
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        (" points=3", "", "1: written question why has no points"),
+        ('" points=3', '"', "1: written question why has no points"),
         ("# Because.\n", "", "1: written question why wants one mark scheme"),
-        ("# ### END MARK SCHEME\n", "", "4: ### BEGIN MARK SCHEME without"),
+        ("# ### END MARK SCHEME\n", "", "5: ### BEGIN MARK SCHEME without"),
         (
             "# ### BEGIN SOLUTION\n# For a reason.\n# ### END SOLUTION\n",
             "",
@@ -182,13 +203,14 @@ def test_a_written_question_is_whole(tmp_path, old, new, expected):
 
 
 def test_nothing_leans_on_an_experiment(tmp_path):
-    text = '# %% tags=["experiment"]\nfactor = 2\n' + EXERCISE.replace("print(double(2))", "print(double(factor))")
+    before = '# %% tags=["experiment"]\n# A factor\nfactor = 2\n'
+    text = before + EXERCISE.replace("print(double(2))", "print(double(factor))")
     (found,) = problems(tmp_path, text)
-    assert found.startswith("1: experiment defines factor, which the checks cell at line 11 needs")
+    assert found.startswith("1: experiment defines factor, which the checks cell at line 20 needs")
     own = EXERCISE.replace("print(double(2))", "factor = 3\nprint(double(factor))")
-    good = '# %% tags=["experiment"]\nfactor = 2\n' + own + '# %% tags=["experiment"]\nprint(factor)\n'
+    good = before + own + '# %% tags=["experiment"]\n# And again\nprint(factor)\n'
     assert validate(read_lesson(tiny_course(tmp_path, good), tmp_path), ONE) == []
-    again = text.replace("# %% checks", "# %%\nfactor = 3\n\n# %% checks")  # what the checks need comes after it
+    again = text.replace("# %% [markdown]", "# %%\n# Another factor\nfactor = 3\n\n# %% [markdown]", 1)  # what the checks need comes after it
     assert validate(read_lesson(tiny_course(tmp_path, again), tmp_path), ONE) == []
 
 
@@ -196,13 +218,13 @@ def test_nothing_leans_on_an_experiment(tmp_path):
     ("text", "expected"),
     [
         ("# %% [markdown]\n# $$a \\tag{1}$$\n", ["2: \\tag{1} is never checked: call verify_equation(1, …)"]),
-        ("# %%\nverify_equation(2, 1, 1)\n", ["2: verify_equation(2, …), but no equation carries \\tag{2}"]),
+        ("# %%\n# An equation\nverify_equation(2, 1, 1)\n", ["3: verify_equation(2, …), but no equation carries \\tag{2}"]),
         (
-            "# %%\nn = 1\nverify_equation(n, 1, 1)\n",
-            ["3: verify_equation wants the equation's number first, as a literal"],
+            "# %%\n# An equation\nn = 1\nverify_equation(n, 1, 1)\n",
+            ["4: verify_equation wants the equation's number first, as a literal"],
         ),
         (
-            "# %% [markdown]\n# $$a \\tag{1}$$\n#\n# $$b \\tag{1}$$\n\n# %%\nlib.verify_equation(1, 1, 1)\n",
+            "# %% [markdown]\n# $$a \\tag{1}$$\n#\n# $$b \\tag{1}$$\n\n# %%\n# An equation\nlib.verify_equation(1, 1, 1)\n",
             ["4: duplicate \\tag{1}: the first is at line 2"],
         ),
     ],
@@ -213,7 +235,7 @@ def test_every_numbered_equation_is_checked_once_numbered(tmp_path, text, expect
 
 def test_all_problems_are_reported_together(tmp_path):
     text = EXERCISE.replace("2 * a", "2 * (a") + "# %% [markdown]\n# ### BEGIN SOLUTION\n"
-    assert [line.split(":")[0] for line in problems(tmp_path, text, {})] == ["2", "6", "12"]
+    assert [line.split(":")[0] for line in problems(tmp_path, text, {})] == ["5", "9", "21"]
 
 
 def test_the_stub_keeps_signature_and_docstring():

@@ -34,6 +34,7 @@ LESSON = r'''# ---
 # $$a + a = 2a \tag{1}$$
 
 # %%
+# The stand-in for hidden checks
 import sys
 import types
 
@@ -57,7 +58,11 @@ def verify_equation(number, left, right):
 
 
 # %%
+# Equation (1)
 verify_equation(1, 2 + 2, 2 * 2)
+
+# %% [markdown]
+# ### Exercise: `double` · ●○○ · 1 minutes · 2 points
 
 # %% exercise="double"
 def double(a):
@@ -67,11 +72,19 @@ def double(a):
     ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Think.</details>
+# <details><summary>Hint 2: the idea</summary>Think again.</details>
+# <details><summary>Hint 3: nearly the line</summary>Write.</details>
+
 # %% checks="double"
+# Checks of double
 print(double(2))
 
 # %% [markdown]
 # Now a class.
+#
+# ### Exercise: `Counter` · ●○○ · 1 minutes · 1.5 points
 
 # %% exercise="Counter"
 class Counter:
@@ -90,10 +103,18 @@ class Counter:
         ### END SOLUTION
 
 
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Think.</details>
+# <details><summary>Hint 2: the idea</summary>Think again.</details>
+# <details><summary>Hint 3: nearly the line</summary>Write.</details>
+
 # %% checks="Counter"
+# Checks of Counter
 print(Counter().step())
 
 # %% [markdown] written="why" points=3
+# ### Question: `why` · ●○○ · 1 minutes · 3 points
+#
 # Why is $2a$ the sum of $a$ and $a$?
 #
 # ### BEGIN MARK SCHEME
@@ -104,7 +125,31 @@ print(Counter().step())
 # The model answer: $a + a = (1 + 1) a$.
 # ### END SOLUTION
 
+# %% [markdown]
+# ### Step: `doubled` · ●○○ · 1 minutes
+
+# %% step="doubled"
+def doubled(a):
+    """The next line."""
+    ### BEGIN SOLUTION
+    return a + a
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Think.</details>
+# <details><summary>Hint 2: the idea</summary>Think again.</details>
+# <details><summary>Hint 3: nearly the line</summary>Write.</details>
+
+# %% checks="doubled"
+# Checks of doubled
+print(doubled(3))
+
+# %% predict="my_list"
+my_list = [0, 1, 4]  # your prediction
+
 # %% tags=["experiment"]
+# Experiment: small numbers
 print([double(a) for a in range(3)])
 '''
 
