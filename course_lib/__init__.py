@@ -24,7 +24,19 @@ where named so.
 from typing import Any
 
 try:
-    from course_lib import checking, complaint, data, device, exact, metrics, networks, plots, training, widgets
+    from course_lib import (
+        checking,
+        complaint,
+        data,
+        device,
+        exact,
+        metrics,
+        networks,
+        plots,
+        schematic,
+        training,
+        widgets,
+    )
     from course_lib.chains import chain
     from course_lib.checking import CheckFailed, expect, verify_equation
     from course_lib.device import get_device, seed_everything
@@ -60,6 +72,7 @@ __all__ = [
     "metrics",
     "networks",
     "plots",
+    "schematic",
     "seed_everything",
     "stratified_times",
     "track",

@@ -184,17 +184,19 @@ def _apart(a: Tensor, b: Tensor, equal: Tensor, worst: int, rtol: float) -> str:
 
 
 def _pattern_of_one(a: float, b: float, rtol: float) -> str:
-    """A relation of two numbers that is too plain to be chance: the opposite sign, the inverse, a small whole factor."""
+    """A relation of two numbers that is too plain to be chance: opposite sign, inverse, small whole factor."""
     room = max(rtol, 1e-6)
     if not (math.isfinite(a) and math.isfinite(b) and a * b):
         return ""
     if math.isclose(a, -b, rel_tol=room):
         return "; the sign is the opposite"
+    if math.isclose(a * b, 1, rel_tol=room):
+        return "; it is one over the expected"
     for factor in (2, 3, 4):
         for name, value in ((f"{factor}", factor), (f"1/{factor}", 1 / factor)):
             if math.isclose(a, value * b, rel_tol=room):
                 return f"; it is {name} times the expected"
-    return "; it is one over the expected" if math.isclose(a * b, 1, rel_tol=room) else ""
+    return ""
 
 
 def _pattern(a: Tensor, b: Tensor, rtol: float) -> str:

@@ -1,8 +1,8 @@
 """What a notebook shows where an exercise is not written yet, or fails inside a check: a line or two, not the frames.
 
-A stub raises `NotImplementedError("gaussian_kl: write this function, then run the cell again")`. Whatever cell meets it,
-folded or not, shows that sentence as a failed check does. An error inside the visible checks of an exercise is told as
-the student's: the line of their function where it happened. Everything else is shown as IPython shows it.
+A stub raises `NotImplementedError("gaussian_kl: write this function, then run the cell again")`. Whatever cell meets
+it, folded or not, shows that sentence as a failed check does. An error inside the visible checks of an exercise is told
+as the student's: the line of their function where it happened. Everything else is shown as IPython shows it.
 """
 
 import linecache

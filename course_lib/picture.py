@@ -4,7 +4,7 @@ import base64
 import io
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from course_lib.ink import drawn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,7 @@ def small(image: bytes) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    palette = Image.open(io.BytesIO(image)).quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette = Image.open(io.BytesIO(image)).quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     palette.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
@@ -39,17 +39,14 @@ def small(image: bytes) -> bytes:
 def render(fig: "Figure") -> tuple[bytes, tuple[int, int]]:
     """The figure as a PNG, and its (width, height) on the page. Closes it, or it would be shown once more."""
     import matplotlib.pyplot as plt
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     width, height = (round(float(inches) * DPI) for inches in fig.get_size_inches())
     # A slider waits for this: `savefig` would draw twice to find the layout, and full compression takes long.
     # There is no version or date inside, so equal figures are equal bytes.
     fig.set_dpi(2 * DPI)
-    canvas = FigureCanvasAgg(fig)
-    canvas.draw()
     buffer = io.BytesIO()
-    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(buffer, "PNG", compress_level=3)
+    Image.fromarray(drawn(fig)).save(buffer, "PNG", compress_level=3)
     plt.close(fig)
     return buffer.getvalue(), (width, height)
 

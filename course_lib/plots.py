@@ -86,13 +86,13 @@ def scatter(
     extent = np.ptp(points, axis=0)
     fig, ax = _axes(ax, 4.8, 0.9 + 3.9 * float(np.clip(extent[1] / max(extent[0], 1e-9), 0.4, 1.2)))
     if classes is None:
-        look: dict[str, Any] = {"color": _color(role), "alpha": 0.6, "linewidths": 0}
+        look: dict[str, Any] = {"color": _color(role), "alpha": 0.7, "linewidths": 0}
         ax.scatter(points[:, 0], points[:, 1], s=size, label=label, **look)
     else:
         classes = _array(classes).astype(int)
         for k in np.unique(classes):
             members, color = points[classes == k], CLASS_COLORS[k % 10]
-            ax.scatter(members[:, 0], members[:, 1], s=size, color=color, alpha=0.55, linewidths=0)
+            ax.scatter(members[:, 0], members[:, 1], s=size, color=color, alpha=0.7, linewidths=0)
             middle = np.median(members, axis=0)
             _outlined(ax, middle[0], middle[1], str(k), color)
     ax.set_aspect("equal", adjustable="datalim")
@@ -136,12 +136,13 @@ def image_grid(
     strip = -(-20 // zoom) if above else 0  # rows of pixels that make room for a line of text
     left = np.arange(columns) * (width + gap)
     top = np.arange(rows) * (height + strip + gap) + strip
-    canvas = np.empty((top[-1] + height, left[-1] + width, 3))
-    canvas[:] = _rgb(PAPER if above else GAP)
+    canvas = np.empty((top[-1] + height, left[-1] + width, 4))  # with its opacity
+    canvas[:] = (0, 0, 0, 0) if above else (*_rgb(GAP), 1)
     for i, tile in enumerate(tiles):
         y, x = top[i // columns], left[i % columns]
-        canvas[y : y + height, x : x + width] = tile.clip(0, 1)[..., None]
-    canvas[top[-1] :, left[(count - 1) % columns] + width :] = _rgb(PAPER)  # the last row may be shorter
+        canvas[y : y + height, x : x + width, :3] = tile.clip(0, 1)[..., None]
+        canvas[y : y + height, x : x + width, 3] = 1
+    canvas[top[-1] :, left[(count - 1) % columns] + width :] = 0  # the last row may be shorter
 
     margin = 0.09 * max(map(len, labels)) if labels is not None and not above else 0.0
     header = 0.35 * bool(title) + 0.25 * bool(column_labels)

@@ -1,4 +1,4 @@
-"""The course's look: one colour for one thing, and a solid light background that reads on any page."""
+"""The course's look: one colour for one thing, on no background, in ink that reads on any page."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,23 +21,23 @@ COLOR = {
 
 # Ten colours for the ten digits; a class is also named by its number, never by colour alone.
 CLASS_COLORS = (
-    "#332288", "#117733", "#44AA99", "#4B9CD3", "#B8860B",
-    "#CC6677", "#882255", "#AA4499", "#666666", "#D55E00",
+    "#5E4FC9", "#117733", "#2E9E8F", "#3A86D0", "#A87D00",
+    "#CC6677", "#B0305C", "#AA4499", "#777777", "#D55E00",
 )  # fmt: skip
 
-INK = "#262626"
-PAPER = "#FCFCFA"
+INK = "#4D4D4D"
+PAPER = "#FFFFFF"  # of a figure that is saved to a file
 GAP = "#7F97AD"  # between images: tinted, so that it is neither a dark nor a light pixel
 PAGE_WIDTH = 620  # pixels that a figure may take
 
 _STYLE: dict[str, Any] = {
     "figure.figsize": (6.0, 3.6),
     "figure.dpi": DPI,
-    "figure.facecolor": PAPER,
+    "figure.facecolor": "none",
     "figure.constrained_layout.use": True,
     "savefig.dpi": 2 * DPI,
     "savefig.facecolor": PAPER,
-    "axes.facecolor": PAPER,
+    "axes.facecolor": "none",
     "axes.edgecolor": "#808080",
     "axes.labelcolor": INK,
     "axes.titlecolor": INK,
@@ -49,17 +49,17 @@ _STYLE: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": "#E4E4E0",
+    "grid.color": "#808080",
+    "grid.alpha": 0.25,
     "grid.linewidth": 0.8,
-    "xtick.color": INK,
-    "ytick.color": INK,
+    "xtick.color": "#808080",
+    "ytick.color": "#808080",
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
     "xtick.labelsize": 10,
     "ytick.labelsize": 10,
     "legend.fontsize": 10,
-    "legend.frameon": True,
-    "legend.facecolor": PAPER,
-    "legend.edgecolor": "none",
-    "legend.framealpha": 0.85,
+    "legend.frameon": False,
     "lines.linewidth": 2.0,
     "lines.solid_capstyle": "round",
     "text.color": INK,

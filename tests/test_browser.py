@@ -139,8 +139,11 @@ def command(page, name):
 
 
 def finished(found):
-    """Wait until a cell has run."""
-    found.locator(".jp-InputPrompt", has_text=re.compile(r"\[\d+\]:")).wait_for()
+    """Wait until a cell has run. A folded one shows no number."""
+    index = found.evaluate("cell => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].indexOf(cell)")
+    found.page.wait_for_function(
+        "i => window.jupyterapp.shell.currentWidget.content.widgets[i].model.executionCount > 0", arg=index
+    )
     return found
 
 

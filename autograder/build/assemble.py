@@ -1,9 +1,9 @@
 """A lesson's notebook, before it runs: one cell after another with nbgrader's v3 metadata and ids that stay.
 
 A solution cell is followed by its checks (a locked grade cell worth 0 points: nbgrader's Validate reports it when it
-fails, and it costs nothing) and by the graded cell, whose hidden region runs the hidden checks; a step's by its checks
-alone. A written question becomes a task cell with points and mark scheme, and an answer cell worth 0 points. Other cells
-carry none of this. Given code is folded (`jupyter.source_hidden`): what stays in sight is what a student writes in.
+fails, and it costs nothing) and by the graded cell, whose hidden region runs the hidden checks; a step's by its
+checks alone. A written question becomes a task cell with points and mark scheme, and an answer cell worth 0 points.
+Other cells carry none of this. Given code is folded (`jupyter.source_hidden`): what a student writes stays in sight.
 """
 
 from __future__ import annotations

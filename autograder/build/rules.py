@@ -1,8 +1,8 @@
 """What makes a lesson well formed. All that breaks a rule is reported together, each in one line with its place.
 
 The rules are those of an author's daily mistakes: an exercise that is not graded or graded but not asked, a solution
-that would reach the student, a numbered equation that nothing checks, an experiment that an exercise leans on. Order and
-wording, the same in every lesson, are judged in `wording`.
+that would reach the student, a numbered equation that nothing checks, an experiment that an exercise leans on. The
+order and wording of all lessons is judged in `wording`.
 """
 
 from __future__ import annotations
@@ -130,7 +130,8 @@ def _solution(lesson: Lesson, cell: Cell) -> Iterator[Problem]:
     elif not ast.get_docstring(made[0]):
         yield lesson.problem(cell.line, f"exercise {cell.name} keeps no docstring, which is its specification")
     if any(isinstance(node, ast.Raise) for node in stub.body):
-        yield lesson.problem(cell.line, f"the stub of {cell.name} fails when its cell runs: keep the region in a function")
+        text = f"the stub of {cell.name} fails when its cell runs: keep the region in a function"
+        yield lesson.problem(cell.line, text)
 
 
 def _breaks(source: str) -> bool:

@@ -5,8 +5,8 @@
     Hint 1: a nudge, Hint 2: the idea, Hint 3: nearly the line   three folded hints, in a cell of their own
     # Checks of kl_discrete                                      the visible checks
 
-Neighbours that are one operation share a heading: ### Exercise: `predict_x0` and `predict_eps` · … · 1 + 1 points. A step
-is headed ### Step: `collected` · ●●○ · 8 minutes, a written question, in its own cell, ### Question: `blurry` · … · 3 points.
+Neighbours that are one operation share a heading: ### Exercise: `predict_x0` and `predict_eps` · … · 1 + 1 points.
+A step is headed ### Step: `collected` · ●●○ · 8 minutes; a written question, in its own cell, ### Question: `blurry` · …
 """
 
 from __future__ import annotations
@@ -154,9 +154,8 @@ def _named(lesson: Lesson, cell: Cell) -> Iterator[Problem]:
             what = given.get("what", node.args[2] if len(node.args) > 2 else None)
             if not _begins(what).startswith(f"{cell.name}: "):
                 yield lesson.problem(line, f'a check of {cell.name} begins with its name: "{cell.name}: …"')
-        elif node.func.id == "verify_equation":
-            if _begins(given.get("of")) != cell.name:
-                yield lesson.problem(line, f'verify_equation in the checks of {cell.name} wants of="{cell.name}"')
+        elif node.func.id == "verify_equation" and _begins(given.get("of")) != cell.name:
+            yield lesson.problem(line, f'verify_equation in the checks of {cell.name} wants of="{cell.name}"')
 
 
 def _begins(node: ast.AST | None) -> str:

@@ -114,7 +114,8 @@ def test_an_inserted_cell_changes_no_other_id(tmp_path):
     def ids(text: str) -> list[str]:
         return [cell.id for cell in assemble(read_lesson(tiny_course(tmp_path, text), tmp_path), POINTS).notebook.cells]
 
-    before, after = ids(LESSON), ids(LESSON.replace("# %% [markdown]\n# Now", "# %%\n# Another cell\nx = 1\n\n# %% [markdown]\n# Now"))
+    now = "# %% [markdown]\n# Now"
+    before, after = ids(LESSON), ids(LESSON.replace(now, f"# %%\n# Another cell\nx = 1\n\n{now}"))
     assert len(after) == len(before) + 1
     assert set(before) < set(after)
     twice = LESSON.replace("# Now a class.", "# Same.\n\n# %% [markdown]\n# Same.")

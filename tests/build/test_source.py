@@ -29,6 +29,7 @@ def double(a):
 # Checks of double
 print(double(2))
 """
+CHECKS = '# %% checks="double"\n# Checks of double\nprint(double(2))\n'
 
 
 def problems(tmp_path: Path, text: str, exercises=ONE) -> list[str]:
@@ -115,7 +116,7 @@ def test_a_wrong_cell_line_is_named(tmp_path, text, expected):
         ("def double(a)", "def treble(a)", ["5: exercise double: the cell does not define double"]),
         ('    """Twice."""\n', "", ["5: exercise double keeps no docstring"]),
         ("    return 2 * a", "    return 2 * (a", ["9: syntax error: '(' was never closed"]),
-        ('# %% checks="double"\n# Checks of double\nprint(double(2))\n', "", ["5: exercise double has no visible checks"]),
+        (CHECKS, "", ["5: exercise double has no visible checks"]),
         (
             'checks="double"',
             'checks="treble"',
@@ -145,11 +146,7 @@ def test_exercises_and_hidden_checks_belong_together(tmp_path):
     found = problems(tmp_path, EXERCISE, {"half": Points("half", 1)})
     assert found == [
         "1: hidden checks of half without an exercise cell",
-<<<<<<< HEAD
-        "2: exercise double has no hidden checks in autograder/lessons/tiny/double.py",
-=======
-        "5: exercise double has no hidden checks in autograder/lessons/tiny.py",
->>>>>>> a8ac4d6 (Builder: steps, predictions, folded given code; one order and one wording in every lesson)
+        "5: exercise double has no hidden checks in autograder/lessons/tiny/double.py",
     ]
     draft = validate(read_lesson(tiny_course(tmp_path, EXERCISE), tmp_path), {}, draft=True)
     assert [problem.line for problem in draft] == [5]
@@ -161,8 +158,7 @@ def test_one_name_is_one_exercise(tmp_path):
 
 
 def test_checks_stand_with_their_exercise(tmp_path):
-    checks = '# %% checks="double"\n# Checks of double\nprint(double(2))\n'
-    text = EXERCISE.replace(checks, "") + EXERCISE.replace("double", "treble") + "\n" + checks
+    text = EXERCISE.replace(CHECKS, "") + EXERCISE.replace("double", "treble") + "\n" + CHECKS
     both = ONE | {"treble": Points("treble", 1)}
     found = problems(tmp_path, text, both)
     assert found == [
@@ -210,7 +206,7 @@ def test_nothing_leans_on_an_experiment(tmp_path):
     own = EXERCISE.replace("print(double(2))", "factor = 3\nprint(double(factor))")
     good = before + own + '# %% tags=["experiment"]\n# And again\nprint(factor)\n'
     assert validate(read_lesson(tiny_course(tmp_path, good), tmp_path), ONE) == []
-    again = text.replace("# %% [markdown]", "# %%\n# Another factor\nfactor = 3\n\n# %% [markdown]", 1)  # what the checks need comes after it
+    again = text.replace("# %% [markdown]", "# %%\n# Another factor\nfactor = 3\n\n# %% [markdown]", 1)
     assert validate(read_lesson(tiny_course(tmp_path, again), tmp_path), ONE) == []
 
 
@@ -218,13 +214,13 @@ def test_nothing_leans_on_an_experiment(tmp_path):
     ("text", "expected"),
     [
         ("# %% [markdown]\n# $$a \\tag{1}$$\n", ["2: \\tag{1} is never checked: call verify_equation(1, …)"]),
-        ("# %%\n# An equation\nverify_equation(2, 1, 1)\n", ["3: verify_equation(2, …), but no equation carries \\tag{2}"]),
+        ("# %%\n# Line 2\nverify_equation(2, 1, 1)\n", ["3: verify_equation(2, …), but no equation carries \\tag{2}"]),
         (
             "# %%\n# An equation\nn = 1\nverify_equation(n, 1, 1)\n",
             ["4: verify_equation wants the equation's number first, as a literal"],
         ),
         (
-            "# %% [markdown]\n# $$a \\tag{1}$$\n#\n# $$b \\tag{1}$$\n\n# %%\n# An equation\nlib.verify_equation(1, 1, 1)\n",
+            "# %% [markdown]\n# $$a \\tag{1}$$\n#\n# $$b \\tag{1}$$\n\n# %%\n# Line 1\nlib.verify_equation(1, 1, 1)\n",
             ["4: duplicate \\tag{1}: the first is at line 2"],
         ),
     ],

@@ -49,10 +49,9 @@ def test_a_step_is_worth_nothing_and_nothing_leans_on_it(tmp_path):
     assert problems(tmp_path, later, {}) == [
         "5: step double is needed by the code cell at line 21: a step may be skipped"
     ]
-    outside = STEP.replace("    ### BEGIN", "    pass\n\n\n### BEGIN").replace("    return 2 * a\n    ###", "x = 1\n###")
-    assert "5: the stub of double fails when its cell runs: keep the region in a function" in problems(
-        tmp_path, outside, {}
-    )
+    outside = STEP.replace("    ### BEGIN", "    pass\n\n\n### BEGIN").replace("    return 2 * a\n    #", "x = 1\n#")
+    expected = "5: the stub of double fails when its cell runs: keep the region in a function"
+    assert expected in problems(tmp_path, outside, {})
 
 
 @pytest.mark.parametrize(
@@ -66,8 +65,8 @@ def test_a_step_is_worth_nothing_and_nothing_leans_on_it(tmp_path):
         ("Hint 2: the idea", "Hint 2: an idea", "5: below the stub of double stands a cell of three folded hints"),
         ("# <details><summary>Hint 1", "# Help.\n# <details><summary>Hint 1", "12: the hints of double share their"),
         ("# Checks of double", "# Checks", "18: the first line of these checks is: # Checks of double"),
-        ("print(double(2))", 'expect(double(2), 4, "twice")', '19: a check of double begins with its name: "double: …"'),
-        ("print(double(2))", "verify_equation(1, double(2), 4)", '19: verify_equation in the checks of double wants of='),
+        ("print(double(2))", 'expect(double(2), 4, "twice")', '19: a check of double begins with its name'),
+        ("print(double(2))", "verify_equation(1, double(2), 4)", '19: verify_equation in the checks of double'),
         ("print(double(2))", 'print(1)\n\n# %%\nx = 1', "22: a folded cell says in its first line what it is"),
         ("print(double(2))", 'print(1)\n\n# %%\n# Word\nx = 1', "22: a folded cell says in its first line what it is"),
         ("Think.", r"Think of $\varepsilon$.", r"12: epsilon is written \epsilon in every lesson"),

@@ -66,6 +66,11 @@ def test_equal_results_pass_and_say_so(got, truth, capsys):
         ),
         (None, 1.5, "expected 1.5, got None (is the return statement missing?)."),
         (3.0, 2.5, "expected 2.5, got 3."),
+        (5.0, 2.5, "expected 2.5, got 5; it is 2 times the expected."),
+        (1.25, 2.5, "expected 2.5, got 1.25; it is 1/2 times the expected."),
+        (-2.5, 2.5, "expected 2.5, got -2.5; the sign is the opposite."),
+        (0.4, 2.5, "expected 2.5, got 0.4; it is one over the expected."),
+        (0.0, 2.5, "expected 2.5, got 0."),
         (NAN, 2.5, "expected 2.5, got nan."),
         (2.5, INF, "expected inf, got 2.5."),
         (-INF, INF, "expected inf, got -inf."),
@@ -83,6 +88,7 @@ def test_equal_results_pass_and_say_so(got, truth, capsys):
         (f32(2, 4, 8), f32(1, 2, 4), "differ); all are 2 times the expected."),
         (f32(-1, -2, -4), f32(1, 2, 4), "differ); the sign is the opposite."),
         (f32(2, 3, 5), f32(1, 2, 4), "differ); all are too large by 1."),
+        (f32(1, 0.5, 0.25), f32(1, 2, 4), "differ); all are one over the expected."),
         (f32(0, 1, 3), f32(1, 2, 4), "differ); all are too small by 1."),
         (torch.ones(2), (torch.ones(2), torch.ones(2)), "expected 2 results, got a tensor of shape (2,)."),
         ((1.0,), (1.0, 2.0, "x"), "expected 3 results, got 1."),
@@ -113,12 +119,12 @@ def test_the_place_has_as_many_indices_as_axes():
 
 def test_the_hint_ends_the_message():
     with pytest.raises(CheckFailed) as caught:
-        expect(2.0, 1.0, "claim", hint="the factor 1/2.")
-    assert str(caught.value) == "✗ claim: expected 1, got 2. Look at: the factor 1/2."
+        expect(2.5, 1.0, "claim", hint="the factor 1/2.")
+    assert str(caught.value) == "✗ claim: expected 1, got 2.5. Look at: the factor 1/2."
     with pytest.raises(CheckFailed) as caught:
-        expect(2.0, 1.0, "a claim that needs more words", hint="the factor 1/2, and the sum over the axis")
+        expect(2.5, 1.0, "a claim that needs more words", hint="the factor 1/2, and the sum over the axis")
     first, second = str(caught.value).splitlines()
-    assert first.endswith("got 2.") and second == "  Look at: the factor 1/2, and the sum over the axis."
+    assert first.endswith("got 2.5.") and second == "  Look at: the factor 1/2, and the sum over the axis."
 
 
 def test_tolerances():
@@ -167,6 +173,23 @@ def test_equations(capsys):
 def test_a_wrong_equation_stops(values, options, text):
     with pytest.raises(CheckFailed, match=text):
         verify_equation(3, *values, **options)
+
+
+def test_a_students_value_in_an_equation_is_told_as_expect_tells_it(capsys):
+    verify_equation(23, f32(1, 2), f32(1, 2), of="posterior_variance", hint="unused")
+    assert capsys.readouterr().out == "✓ posterior_variance: (23) 1 = 1, and so in all 2 entries\n"
+    with pytest.raises(CheckFailed) as caught:
+        verify_equation(23, f32(2, 4, 8), f32(1, 2, 4), of="posterior_variance", hint="the factor above the bar")
+    assert str(caught.value).splitlines() == [
+        "✗ posterior_variance: (23) expected 4, got 8 at [2], where it differs most (3 of 3 entries differ); "
+        "all are 2 times the expected.",
+        "  Look at: the factor above the bar.",
+    ]
+    for got, text in ((0.5, "got 0.5; it is one over the expected"), (-2.0, "got -2; the sign is the opposite")):
+        with pytest.raises(CheckFailed, match=rf"^✗ q: \(7\) expected 2, {text}\.$"):
+            verify_equation(7, got, 2.0, of="q")
+    with pytest.raises(CheckFailed, match=r"^✗ q: \(8\) 3 <= 2 does not hold, to within .*\. Look at: Jensen\.$"):
+        verify_equation(8, 3.0, 2.0, relation="<=", of="q", hint="Jensen")
 
 
 def test_equations_are_used_as_meant():

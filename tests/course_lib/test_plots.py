@@ -25,11 +25,6 @@ def linear(color):
     return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
 
 
-def contrast(one, other):
-    a, b = sorted(float(linear(c) @ [0.2126, 0.7152, 0.0722]) for c in (one, other))
-    return (b + 0.05) / (a + 0.05)
-
-
 # Viénot, Brettel and Mollon (1999), on linear RGB.
 PROTANOPIA = np.array([[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]])
 DEUTERANOPIA = np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]])
@@ -41,13 +36,6 @@ def lab(rgb):
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
-def test_every_role_stands_out_from_the_paper():
-    """3 to 1 for graphical objects, 4.5 to 1 for text (WCAG 2.1); the dotted guess is thick and labelled."""
-    for role, color in plots.COLOR.items():
-        assert contrast(color, style.PAPER) >= (2.7 if role == "guess" else 3), role
-    assert contrast(style.INK, style.PAPER) >= 7
-
-
 @pytest.mark.parametrize("eye", [np.eye(3), PROTANOPIA, DEUTERANOPIA], ids=["usual", "protan", "deutan"])
 def test_roles_can_be_told_apart(eye):
     seen = {role: lab(np.clip(eye @ linear(color), 0, 1)) for role, color in plots.COLOR.items()}
@@ -56,7 +44,7 @@ def test_roles_can_be_told_apart(eye):
 
 
 def pixels(fig):
-    """The colours of an image grid's canvas, (rows, columns, 3)."""
+    """The colours of an image grid's canvas and their opacity, (rows, columns, 4)."""
     (image,) = fig.axes[0].images
     return np.asarray(image.get_array())
 
@@ -65,11 +53,11 @@ def test_image_grid_places_every_image_one_pixel_apart():
     images = torch.rand(5, 1, 8, 8)
     fig, ax = plots.image_grid(images, 3, title="five")
     canvas = pixels(fig)
-    assert canvas.shape == (17, 26, 3)
+    assert canvas.shape == (17, 26, 4)
     for i in range(5):
         y, x = 9 * (i // 3), 9 * (i % 3)
-        assert np.allclose(canvas[y : y + 8, x : x + 8], images[i, 0, :, :, None])
-    assert np.allclose(canvas[8, :], to_rgb(style.GAP)) and np.allclose(canvas[9:, 18:], to_rgb(style.PAPER))
+        assert np.allclose(canvas[y : y + 8, x : x + 8, :3], images[i, 0, :, :, None])
+    assert np.allclose(canvas[8, :, :3], to_rgb(style.GAP)) and (canvas[9:, 18:, 3] == 0).all()
     assert ax.images[0].get_interpolation() == "nearest"
     assert len(ax.get_xticks()) == len(ax.get_yticks()) == 0
 
