@@ -6,7 +6,7 @@
     # Checks of kl_discrete                                      the visible checks
 
 Neighbours that are one operation share a heading: ### Exercise: `predict_x0` and `predict_eps` · … · 1 + 1 points.
-A step is headed ### Step: `collected` · ●●○ · 8 minutes; a written question, in its own cell, ### Question: `blurry` · …
+A step is headed ### Step: `collected` · ●●○ · 8 minutes; a written question, in its cell, ### Question: `blurry` · …
 """
 
 from __future__ import annotations
