@@ -39,7 +39,7 @@ def test_an_equation_without_its_check_is_noticed(source, tmp_path):
 @pytest.mark.parametrize("source", LESSONS)
 def test_every_exercise_has_three_folded_hints(source):
     text = source.read_text(encoding="utf-8")
-    exercises = len(re.findall(r'^# %% exercise="', text, re.M))
+    exercises = len(re.findall(r'^# %% (?:exercise|step)="', text, re.M))
     assert len(re.findall(r"<summary>Hint \d", text)) == 3 * exercises
 
 
