@@ -51,7 +51,7 @@ def execute(
         kernel_name="python3",
         timeout=None,
         record_timing=False,
-        store_widget_state=False,
+        store_widget_state=True,  # or nbclient loses its way in what an `interact` prints
         coalesce_streams=True,
         resources={"metadata": {"path": str(lesson.path.parent)}},
     )

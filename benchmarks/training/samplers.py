@@ -33,7 +33,13 @@ class Chain:
 
     @classmethod
     def ddim(cls, diffusion: Diffusion, steps: int) -> Self:
-        """`steps` deterministic steps at t = 0, T / steps, ... (Song and others, 2021, equation 12, sigma = 0)."""
+        """`steps` deterministic steps at t = 0, T / steps, ... (Song and others, 2021, equation 12, sigma = 0).
+
+        Raises ValueError where `steps` does not divide T: the walk would begin far below t = T, 501 steps of 1000 at
+        t = 500.
+        """
+        if steps < 1 or diffusion.steps % steps:
+            raise ValueError(f"steps={steps}: expected a divisor of T = {diffusion.steps}")
         stride = diffusion.steps // steps
         return cls._between(diffusion, [stride * i for i in range(steps - 1, -1, -1)], eta=0.0)
 

@@ -186,19 +186,37 @@ def test_the_chain_is_diffusers_sampler(kind, way):
     torch.testing.assert_close(got, peer(model, diffusion, x), rtol=1e-4, atol=1e-4)
 
 
-def test_the_chain_samples_a_gaussian_exactly():
-    """With the best predictor for N(0, lam I), 1,000 steps end at variance lam."""
+@pytest.mark.parametrize(("kind", "deviation"), [("ddpm", 0.496110), ("ddim", 0.472439)])
+def test_the_chains_law_on_a_gaussian(kind, deviation):
+    """With the best predictor for N(0, 0.25), c_t x_t, every step is linear: samples are N(0, v), and v comes from the
+    coefficients alone. 1000 DDPM steps end near the data's 0.5, 50 DDIM steps below it.
+    """
     lam, diffusion = 0.25, Diffusion.linear(1000, 1e-4, 0.02, CPU, torch.float64)
     a = diffusion.signal**2
+    best = ((1 - a).sqrt() / (a * lam + 1 - a)).tolist()
+    chain = Chain.ddpm(diffusion) if kind == "ddpm" else Chain.ddim(diffusion, 50)
+    variance = 1.0
+    for t, keep, gain, spread in zip(chain.times, chain.keep, chain.gain, chain.spread, strict=True):
+        variance = (keep + gain * best[t]) ** 2 * variance + spread**2
+    assert math.sqrt(variance) == pytest.approx(deviation, abs=5e-7)
 
-    def best(x, t):
-        return ((1 - a[t]).sqrt() / (a[t] * lam + 1 - a[t]))[:, None, None, None] * x
 
-    noise = torch.randn(5000, 1, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    torch.manual_seed(1)
-    for chain in (Chain.ddpm(diffusion), Chain.ddim(diffusion, 1000)):
-        samples = chain.plain(best, noise)
-        assert samples.var().item() == pytest.approx(lam, rel=4 * math.sqrt(2 / samples.numel()) + 0.02)
+@pytest.mark.parametrize("way", ["ours", "plain"])
+def test_a_chain_walks_by_its_coefficients(way):
+    """Without noise a walk with a linear predictor multiplies by a number; that number, from the coefficients."""
+    diffusion = Diffusion.linear(1000, 1e-4, 0.02, CPU, torch.float64)
+    chain = Chain.ddim(diffusion, 50)
+    x = torch.randn(3, 1, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    factor = math.prod(keep + gain * t / 999 for t, keep, gain in zip(chain.times, chain.keep, chain.gain, strict=True))
+    got = getattr(chain, way)(lambda x, t: (t.double() / 999)[:, None, None, None] * x, x)
+    torch.testing.assert_close(got, factor * x, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("steps", [0, 3, 501, 1001])
+def test_ddim_refuses_steps_that_do_not_divide_the_times(steps):
+    diffusion = Diffusion.linear(1000, 1e-4, 0.02, CPU, torch.float64)
+    with pytest.raises(ValueError, match=rf"steps={steps}: expected a divisor of T = 1000"):
+        Chain.ddim(diffusion, steps)
 
 
 def test_the_bare_step_computes_what_a_step_computes(images, schedule):

@@ -19,6 +19,7 @@ from autograder.build.source import LessonError, read_lesson
 from autograder.checkout import course_config, database_url
 
 CHECK = LESSON.splitlines().index("print(double(2))") + 1
+PRINTING = "from ipywidgets import interact\ninteract(lambda x: print(x), x=3);"
 POINTS = {name: exercise.points for name, exercise in EXERCISES.items()}
 
 
@@ -169,6 +170,7 @@ def test_check_runs_nothing_and_leaves_the_grade_book_alone(course, monkeypatch,
         ("print(double(2))", "x = 1\nprint(double(y))", CHECK + 1, "NameError: name 'y' is not defined"),
         ("    return 2 * a", "    return 1 / 0", CHECK, "ZeroDivisionError: division by zero"),
         ("    return 2 * a", "    return abs(2 * a)", CHECK - 1, "the solution gets 1.0 of 2 points. secret remark"),
+        ("print(double(2))", PRINTING, CHECK - 1, "leaves a live widget: use course_lib.widgets.explore"),
         ("print(double(2))", "object()", CHECK - 1, "shows a memory address (at 0x"),
         ("print(double(2))", "import sys; print('oh', file=sys.stderr)", CHECK - 1, "writes to stderr: oh"),
     ],
