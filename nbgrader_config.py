@@ -66,3 +66,7 @@ c.GenerateFeedback.preprocessors = [
     "autograder.plugins.HideChecks",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
+
+# Formgrader shows what students wrote as our own pages do: in boxes, without ids of theirs, in bounded time.
+c.HTMLExporter.filters = {"markdown2html": "autograder.grading.page.markdown2html"}
+c.HTMLExporter.preprocessors = ["autograder.grading.page.Bounded"]

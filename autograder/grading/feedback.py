@@ -8,15 +8,10 @@ run no script and load nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from jinja2 import pass_context
-from nbconvert.exporters import HTMLExporter, TemplateExporter
-from nbconvert.filters.highlight import Highlight2HTML
-from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbformat import NotebookNode
 from nbgrader.api import BaseCell, Comment, Grade, Gradebook
 from nbgrader.converters import GenerateFeedback
@@ -25,18 +20,9 @@ from traitlets.config import Config
 from traitlets.utils.importstring import import_item
 
 from .gradebook import resources_for
-from .mathematics import rendered
+from .page import POLICY, Bounded, exporter, guarded
 from .runner import Graded
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'"
-# Bootstrap, which nbgrader's template brings along, hides the triangle of what unfolds and packs tables tight.
-STYLE = "<style>summary { display: list-item; cursor: pointer } .rendered_html td { padding: .1em .6em }</style>"
-HEAD_END = "</head>"
-SCRIPT = re.compile(r"<script\b.*?</script>\s*", re.S)  # of nbconvert's: MathJax, which would come from the network
-CHARSET = re.compile(r'<meta charset="utf-8"\s*/?>')
-MAX_CODE, MAX_LINE = 20_000, 500  # longer cells and lines are shown without colours: a highlighter's time is quadratic
-KEPT = 500
-NO_ALT = re.compile(r"<img(?=\s)(?![^>]*\salt=)")
 CONTENTS = re.compile(r'<div id="toc">.*?</div>', re.S)  # nbgrader's: a line for every test cell, none with a name
 
 
@@ -50,7 +36,7 @@ class FeedbackWriter:
         for preprocessor in converter.preprocessors:
             ours = _Scores(gradebook) if import_item(preprocessor) is GetGrades else preprocessor
             self._exporter.register_preprocessor(ours, enabled=True)
-        self._exporter.register_preprocessor(_formulas_as_markdown, enabled=True)
+        self._exporter.register_preprocessor(Bounded(), enabled=True)
 
     def write(self, graded: Graded, name: str) -> Path:
         """The page of one submission; for one that could not be graded, a page that says why."""
@@ -98,76 +84,6 @@ class _Scores:
         query = self._gradebook.db.query(BaseCell.name, *columns)
         rows = query.filter(kind.cell_id == BaseCell.id, kind.notebook_id == notebook)
         return {name: tuple(values) for name, *values in rows}
-
-
-class _Exporter(HTMLExporter):
-    """nbconvert's exporter to HTML without its second pass through the finished page, nine tenths of its time: it
-    gives pictures an alternative text and JupyterLab's cells a tabindex; pages of nbgrader's have none of the latter.
-    """
-
-    def from_notebook_node(  # type: ignore[override]
-        self, nb: NotebookNode, resources: dict[str, Any] | None = None, **options: Any
-    ) -> tuple[str, dict[str, Any]]:
-        resources = self._init_resources(resources)
-        types = WidgetsDataTypeFilter(notebook_metadata=self._nb_metadata, parent=self, resources=resources)
-        self.register_filter("filter_data_type", types)
-        page, resources = TemplateExporter.from_notebook_node(self, nb, resources, **options)
-        return NO_ALT.sub('<img alt="a picture without a description"', page), resources
-
-
-def _formulas_as_markdown(notebook: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
-    """`display(Math(...))`, which a page hands to MathJax otherwise, goes the way of a cell's mathematics."""
-    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
-        if "text/latex" in output.get("data", {}):
-            output.data["text/markdown"] = output.data.pop("text/latex")
-    return notebook, resources
-
-
-def exporter(config: Config) -> HTMLExporter:
-    """nbgrader's exporter without preprocessors, whose Markdown is cleaned and whose highlighting takes no longer than
-    it should. Most cells are the course's and the same for everybody: each text is rendered once.
-    """
-    made = _Exporter(config=config)
-    made._preprocessors = []  # as nbgrader's converter does: its list and no other
-    markdown: dict[str, str] = {}
-
-    @pass_context
-    def html(context: Any, source: str) -> str:
-        if attachments := context.get("cell", {}).get("attachments"):
-            return rendered(source, attachments)
-        return _once(markdown, source, rendered)
-
-    # The trait takes strings as well; functions are what is registered in the end.
-    made.filters = {"markdown2html": html, "highlight_code": _Highlight()}
-    return made
-
-
-class _Highlight:
-    """Python in colours, each text once."""
-
-    def __init__(self) -> None:
-        self._highlight = Highlight2HTML(pygments_lexer="ipython3")
-        self._kept: dict[str, str] = {}
-
-    def __call__(self, source: str, language: str | None = None, metadata: Any = None) -> str:
-        if len(source) > MAX_CODE or any(len(line) > MAX_LINE for line in source.split("\n")):
-            return f'<div class="highlight"><pre>{escape(source)}</pre></div>'
-        return _once(self._kept, source, self._highlight)
-
-
-def _once(kept: dict[str, str], source: str, render: Callable[[str], str]) -> str:
-    if source not in kept:
-        if len(kept) >= KEPT:
-            kept.clear()
-        kept[source] = render(source)
-    return kept[source]
-
-
-def guarded(page: str) -> str:
-    """The page without scripts, and with its content security policy."""
-    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}" />'
-    page = SCRIPT.sub("", page).replace(HEAD_END, f"{STYLE}\n{HEAD_END}", 1)
-    return CHARSET.sub(lambda found: f"{found[0]}\n{policy}", page, count=1)
 
 
 def _summary(graded: Graded) -> str:

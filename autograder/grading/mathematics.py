@@ -13,14 +13,16 @@ from functools import cache
 from html import escape, unescape
 from itertools import zip_longest
 from typing import Any
+from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
 from latex2mathml.converter import Converter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from .markup import safe_html
+from .markup import MAX_LINES, MAX_MARKDOWN, PICTURES, Room, clean_html
 
-MAX_FORMULA = 3000  # characters; the longest of a lesson has some 300
+MAX_FORMULA = 2000  # characters; the longest of a lesson has some 300
+MAX_BRACKETS = 50  # of LaTeX's \\[ and \\(: each is looked for to the end of the text
 SIMPLE = "math mi mn mo mpadded mphantom mrow ms mspace mstyle mtable mtd mtext mtr none"
 SCRIPTS = "mfrac mmultiscripts mover mprescripts mroot msqrt msub msubsup msup munder munderover"
 ELEMENTS = frozenset(f"{SIMPLE} {SCRIPTS}".split())
@@ -52,33 +54,66 @@ IN_HTML = re.compile(
 TAG = r"""<(?:"[^"]*"|'[^']*'|[^<>"'])*>"""  # as bleach writes it, with all its attributes
 
 
-def rendered(markdown: str, attachments: dict[str, Any] | None = None) -> str:
-    """Harmless HTML of a Markdown cell, mathematics included."""
-    renderer = _Renderer(escape=False, attachments=attachments or {}, anchor_link_text="¶")
+def rendered(markdown: str, attachments: dict[str, Any] | None = None, room: Room | None = None) -> str:
+    """Harmless HTML of a Markdown cell, mathematics included; what is beyond `MAX_MARKDOWN` characters stays text.
+
+    Attached pictures take `room`; one that finds none is left out.
+    """
+    markdown, rest = _cut(markdown)
+    renderer = _Renderer(attachments or {}, room or Room())
     try:
-        page = safe_html(MarkdownWithMath(renderer=renderer).render(markdown))
-    except Exception:  # a picture that is not attached, lists nested without end, and whatever else
-        return f"<pre>{escape(markdown)}</pre>"
+        page = clean_html(MarkdownWithMath(renderer=renderer).render(markdown))
+    except Exception:  # lists nested without end, and whatever else
+        return f"<pre>{escape(markdown)}{escape(rest)}</pre>"
 
     mark = f"{renderer.mark}n([0-9]+)e"
 
     def place(found: re.Match[str]) -> str:
-        return re.sub(mark, "", found[0]) if found[1] is None else renderer.formulas[int(found[1])]
+        return re.sub(mark, "", found[0]) if found[1] is None else renderer.kept[int(found[1])]
 
-    return re.sub(f"{TAG}|{mark}", place, page)
+    page = re.sub(f"{TAG}|{mark}", place, page)
+    return f"{page}<pre>{escape(rest)}</pre>" if rest else page
+
+
+def _cut(markdown: str) -> tuple[str, str]:
+    """What is parsed of a text, up to the end of a line, and the rest."""
+    head = "".join(markdown[: MAX_MARKDOWN + 1].splitlines(keepends=True)[:MAX_LINES])
+    if len(head) > MAX_MARKDOWN:
+        head = head[: head.rfind("\n", 0, MAX_MARKDOWN) + 1 or MAX_MARKDOWN]
+    markdown, rest = head, markdown[len(head) :]
+    for bracket in (r"\\[", r"\\("):
+        if markdown.count(bracket) > MAX_BRACKETS:
+            markdown = markdown.replace(bracket, bracket[-1])
+    return markdown, rest
 
 
 class _Renderer(IPythonRenderer):
-    """Leaves a mark where a formula stands, and keeps the formula until the HTML round it has been cleaned."""
+    """Leaves a mark where a formula or a picture stands, and keeps it until the HTML round it has been cleaned."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.formulas: list[str] = []
-        self.mark = f"formula{secrets.token_hex(8)}"  # which nobody can write beforehand
+    def __init__(self, attachments: dict[str, Any], room: Room) -> None:
+        # No anchors: a heading's would be an id by the student, which the page's scripts or links might find.
+        super().__init__(escape=False, attachments=attachments, exclude_anchor_links=True)
+        self.kept: list[str] = []
+        self.room = room
+        self.mark = f"kept{secrets.token_hex(8)}"  # which nobody can write beforehand
+
+    def _mark(self, html: str) -> str:
+        self.kept.append(html)
+        return f"{self.mark}n{len(self.kept) - 1}e"
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        """An attached picture as far as there is room, else what it would show in words."""
+        words = escape(unescape(re.sub(f"<[^>]*>|{self.mark}n[0-9]+e", "", text)))
+        bundle = self.attachments.get(unquote(url).removeprefix("attachment:"), {})
+        kind = next((kind for kind in PICTURES if kind in bundle), "")
+        if not kind:
+            return words
+        if not self.room.whole(bundle[kind]):
+            return self._mark(f"<em>[{words}: a picture, left out: too many bytes of pictures]</em>")
+        return self._mark(f'<img src="data:{kind};base64,{escape(bundle[kind])}" alt="{words}">')
 
     def _keep(self, tex: str, display: str) -> str:
-        self.formulas.append(formula(tex, display))
-        return f"{self.mark}n{len(self.formulas) - 1}e"
+        return self._mark(formula(tex, display))
 
     def block_math(self, body: str) -> str:
         return self._keep(body, "block")

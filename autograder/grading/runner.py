@@ -21,14 +21,13 @@ from ..exercise import Exercise
 from ..marking import Mark, judge, reconsider, seed_of, to_reconsider
 from ..notebook import render, score
 from ..student import LinkBroken
-from .markup import readable, safe_outputs
+from .markup import Room, readable, safe_outputs
 from .process import Clock, Limits, Submission, Template
 from .submission import Master, Restored, SubmissionError, read, restore
 from .witness import Recorder, confirmed
 
 MAX_RESTARTS = 5
 MAX_FLAGS = 40
-MAX_OUTPUT = 8 * 2**20  # characters kept of all cells together; those of HTML and Markdown count twenty times
 # What a cell's error says when a limit was hit, and what the instructor is told.
 LIMITS_HIT = {
     r"MemoryError|t allocate memory|not enough memory|Cannot allocate": "more memory than one process may have",
@@ -36,7 +35,7 @@ LIMITS_HIT = {
     r"File too large": "a larger file than it may write",
     r"t start new thread|Resource temporarily unavailable": "more processes than it may start",
     r"Too many open files": "more open files than it may have",
-    r"\[output cut: ": "more output than is kept",
+    r"\[output cut: |more characters were cut\]": "more output than is kept",
 }
 
 
@@ -145,7 +144,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self._clock = Clock(self.limits.submission)
-        self._room = MAX_OUTPUT
+        self._room = Room()
         self._todo = [index for index, runs in enumerate(self.restored.runs) if runs]
         self._done: list[int] = []
         self._process: Submission | None = None
@@ -206,17 +205,13 @@ class _Run:
 
     def _keep(self, cell: NotebookNode, outputs: list[dict[str, Any]], seconds: float) -> None:
         """Store what a cell gave, and tell the instructor when it ran into a limit."""
-        cell.outputs = safe_outputs(outputs)
+        full = self._room.left <= 0
+        cell.outputs = safe_outputs(outputs, self._room)
         if self._process is not None and self._process.interrupted:
             self.flags.append(f"{_label(cell)} did not finish in {seconds:.3g} s and was stopped")
         if hit := _limit_hit(cell.outputs):
             self.flags.append(f"{_label(cell)} wanted {hit}")
-        self._room -= sum(
-            len(str(output)) * (20 if {"text/html", "text/markdown"} & output.get("data", {}).keys() else 1)
-            for output in cell.outputs
-        )
-        if self._room < 0:
-            cell.outputs = safe_outputs([_note("stderr", "[the submission's outputs were too long; these were cut]\n")])
+        if self._room.left <= 0 and not full:
             self.flags.append("its outputs were too long in all; the rest was cut")
 
     def _blame(self, reason: str) -> None:
@@ -305,10 +300,6 @@ def _told(flags: list[str]) -> tuple[str, ...]:
 def _limit_hit(outputs: list[NotebookNode]) -> str:
     texts = [f"{o.ename}: {o.evalue}" if o.output_type == "error" else o.get("text", "")[-200:] for o in outputs]
     return next((words for sign, words in LIMITS_HIT.items() if any(re.search(sign, text) for text in texts)), "")
-
-
-def _note(name: str, text: str) -> dict[str, Any]:
-    return {"output_type": "stream", "name": name, "text": text}
 
 
 def _with_verdicts(notebook: NotebookNode, marks: Mapping[str, Mark]) -> NotebookNode:
