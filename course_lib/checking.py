@@ -105,16 +105,18 @@ def verify_equation(
             within = f"to within {room.flatten()[worst]:.1g}"
             said = f"({number}) {pair} does not hold{_at(worst, left)}, {within}"
             raise CheckFailed(_told(f"{of}: {said}" if of else said, hint))
-    print(f"✓ {f'{of}: ' if of else ''}({number}) {_equation(sides, relation, standard_error)}")
+    print(f"✓ {f'{of}: ' if of else ''}({number}) {_equation(sides, relation, standard_error, coarse[1])}")
 
 
-def _equation(sides: list[Tensor], relation: str, standard_error: float | None) -> str:
-    count = max(side.numel() for side in sides)
-    if count == 1:
-        text = f" {relation} ".join(f"{side.item():.5g}" for side in sides)
-    else:
-        text = f" {relation} ".join(f"{side.flatten()[0].item():.5g}" for side in sides)
-        text += f", and so in all {count} entries"
+def _equation(sides: list[Tensor], relation: str, standard_error: float | None, rounding: float) -> str:
+    """The first entries beside each other. Where they differ, what is below `rounding` is 0: its digits are those of
+    this machine's rounding errors, and another prints others.
+    """
+    count, first = max(side.numel() for side in sides), [side.flatten()[0].item() for side in sides]
+    if len({f"{value:.5g}" for value in first}) > 1:
+        first = [0.0 if abs(value) < rounding else value for value in first]
+    text = f" {relation} ".join(f"{value:.5g}" for value in first)
+    text += f", and so in all {count} entries" if count > 1 else ""
     return text + (f" (standard error {standard_error:.1g})" if standard_error else "")
 
 

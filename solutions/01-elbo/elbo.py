@@ -373,7 +373,7 @@ two_coins = (1 - share[..., None]) * coin_model(dark) + share[..., None] * coin_
     bright
 )  # equation (8), as a sum
 score = (two_coins.log() * p_data).sum(-1)
-at = score.argmax()
+at = score.where(dark < bright, -math.inf).argmax()  # z = 1 is the bright coin: names could be swapped
 kl_one = kl_discrete(
     p_data, coin_model(pixel.double().mean() / 16)
 )  # the best single coin has the mean of the data
@@ -422,7 +422,7 @@ verify_equation(  # (8) on the mixture: z is the number of the bump
     exact.MIXTURE_1D.log_prob(torch.tensor([[0.7]], dtype=f64)).exp(),
     sum(
         w * Normal(m, s).log_prob(torch.tensor([0.7], dtype=f64)).exp()
-        for w, m, s in [(0.3, -2.0, 0.3), (0.7, 1.5, 0.6)]
+        for w, m, s in torch.tensor([(0.3, -2.0, 0.3), (0.7, 1.5, 0.6)], dtype=f64)
     ),
 )
 
@@ -1694,7 +1694,7 @@ log_w = Normal(means_q[:, None, None], widths_q[:, None]).log_prob(
     z_grid[::8]
 )  # (161, 146, 501), every eighth grid point
 gaps = torch.trapezoid(log_w.exp() * (log_w - log_posterior[::8]), z_grid[::8])
-best = gaps.argmin()
+best = gaps[81:].argmin() + 81 * 146  # over the right bump: the left one is its mirror image
 print(
     f"smallest gap of a Gaussian q: {gaps.min():.3f} nats, at mean {means_q[best // 146]:+.2f} and width {widths_q[best % 146]:.2f} "
     f"(and at minus that mean); log 2 = {math.log(2):.3f}"

@@ -142,6 +142,18 @@ def test_nothing_is_changed_by_looking():
     assert x.requires_grad and x.grad is None
 
 
+def test_an_equation_shows_no_digits_of_rounding_errors(capsys):
+    third = torch.tensor(1 / 3, dtype=torch.float64)
+    verify_equation(7, -0.18, 3 * (third - 1 / 3) + 1.1e-16, relation="<=")
+    verify_equation(36, torch.tensor([-8.9e-16, 2.0], dtype=torch.float64), torch.tensor([0.0, 2.0]))
+    verify_equation(17, *torch.tensor([4.8898e-16, 4.8898e-16], dtype=torch.float64))  # digits that both sides have
+    assert capsys.readouterr().out.splitlines() == [
+        "✓ (7) -0.18 <= 0",
+        "✓ (36) 0 = 0, and so in all 2 entries",
+        "✓ (17) 4.8898e-16 = 4.8898e-16",
+    ]
+
+
 def test_equations(capsys):
     verify_equation(3, 0.363151, torch.tensor(0.363151))
     verify_equation("4a", 1, 1.0, torch.ones(2, 2))

@@ -10,7 +10,7 @@ def test_mlp_is_linear_layers_with_activations_between():
     assert [type(layer) for layer in net] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
     x = torch.randn(7, 3)
     h = (net[2](net[0](x).clamp(min=0))).clamp(min=0)
-    assert torch.allclose(net(x), h @ net[4].weight.T + net[4].bias)
+    assert torch.allclose(net(x), h @ net[4].weight.T + net[4].bias, atol=1e-6)
     assert networks.parameter_count(net) == 3 * 5 + 5 + 5 * 4 + 4 + 4 * 2 + 2
     with pytest.raises(ValueError, match="at least an input and an output size"):
         networks.mlp([3])
@@ -18,8 +18,8 @@ def test_mlp_is_linear_layers_with_activations_between():
 
 def test_residual_mlp_starts_at_zero_and_sees_the_time():
     torch.manual_seed(0)
-    net = networks.ResidualMLP(2, max_time=200)
-    x, t = torch.randn(6, 2), torch.randint(1, 201, (6,))
+    net = networks.ResidualMLP(2, max_time=200).double()
+    x, t = torch.randn(6, 2, dtype=torch.float64), torch.randint(1, 201, (6,))
     assert (net(x, t) == 0).all()
     nn.init.normal_(net.outlet.weight)
     assert not torch.allclose(net(x, t), net(x, t.flip(0)), atol=1e-3)
