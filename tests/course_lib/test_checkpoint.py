@@ -104,4 +104,4 @@ def test_the_optimizers_memory_lies_as_the_weights_do(tmp_path, last):
     optimizer.step()
     its_optimizer.step()
     assert other.weight.is_contiguous() is last
-    assert torch.allclose(model.weight, other.weight, atol=1e-6)
+    assert torch.allclose(model.weight, other.weight, atol=1e-4)

@@ -126,8 +126,8 @@ def test_a_level_per_row_and_the_network_form(model):
     t = torch.tensor([3, 1, 2, 2, 1])
     xt = torch.randn(5, 2, generator=generator())
     rows = torch.cat([model.best_eps(xt[i : i + 1], float(table[t[i]])) for i in range(5)])
-    assert torch.allclose(model.best_eps(xt, table[t]), rows, atol=1e-6)
-    assert torch.allclose(model.eps_model(table)(xt, t), rows, atol=1e-6)
+    assert torch.allclose(model.best_eps(xt, table[t]), rows, atol=1e-5)
+    assert torch.allclose(model.eps_model(table)(xt, t), rows, atol=1e-5)
     assert torch.allclose(model.best_x0(xt, 1.0), xt)  # nothing to denoise
 
 

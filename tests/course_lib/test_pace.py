@@ -35,7 +35,7 @@ def test_the_measurement_is_short_and_leaves_chance_and_threads_alone():
     before, threads = torch.get_rng_state(), torch.get_num_threads()
     started = time.process_time()
     here = pace.measure()
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 20
     assert 0 < here.single == here.device  # one thread, no GPU: conftest says so
     assert torch.equal(before, torch.get_rng_state()) and torch.get_num_threads() == threads
 

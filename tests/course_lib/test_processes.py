@@ -124,7 +124,7 @@ def test_the_result_is_that_of_one_process_on_the_joined_batch(two):
     reports, _, _ = two
     alone = deterministic_run()
     for report in reports:
-        assert torch.allclose(report["joined"][0], alone[0], atol=1e-6)  # losses, kept in float32
+        assert torch.allclose(report["joined"][0], alone[0], atol=1e-5)  # losses, kept in float32
         for got, truth in zip(report["joined"][1:], alone[1:], strict=True):
             assert torch.allclose(got, truth, rtol=0, atol=1e-10)
 

@@ -303,8 +303,8 @@ def test_the_average_of_weights_is_the_recursion_of_its_docstring():
     for step, now in enumerate(trail[1:]):
         decay = min(0.8, (1 + step) / (10 + step))
         average = decay * average + (1 - decay) * now
-    assert torch.allclose(weights(model), average, atol=1e-6)
-    assert not torch.allclose(weights(plain), average, atol=1e-6)
+    assert torch.allclose(weights(model), average, atol=1e-5)
+    assert not torch.allclose(weights(plain), average, atol=1e-3)
 
 
 def test_bfloat16_only_where_asked_on_the_cpu():
@@ -350,7 +350,7 @@ def test_history():
     assert run.steps.tolist() == list(range(1, 51))
     assert run.final == pytest.approx(run.losses[-5:].mean().item())
     expected = torch.stack([run.losses[max(0, i - 9) : i + 1].mean() for i in range(50)])
-    assert torch.allclose(run.smoothed(10), expected, atol=1e-6)
+    assert torch.allclose(run.smoothed(10), expected, atol=1e-5)
     assert repr(run).startswith("History(50 steps, squared error ")
 
 

@@ -195,10 +195,10 @@ def test_outputs_keep_text_pictures_and_tables():
 def test_html_of_any_form_takes_little_time(piece):
     import time
 
-    start = time.monotonic()
+    start = time.process_time()
     for length in (100, 10_000, 49_000):
         safe_html((piece * length)[:length])
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < MAX_SECONDS
 
 
 @pytest.mark.parametrize("piece", ["a.", "\t\n", "'''\\N{", "(", "$", "\\\\[", "\\\\("])
@@ -213,9 +213,9 @@ def test_a_page_of_any_text_takes_little_time(rendered, piece):
         notebook.cells.append(new_markdown_cell("```ipython3\n" + (piece * 10_000)[:15_000] + "\n```"))
 
     attack = replace(HOSTILE[0], double="def tiny_double(x):\n    return x", change=write)
-    start = time.monotonic()
+    start = time.process_time()
     rendered(attack)
-    assert time.monotonic() - start < MAX_SECONDS
+    assert time.process_time() - start < MAX_SECONDS
 
 
 def test_hidden_checks_and_values_are_not_on_the_page(rendered):

@@ -110,7 +110,7 @@ def test_nobody_can_write_the_mark_of_a_formula():
 def test_a_cell_of_any_text_takes_little_time(piece):
     start = time.process_time()
     rendered((piece * 20_000)[:20_000])
-    assert time.process_time() - start < 3.0
+    assert time.process_time() - start < 10.0
 
 
 @pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="chromium is not installed")

@@ -43,7 +43,7 @@ def test_top_level_await_works(process):
 def test_a_cell_over_its_time_is_interrupted_and_the_process_lives(process):
     start = time.monotonic()
     outputs = process.run_cell("import time\nx = 1\ntime.sleep(60)", 0.3)
-    assert outputs[-1]["ename"] == "KeyboardInterrupt" and time.monotonic() - start < 5
+    assert outputs[-1]["ename"] == "KeyboardInterrupt" and time.monotonic() - start < 30
     assert process.run_cell("x", 5)[-1]["data"]["text/plain"] == "1"
 
 
@@ -116,7 +116,7 @@ def test_one_call_over_its_time_is_enough(process):
     process.run_cell("import time\ndef slow(x):\n    time.sleep(60)", 5)
     calls, start = Remote(process.calls(), "slow"), time.monotonic()
     kinds = [calls(1).kind for _ in range(5)]
-    assert kinds == ["timeout"] * 5 and time.monotonic() - start < 4  # one limit of 2 s, not five
+    assert kinds == ["timeout"] * 5 and time.monotonic() - start < 8  # one limit of 2 s, not five
 
 
 @pytest.mark.parametrize(("waited", "interrupted"), [(0.3, False), (0.0, True)])
