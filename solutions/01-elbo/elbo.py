@@ -373,7 +373,7 @@ two_coins = (1 - share[..., None]) * coin_model(dark) + share[..., None] * coin_
     bright
 )  # equation (8), as a sum
 score = (two_coins.log() * p_data).sum(-1)
-at = score.where(dark < bright, -math.inf).argmax()  # z = 1 is the bright coin: names could be swapped
+at = score.where(dark < bright, -math.inf).argmax()  # z = 1 has the bright coin: no tie
 kl_one = kl_discrete(
     p_data, coin_model(pixel.double().mean() / 16)
 )  # the best single coin has the mean of the data
