@@ -1,0 +1,149 @@
+"""The kinds of mistake that can be told from values, in the words that a student reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One change that explains an answer: its kind, and the arguments it is about."""
+
+    kind: str
+    about: tuple[str, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """Changes of one family are one mistake in a student's eyes."""
+        return KINDS[self.kind].family
+
+    @property
+    def name(self) -> str:
+        """The mistake as a phrase, without a full stop."""
+        return KINDS[self.kind].name.format(*self.about)
+
+    @property
+    def hint(self) -> str:
+        """What to look at, one sentence."""
+        return KINDS[self.kind].hint.format(*self.about)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of mistake; a `weak` one is told only where no other kind agrees."""
+
+    family: str
+    name: str
+    hint: str
+    weak: bool = False
+
+
+_SIGN = "Follow each minus of the derivation down to the last line."
+_FACTOR = "Check every number that multiplies or divides, one line of the derivation after the other."
+_ROOT = "Ask of each quantity whether it is a variance or a standard deviation: one is the root of the other."
+_INDEX = "Write down which entry of the table belongs to t = 1, and go on from there."
+_SUM = "Ask of every axis whether it is summed, averaged or kept."
+_LOG = "Ask of each quantity whether it is given as itself or as its logarithm."
+_CLIP = "The formula holds everywhere: nothing is clamped, floored or protected by a small constant."
+_ORDER = "Look at which end of the table or axis each step begins."
+_INVERSE = "Ask of each quantity whether it multiplies or divides."
+_BATCH = "Every example has its own: index and reshape the whole batch, never its first entry."
+
+KINDS: dict[str, Kind] = {
+    # of the result
+    "twice the result": Kind("factor", "every value is twice what it should be: a factor 1/2 is missing", _FACTOR),
+    "half the result": Kind("factor", "every value is half of what it should be: a factor is lost", _FACTOR),
+    "sign of the result": Kind("sign", "the sign is turned", _SIGN),
+    "square of the result": Kind("power", "the result is squared: a root is missing", _ROOT),
+    "root of the result": Kind("power", "the result is the root of what was asked for", _ROOT),
+    "inverse of the result": Kind("inverse", "the result is upside down", _INVERSE),
+    "exp of the result": Kind("logarithm", "the logarithm at the end is missing", _LOG),
+    "log of the result": Kind("logarithm", "the result is the logarithm of what was asked for", _LOG),
+    "bits": Kind("unit", "bits in place of nats", "The course counts in nats: nothing is divided by log 2 here."),
+    "nats": Kind("unit", "nats in place of bits", "A bit is log 2 nats: divide where bits are asked for."),
+    "rest of the result": Kind("rest", "one minus the value in place of the value", "Signal and noise add up to one."),
+    "size of the result": Kind("sign", "the sign is lost", "Nothing in the formula takes an absolute value."),
+    "one added": Kind("term", "a 1 is left over", "Put in a case where both sides are known, and see what remains."),
+    "one taken away": Kind("term", "a 1 too much is taken away", "Put in a case where both sides are known."),
+    "average": Kind("mean", "averaged over everything", _SUM),
+    "total": Kind("mean", "summed over everything, the batch as well", _SUM),
+    "average of the result": Kind("mean", "every example got the average of all", _SUM),
+    "floor of the result": Kind("clip", "the result is kept from falling below a bound", _CLIP),
+    "clip of the result": Kind("clip", "the result is clipped", _CLIP),
+    "single precision": Kind("precision", "computed in single precision", "Keep the dtype of the inputs throughout."),
+    "double precision": Kind("precision", "the dtype of the inputs is lost", "Keep the dtype of the inputs throughout."),
+    "order of the result": Kind("order", "the result runs the wrong way round", _ORDER),
+    "running result": Kind("running", "summed up along the table once too often", _ORDER),
+    "early result": Kind("index", "the result is shifted: each entry holds its predecessor's value", _INDEX),
+    "late result": Kind("index", "the result is shifted: each entry holds its successor's value", _INDEX),
+    "short result": Kind("length", "one entry is missing", "A table for t = 0 to T has T + 1 entries; count yours."),
+    "long result": Kind("length", "one entry too many", "A table for t = 0 to T has T + 1 entries; count yours."),
+    "first of the result": Kind("one time", "every example got the first one's value", _BATCH),
+    "form of the result": Kind("form", "right values in a wrong form", "Compare the shape with the one asked for."),
+    "normalised result": Kind("normalised", "the result is made to sum to one", "Nothing asks for a sum of one here."),
+    "mean over the event": Kind("mean", "averaged over the event where a sum belongs", _SUM),
+    "sum over the event": Kind("mean", "summed over the event where a mean belongs", _SUM),
+    "mean over the batch": Kind("mean", "divided by the size of the batch", _SUM),
+    "sum over the batch": Kind("mean", "summed over the batch where a mean belongs", _SUM),
+    "mean over everything": Kind("mean", "divided by the number of all entries", _SUM),
+    "sum over everything": Kind("mean", "summed over all entries where a mean belongs", _SUM),
+    "constant in the result": Kind("clip", "a small constant is added", _CLIP),
+    "parts exchanged": Kind("exchange", "the parts of the result are exchanged", "Return them in the order asked for."),
+    # of an argument
+    "early": Kind("index", "{0} - 1 where {0} belongs", _INDEX),
+    "late": Kind("index", "{0} + 1 where {0} belongs", _INDEX),
+    "one time": Kind("one time", "one time for the whole batch", _BATCH),
+    "first of": Kind("one time", "the first entry of {0} serves for all", _BATCH),
+    "order": Kind("order", "a table or batch is read in the wrong order", _ORDER),
+    "sign of": Kind("sign", "{0} enters with the wrong sign", _SIGN),
+    "half of": Kind("factor", "{0} enters by half", _FACTOR),
+    "twice": Kind("factor", "{0} enters doubled", _FACTOR),
+    "root of": Kind("power", "the root of {0} where {0} belongs", _ROOT),
+    "square of": Kind("power", "the square of {0} where {0} belongs", _ROOT),
+    "exp of": Kind("logarithm", "exp({0}) where {0} belongs", _LOG),
+    "log of": Kind("logarithm", "log({0}) where {0} belongs", _LOG),
+    "unused": Kind("unused", "{0} is not used", "Every argument is there for a reason: look where {0} enters."),
+    "inverse of": Kind("inverse", "1 / {0} where {0} belongs", _INVERSE),
+    "rest of": Kind("rest", "1 - {0} where {0} belongs", "Signal and noise add up to one: ask which of them is meant."),
+    "size of": Kind("sign", "the sign of {0} is lost", "Nothing in the formula takes an absolute value."),
+    "clip of": Kind("clip", "{0} is clipped", _CLIP),
+    "floor of": Kind("clip", "{0} is kept from falling below a bound", _CLIP),
+    "constant in": Kind("clip", "a small constant is added to {0}", _CLIP),
+    "average of": Kind("mean", "an average of {0} stands for its entries", _SUM),
+    "transpose of": Kind("axis", "{0} is transposed", "Write the shapes beside every product."),
+    "early table": Kind("index", "{0} is shifted: each entry is read one step early", _INDEX),
+    "late table": Kind("index", "{0} is shifted: each entry is read one step late", _INDEX),
+    "running table": Kind("running", "the running product of {0} where {0} belongs", "alpha belongs to one step, alpha_bar to all steps so far."),
+    "steps of table": Kind("running", "one step's value where the running product {0} belongs", "alpha belongs to one step, alpha_bar to all steps so far."),
+    "exchanged": Kind("exchange", "{0} and {1} are exchanged", "Go through the arguments in the order of the signature."),
+    "in place of": Kind("exchange", "{0} in place of {1}", "Go through the arguments in the order of the signature."),
+    # of one operation
+    "sign": Kind("sign", "one term has the wrong sign", _SIGN),
+    "term": Kind("term", "one term is missing", "Count the terms of the last line of the derivation, and yours."),
+    "factor": Kind("factor", "one factor is missing", _FACTOR),
+    "inverse": Kind("inverse", "something multiplies that should divide, or divides that should multiply", _INVERSE),
+    "power": Kind("power", "a square or a root is missing, or one too many", _ROOT),
+    "root": Kind("power", "a root is missing, or one too many", _ROOT),
+    "square": Kind("power", "a square is missing", _ROOT),
+    "logarithm": Kind("logarithm", "a logarithm or exponential is missing, or one too many", _LOG),
+    "base": Kind("unit", "a logarithm of another base", "The course counts in nats: every logarithm is the natural one."),
+    "mean": Kind("mean", "a mean where a sum belongs, or the reverse", _SUM),
+    "axis": Kind("axis", "summed over the wrong axis", _SUM),
+    "read early": Kind("index", "a table is read one step early", _INDEX),
+    "read late": Kind("index", "a table is read one step late", _INDEX),
+    "index": Kind("index", "one step too many or too few", _INDEX),
+    "boundary": Kind("boundary", "a case at the boundary is treated like its neighbours", "Go through the first and the last step by hand."),
+    "exchange": Kind("exchange", "two things stand in each other's place", "Name what each of the two is for, then look again."),
+    "running": Kind("running", "a running sum or product where none belongs, or none where one does", _ORDER),
+    "clip": Kind("clip", "a bound is missing, or one too many", "Read what the text says about bounds once more."),
+    "rounding": Kind("rounding", "rounded in another way", "Read how the text rounds, and what happens to ties."),
+    "call": Kind("call", "one function is not applied, or another one is", "Go through the formula from the inside out.", weak=True),
+    "constant": Kind("constant", "one number in the formula is off", "Check every number of the formula.", weak=True),
+    "operation": Kind("operation", "one operation is not the one that belongs there", "Go through the formula, operation by operation.", weak=True),
+    "quantity": Kind("quantity", "one quantity stands where another belongs", "Go through the formula, symbol by symbol."),
+}
+
+
+def weak(kind: str) -> bool:
+    """Whether a kind says little."""
+    return KINDS[kind].weak

@@ -1,0 +1,385 @@
+"""Which one change of a right answer, or which two, gives what the student gave: the search.
+
+Candidates come in a fixed order: the result changed, an argument changed, one operation of a right formula changed,
+then two of these at once. Each is put the questions that the student answered, beginning with one that went wrong, and
+nearly all are ruled out by it. The student's process is asked nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import torch
+
+from ..case import TOLERANCE, difference
+from ..exercise import Exercise
+from ..sandbox.host import Host
+from ..sandbox.wire import Handle, WireError, decode
+from . import makers
+from .kinds import Finding, weak
+from .makers import Arguments, Maker, ResultMaker, Unfit
+from .schemata import Board, Switch, TooLong, switched
+from .transcript import Elsewhere, Exchange
+
+ENOUGH = 3  # numbers that have to agree, and to vary
+MAX_WORK = 40_000  # operations that are spent on two changes at once
+BASE = 8  # operations that a candidate costs beside its formula's own
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Raised:
+    """A call that ended in an exception."""
+
+    cause: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A wrong function, and what is wrong with it."""
+
+    findings: tuple[Finding, ...]
+    function: Function
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the student's function by value: its arguments, and what came back."""
+
+    args: list[Any]
+    kwargs: dict[str, Any]
+    got: Any
+
+    def put(self, function: Function) -> Any:
+        """What `function` gives here."""
+        try:
+            return function(*map(_fresh, self.args), **{key: _fresh(value) for key, value in self.kwargs.items()})
+        except Exception as error:
+            return Raised(f"{type(error).__name__}: {str(error)[:400]}")
+        except TooLong:
+            return Raised("TooLong: ")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Requests that belong together: with callbacks, gradients, or objects that stay on the student's side, which
+    later requests are about. `args` are those of the first call among them, for as far as they are values.
+    """
+
+    name: str
+    exchanges: tuple[Exchange, ...]
+    args: list[Any]
+    kwargs: dict[str, Any]
+    got: list[Any]
+
+    def put(self, function: Function) -> list[Any]:
+        """What `function` gives, up to the first reply that is another than the student's."""
+        host, said = Host({self.name: function}), []
+        for exchange, got in zip(self.exchanges, self.got, strict=True):
+            try:
+                said.append(_value(host.answer(exchange.request, exchange.server())))
+            except (Elsewhere, WireError):
+                said.append(Raised("Elsewhere: "))
+            if differs(got, said[-1]):
+                break
+        return said
+
+
+class Questions:
+    """What a student was asked about one exercise, and the right answers; those that went wrong come first."""
+
+    def __init__(self, exercise: Exercise, exchanges: Sequence[Exchange]) -> None:
+        self.right = _first_right(exercise)
+        self.names = tuple(inspect.signature(self.right).parameters)
+        asked = _questions(exercise, exchanges)
+        truths = [(question, question.put(self.right)) for question in asked]
+        self.wrong = [(q, truth) for q, truth in truths if differs(q.got, truth)]
+        self.all = [q for q, _ in self.wrong] + [q for q, truth in truths if not differs(q.got, truth)]
+        self.formulas = formulas(exercise) if self.wrong else []
+        self.arguments = self._arguments() if self.wrong else []
+
+    def _arguments(self) -> list[Maker]:
+        try:
+            return makers.of_arguments(self.named(self.wrong[0][0]))
+        except Unfit:
+            return []
+
+    def tellable(self) -> bool:
+        """Whether the wrong answers hold enough finite numbers that vary: agreement by less would prove nothing."""
+        found = torch.cat([torch.zeros(0, dtype=torch.float64), *(_finite(q.got) for q, _ in self.wrong)])
+        return len(found) >= ENOUGH and bool((found - found[0]).abs().max() > 1e-9 * found.abs().max())
+
+    def agree(self, function: Function) -> bool:
+        """Whether `function` gives what the student gave, everywhere."""
+        return all(not differs(q.got, q.put(function)) for q in self.all)
+
+    def named(self, question: Call | Scene) -> Arguments:
+        """A call's arguments by name."""
+        return makers.named(self.names, question.args, question.kwargs)
+
+    def made(self, function: Function, before: Sequence[Maker] = (), after: ResultMaker | None = None) -> Function:
+        """`function` with its arguments, and its result, changed."""
+
+        def changed(*args: Any, **kwargs: Any) -> Any:
+            given = makers.named(self.names, list(args), kwargs)
+            asked = given
+            for maker in before:
+                asked = maker.change(asked)
+            value = function(**asked)
+            return value if after is None else after.change(value, given)
+
+        return changed
+
+    def singles(self) -> Iterator[tuple[Finding, Function]]:
+        """Every function with one argument or one operation changed, the kinds that say most first."""
+        for maker in self.arguments:
+            yield Finding(maker.kind, maker.about), self.made(self.right, [maker])
+        for vague in (False, True):
+            for function, board in self.formulas:
+                for switch in board.switches:
+                    if weak(switch.kind) == vague:
+                        yield Finding(switch.kind), _turned(function, board, [switch])
+
+    def doubles(self) -> Iterator[tuple[tuple[Finding, Finding], Function]]:
+        """Every function with two of them changed, those of strong kinds alone."""
+        strong = [maker for maker in self.arguments if maker.kind not in SELDOM]
+        for one, other in combinations(strong, 2):
+            if one.about != other.about:
+                findings = Finding(one.kind, one.about), Finding(other.kind, other.about)
+                yield findings, self.made(self.right, [one, other])
+        for function, board in self.formulas[:1]:
+            switches = [switch for switch in board.switches if not weak(switch.kind)]
+            for a, b in combinations(switches, 2):
+                if a.site != b.site:
+                    yield (Finding(a.kind), Finding(b.kind)), _turned(function, board, [a, b])
+            for maker in strong:
+                for switch in switches:
+                    turned = _turned(function, board, [switch])
+                    yield (Finding(maker.kind, maker.about), Finding(switch.kind)), self.made(turned, [maker])
+
+
+SELDOM = ("floor of", "constant in", "clip of", "average of", "order", "exp of", "log of", "inverse of", "size of")
+
+
+def search(questions: Questions) -> list[Candidate]:
+    """The candidates of the first tier in which one agrees with all that the student gave; none where none does."""
+    if not questions.wrong or not questions.tellable():
+        return []
+    work = Work(questions)
+    for tier in (_single, _double):
+        found = [candidate for candidate in tier(questions, work) if questions.agree(candidate.function)]
+        if found:
+            return found
+    return []
+
+
+# ---- one change
+
+
+def _single(questions: Questions, work: Work) -> Iterator[Candidate]:
+    question, truth = questions.wrong[0]
+    if isinstance(question, Call):
+        given = questions.named(question)
+        for result in makers.of_results():
+            if not differs(question.got, _changed(result, truth, given)):
+                yield Candidate((Finding(result.kind),), questions.made(questions.right, after=result))
+    else:
+        for result in makers.of_results():
+            function = questions.made(questions.right, after=result)
+            if not work.spent() and not differs(question.got, question.put(function)):
+                yield Candidate((Finding(result.kind),), function)
+    for finding, function in questions.singles():
+        if work.spent():
+            return
+        if not differs(question.got, question.put(function)):
+            yield Candidate((finding,), function)
+
+
+def _changed(result: ResultMaker, value: Any, given: Arguments) -> Any:
+    """The result changed; a `Raised` where that cannot be done."""
+    try:
+        return result.change(value, given)
+    except Unfit:
+        return Raised("Unfit: ")
+    except Exception as error:
+        return Raised(f"{type(error).__name__}: {error}")
+
+
+# ---- two changes
+
+
+def _double(questions: Questions, work: Work) -> Iterator[Candidate]:
+    """Two changes at once: one of the result on top of any other, which can be undone on the answer and compared
+    directly; then two arguments, two operations, an argument and an operation.
+    """
+    question, _ = questions.wrong[0]
+    if isinstance(question, Call):
+        given, undone = questions.named(question), _Undone(question.got)
+        for finding, function in questions.singles():
+            if work.spent():
+                return
+            value = question.put(function)
+            counted = [r for r in COUNTED if not differs(question.got, _changed(r, value, given))]
+            for result in (*undone.near(value), *counted):
+                yield Candidate((finding, Finding(result.kind)), questions.made(function, after=result))
+    for findings, function in questions.doubles():
+        if work.spent():
+            return
+        if not differs(question.got, question.put(function)):
+            yield Candidate(findings, function)
+
+
+COUNTED = [result for result in makers.of_results() if result.kind.startswith(("mean over", "sum over"))]
+
+
+class _Undone:
+    """An answer with each change of a result undone, so that many are compared at once."""
+
+    def __init__(self, got: Any) -> None:
+        self._got = got
+        self._makers = [result for result in makers.of_results() if result.undo]
+        plain = isinstance(got, torch.Tensor) and got.is_floating_point() and got.numel() > 0
+        self._stack = torch.stack([m.undo(got.double()) for m in self._makers if m.undo]) if plain else None
+
+    def near(self, value: Any) -> list[ResultMaker]:
+        """The changes which, undone, leave this value."""
+        if self._stack is None or not isinstance(value, torch.Tensor) or value.shape != self._got.shape:
+            return []
+        apart = (self._stack - value.double()).abs().flatten(1).amax(1)
+        scale = self._stack.abs().flatten(1).amax(1)
+        close = apart <= TOLERANCE.get(value.dtype, 1e-7) * scale
+        return [maker for maker, near in zip(self._makers, close.tolist(), strict=True) if near]
+
+
+class Work:
+    """Counts what the search has done, in operations of the formula: the same on every machine, unlike a clock."""
+
+    def __init__(self, questions: Questions) -> None:
+        question, _ = questions.wrong[0]
+        self._each, self._done = BASE, 0
+        if questions.formulas:
+            function, board = questions.formulas[0]
+            board.on, board.ticks = {}, 0
+            question.put(function)
+            self._each += board.ticks
+
+    def spent(self) -> bool:
+        """Counts one more candidate; whether the room is used up."""
+        self._done += self._each
+        return self._done > MAX_WORK
+
+
+def _turned(function: Function, board: Board, switches: Sequence[Switch]) -> Function:
+    on = {switch.site: switch.change for switch in switches}
+
+    def changed(*args: Any, **kwargs: Any) -> Any:
+        board.on, board.ticks = on, 0
+        try:
+            return function(*args, **kwargs)
+        finally:
+            board.on = {}
+
+    return changed
+
+
+_formulas: dict[str, list[tuple[Function, Board]]] = {}
+
+
+def formulas(exercise: Exercise) -> list[tuple[Function, Board]]:
+    """The right answers of an exercise in other styles, each with its board; made once."""
+    if exercise.name not in _formulas:
+        found = []
+        for function in exercise.alternatives.values():
+            try:
+                found.append(switched(function))
+            except (OSError, SyntaxError, TypeError):  # no source at hand
+                continue
+        _formulas[exercise.name] = found
+    return _formulas[exercise.name]
+
+
+# ---- comparing
+
+
+def differs(got: Any, value: Any) -> bool:
+    """Whether two answers are not the same, up to rounding; exceptions are the same when they say the same."""
+    if isinstance(got, Raised) or isinstance(value, Raised):
+        return got != value
+    if isinstance(got, torch.Tensor) and isinstance(value, torch.Tensor):
+        if got.shape != value.shape or got.dtype != value.dtype:
+            return True
+        if got.dtype in (torch.float64, torch.float32):
+            size = float(value.abs().nan_to_num(0.0, 0.0, 0.0).max()) if value.numel() else 0.0
+            return not torch.allclose(got, value, rtol=0.0, atol=TOLERANCE[got.dtype] * size, equal_nan=True)
+    return bool(difference(got, value, dtype=True))
+
+
+def _fresh(value: Any) -> Any:
+    return value.clone() if isinstance(value, torch.Tensor) else value
+
+
+def _finite(value: Any) -> torch.Tensor:
+    """The finite numbers of an answer."""
+    if isinstance(value, list | tuple):
+        return torch.cat([torch.zeros(0, dtype=torch.float64), *map(_finite, value)])
+    if isinstance(value, bool) or not isinstance(value, torch.Tensor | int | float):
+        return torch.zeros(0, dtype=torch.float64)
+    numbers = torch.as_tensor(value).detach().double().flatten()[:1000]
+    return numbers[torch.isfinite(numbers)]
+
+
+def _first_right(exercise: Exercise) -> Function:
+    return next(iter(exercise.alternatives.values())) if exercise.alternatives else exercise.oracle
+
+
+def _questions(exercise: Exercise, exchanges: Sequence[Exchange]) -> list[Call | Scene]:
+    """The exchanges as questions: calls by value each for itself, and all that hangs together by objects as one."""
+    found: list[Call | Scene] = []
+    joined: list[Exchange] = []
+    for exchange in exchanges:
+        request, alone = _request(exchange)
+        if not alone:
+            joined.append(exchange)
+        elif request["op"] == "call" and not exchange.callbacks and not request.get("inputs") and request["plain"]:
+            found.append(Call(request["args"], request["kwargs"], _value(exchange.reply)))
+        elif not _untouched(request, exchange):
+            found.append(_scene(exercise.name, (exchange,)))
+    return [*found, _scene(exercise.name, tuple(joined))] if joined else found
+
+
+def _request(exchange: Exchange) -> tuple[dict[str, Any], bool]:
+    """A request, with "plain" where it holds values alone; and whether it stands by itself, without objects."""
+    seen: list[Any] = []
+    request = decode(exchange.request, lambda reference: seen.append(reference))
+    objects: list[Any] = []
+    decode(exchange.reply, lambda reference: objects.append(reference))
+    alone = not objects and not any(isinstance(reference, Handle) for reference in seen)
+    return {**request, "plain": not seen and not request.get("method")}, alone and "target" in request
+
+
+def _scene(name: str, exchanges: tuple[Exchange, ...]) -> Scene:
+    requests = [decode(exchange.request, lambda reference: None) for exchange in exchanges]
+    first = next((r for r in requests if r.get("target") == name and "args" in r), {})
+    got = [_value(exchange.reply) for exchange in exchanges]
+    return Scene(name, exchanges, first.get("args", []), first.get("kwargs", {}), got)
+
+
+def _value(reply: bytes) -> Any:
+    """What a reply holds: its value, objects by their kind, or what was raised."""
+    said = decode(reply, lambda reference: f"<{reference.kind}>" if isinstance(reference, Handle) else None)
+    if not isinstance(said, dict):
+        return Raised("")
+    if "value" in said:
+        return said["value"]
+    error = said.get("error")
+    return Raised(f"{error.get('type')}: {error.get('message')}" if isinstance(error, dict) else "")
+
+
+def _untouched(request: dict[str, Any], exchange: Exchange) -> bool:
+    """Whether an exchange asked for the arguments after a call, and they are as they were."""
+    value = _value(exchange.reply)
+    return bool(request.get("inputs")) and not isinstance(value, Raised) and not differs(value, request["args"])
