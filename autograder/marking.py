@@ -17,6 +17,8 @@ from typing import Any
 import torch
 
 from .case import Case, Outcome, difference, total
+from .diagnosis.naming import NOTHING, Explanation, explain
+from .diagnosis.transcript import Exchange, Transcript
 from .exercise import Exercise, Misconception, find_exercise
 from .sandbox.host import Host
 from .student import Failure, Link, LocalLink, Remote, Sitting, StandIn, local
@@ -90,7 +92,8 @@ def judge(exercise: Exercise, link: Link, student: str, secret: str = "") -> Mar
     run again with the student's own earlier functions in their place.
     """
     seeds = _Seeds.of(exercise, student, secret)
-    link = Sitting(link)
+    transcript = Transcript(link)
+    link = Sitting(transcript)
     remote = Remote(link, exercise.name, seed=seeds.calls)
     upstream: dict[str, Any] = {}
     outcomes: list[Outcome] = []
@@ -101,11 +104,13 @@ def judge(exercise: Exercise, link: Link, student: str, secret: str = "") -> Mar
             for name in exercise.after
         }
         tried = run_checks(exercise, remote, seeds.draws, lineup)
+        transcript.listening = False  # what follows asks the same again
         if not own or (total(tried) > total(outcomes) and all(lineup[name].responds() for name in own)):
             upstream, outcomes, followed = lineup, tried, bool(own)
         if total(outcomes) >= exercise.points or _silent(outcomes):
             break
-    return _result(exercise, outcomes, seeds, upstream, FOLLOWED if followed else "")
+    heard = () if followed else transcript.exchanges
+    return _result(exercise, outcomes, seeds, upstream, FOLLOWED if followed else "", heard)
 
 
 def to_reconsider(exercise: Exercise, judged: Mark) -> bool:
@@ -139,17 +144,25 @@ def _stand_ins(exercise: Exercise) -> dict[str, StandIn]:
 
 
 def _result(
-    exercise: Exercise, outcomes: Sequence[Outcome], seeds: _Seeds, upstream: Mapping[str, Any], note: str
+    exercise: Exercise,
+    outcomes: Sequence[Outcome],
+    seeds: _Seeds,
+    upstream: Mapping[str, Any],
+    note: str,
+    heard: Sequence[Exchange] = (),
 ) -> Mark:
     points = min(total(outcomes), exercise.points)
     passed = points >= exercise.points
-    found = None if passed or _silent(outcomes) else recognise(exercise, outcomes, seeds, upstream)
+    found = NOTHING
+    if not passed and not _silent(outcomes):
+        known = recognise(exercise, outcomes, seeds, upstream)
+        found = Explanation(known.name, known.hint) if known else explain(exercise, heard)
     return Mark(
         name=exercise.name,
         points=points,
         max_points=exercise.points,
         passed=passed,
-        diagnosis=found.name if found else None,
+        diagnosis=found.name,
         message=_message(outcomes, passed, found, note, exercise.name),
         outcomes=tuple(outcomes),
         followed=note == FOLLOWED,
@@ -328,19 +341,19 @@ def _same_fault(student: Outcome, known: Outcome) -> float:
     return 0.0 if difference(student.got, known.got) else 1.0
 
 
-def _message(outcomes: Sequence[Outcome], passed: bool, found: Misconception | None, note: str, exercise: str) -> str:
+def _message(outcomes: Sequence[Outcome], passed: bool, found: Explanation, note: str, exercise: str) -> str:
     note = f" ({note})" if note else ""
     if passed:
         return f"{'The check' if len(outcomes) == 1 else f'All {len(outcomes)} checks'} passed{note}."
     failed = [outcome for outcome in outcomes if not outcome.passed]
-    if found:
-        return f"{_sentence(found.name, exercise)}. {found.hint}"
+    if found.name:
+        return f"{_sentence(found.name, exercise)}. {found.text}"
     same = {outcome.message for outcome in failed}
     if len(same) == 1 and isinstance(failed[0].got, Failure) and UNSAID not in same:
         return f"{_sentence(failed[0].message.rstrip('.'), exercise)}."
     shown = "; ".join(f"{outcome.what}: {outcome.message}" for outcome in failed[:3])
     more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
-    return f"{shown}{more}{note}."
+    return f"{found.text} {shown}{more}{note}.".lstrip()
 
 
 def _sentence(text: str, exercise: str) -> str:

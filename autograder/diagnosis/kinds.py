@@ -30,12 +30,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of mistake; a `weak` one is told only where no other kind agrees."""
+    """A kind of mistake; a vague one is told only where no clearer kind agrees."""
 
     family: str
     name: str
     hint: str
-    weak: bool = False
+    vague: int = 0
 
 
 _SIGN = "Follow each minus of the derivation down to the last line."
@@ -71,7 +71,9 @@ KINDS: dict[str, Kind] = {
     "floor of the result": Kind("clip", "the result is kept from falling below a bound", _CLIP),
     "clip of the result": Kind("clip", "the result is clipped", _CLIP),
     "single precision": Kind("precision", "computed in single precision", "Keep the dtype of the inputs throughout."),
-    "double precision": Kind("precision", "the dtype of the inputs is lost", "Keep the dtype of the inputs throughout."),
+    "double precision": Kind(
+        "precision", "the dtype of the inputs is lost", "Keep the dtype of the inputs throughout."
+    ),
     "order of the result": Kind("order", "the result runs the wrong way round", _ORDER),
     "running result": Kind("running", "summed up along the table once too often", _ORDER),
     "early result": Kind("index", "the result is shifted: each entry holds its predecessor's value", _INDEX),
@@ -90,8 +92,8 @@ KINDS: dict[str, Kind] = {
     "constant in the result": Kind("clip", "a small constant is added", _CLIP),
     "parts exchanged": Kind("exchange", "the parts of the result are exchanged", "Return them in the order asked for."),
     # of an argument
-    "early": Kind("index", "{0} - 1 where {0} belongs", _INDEX),
-    "late": Kind("index", "{0} + 1 where {0} belongs", _INDEX),
+    "early": Kind("index", "one step early in {0}", _INDEX),
+    "late": Kind("index", "one step late in {0}", _INDEX),
     "one time": Kind("one time", "one time for the whole batch", _BATCH),
     "first of": Kind("one time", "the first entry of {0} serves for all", _BATCH),
     "order": Kind("order", "a table or batch is read in the wrong order", _ORDER),
@@ -113,9 +115,19 @@ KINDS: dict[str, Kind] = {
     "transpose of": Kind("axis", "{0} is transposed", "Write the shapes beside every product."),
     "early table": Kind("index", "{0} is shifted: each entry is read one step early", _INDEX),
     "late table": Kind("index", "{0} is shifted: each entry is read one step late", _INDEX),
-    "running table": Kind("running", "the running product of {0} where {0} belongs", "alpha belongs to one step, alpha_bar to all steps so far."),
-    "steps of table": Kind("running", "one step's value where the running product {0} belongs", "alpha belongs to one step, alpha_bar to all steps so far."),
-    "exchanged": Kind("exchange", "{0} and {1} are exchanged", "Go through the arguments in the order of the signature."),
+    "running table": Kind(
+        "running",
+        "the running product of {0} where {0} belongs",
+        "alpha belongs to one step, alpha_bar to all steps so far.",
+    ),
+    "steps of table": Kind(
+        "running",
+        "one step's value where the running product {0} belongs",
+        "alpha belongs to one step, alpha_bar to all steps so far.",
+    ),
+    "exchanged": Kind(
+        "exchange", "{0} and {1} are exchanged", "Go through the arguments in the order of the signature."
+    ),
     "in place of": Kind("exchange", "{0} in place of {1}", "Go through the arguments in the order of the signature."),
     # of one operation
     "sign": Kind("sign", "one term has the wrong sign", _SIGN),
@@ -126,24 +138,54 @@ KINDS: dict[str, Kind] = {
     "root": Kind("power", "a root is missing, or one too many", _ROOT),
     "square": Kind("power", "a square is missing", _ROOT),
     "logarithm": Kind("logarithm", "a logarithm or exponential is missing, or one too many", _LOG),
-    "base": Kind("unit", "a logarithm of another base", "The course counts in nats: every logarithm is the natural one."),
+    "logarithms": Kind(
+        "logarithms",
+        "an average of logarithms in place of the logarithm of an average",
+        "The logarithm stands outside: average the weights first, then take its logarithm, by logsumexp.",
+    ),
+    "gradient": Kind(
+        "gradient",
+        "the gradient is not the loss's own",
+        "Clear what is left over, call backward on the loss alone, let the optimiser step: in this order, once each.",
+    ),
+    "asked early": Kind("index", "{0} is asked one step early", _INDEX),
+    "asked late": Kind("index", "{0} is asked one step late", _INDEX),
+    "single": Kind("precision", "computed in single precision", "Keep the dtype of the inputs throughout."),
+    "base": Kind(
+        "unit", "a logarithm of another base", "The course counts in nats: every logarithm is the natural one."
+    ),
     "mean": Kind("mean", "a mean where a sum belongs, or the reverse", _SUM),
-    "axis": Kind("axis", "summed over the wrong axis", _SUM),
+    "axis": Kind("axis", "something meets, or is summed over, the wrong axis", _SUM),
     "read early": Kind("index", "a table is read one step early", _INDEX),
     "read late": Kind("index", "a table is read one step late", _INDEX),
     "index": Kind("index", "one step too many or too few", _INDEX),
-    "boundary": Kind("boundary", "a case at the boundary is treated like its neighbours", "Go through the first and the last step by hand."),
-    "exchange": Kind("exchange", "two things stand in each other's place", "Name what each of the two is for, then look again."),
+    "boundary": Kind(
+        "boundary",
+        "a case at the boundary is treated like its neighbours",
+        "Go through the first and the last step by hand.",
+    ),
+    "exchange": Kind(
+        "exchange", "two things stand in each other's place", "Name what each of the two is for, then look again."
+    ),
     "running": Kind("running", "a running sum or product where none belongs, or none where one does", _ORDER),
     "clip": Kind("clip", "a bound is missing, or one too many", "Read what the text says about bounds once more."),
     "rounding": Kind("rounding", "rounded in another way", "Read how the text rounds, and what happens to ties."),
-    "call": Kind("call", "one function is not applied, or another one is", "Go through the formula from the inside out.", weak=True),
-    "constant": Kind("constant", "one number in the formula is off", "Check every number of the formula.", weak=True),
-    "operation": Kind("operation", "one operation is not the one that belongs there", "Go through the formula, operation by operation.", weak=True),
-    "quantity": Kind("quantity", "one quantity stands where another belongs", "Go through the formula, symbol by symbol."),
+    "call": Kind(
+        "call", "one function is not applied, or another one is", "Go through the formula from the inside out.", vague=2
+    ),
+    "constant": Kind("constant", "one number in the formula is off", "Check every number of the formula.", vague=2),
+    "operation": Kind(
+        "operation",
+        "one operation is not the one that belongs there",
+        "Go through the formula, operation by operation.",
+        vague=2,
+    ),
+    "quantity": Kind(
+        "quantity", "one quantity stands where another belongs", "Go through the formula, symbol by symbol.", vague=1
+    ),
 }
 
 
-def weak(kind: str) -> bool:
-    """Whether a kind says little."""
-    return KINDS[kind].weak
+def vagueness(kind: str) -> int:
+    """How little a kind says: 0 for one that can be acted on."""
+    return KINDS[kind].vague

@@ -8,7 +8,7 @@ one shape.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,9 +34,32 @@ class Unfit(Exception):
 # ---- what goes in
 
 
-def of_arguments(given: Arguments) -> list[Maker]:
-    """The makers that fit a call with these named arguments, the likeliest first."""
-    return [*_times(given), *_tensors(given), *_numbers(given), *_exchanges(given)]
+def of_arguments(given: Arguments, words: Mapping[str, Collection[Any]]) -> list[Maker]:
+    """The makers that fit a call with these named arguments, the likeliest first. `words`: what else was handed over
+    for an argument that is a word or a switch.
+    """
+    fixed = [Maker("unused", (name,), _always(name, word)) for name in words for word in sorted(words[name])]
+    return [
+        *_times(given),
+        *_together(given),
+        *fixed,
+        *_tensors(given),
+        *_numbers(given),
+        *_exchanges(given),
+        Maker("single", (), _singly),
+    ]
+
+
+def _singly(given: Arguments) -> Arguments:
+    """Every floating tensor rounded to single precision."""
+    return {
+        name: value.float().to(value.dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+        for name, value in given.items()
+    }
+
+
+def _always(name: str, word: Any) -> Callable[[Arguments], Arguments]:
+    return lambda given: {**given, name: word}
 
 
 def _on(name: str, change: Callable[[Any], Any]) -> Callable[[Arguments], Arguments]:
@@ -61,6 +84,43 @@ def _times(given: Arguments) -> Iterator[Maker]:
                 yield Maker("one time", (name,), _on(name, lambda t: t.max().expand(t.shape)))
                 yield Maker("one time", (name,), _on(name, lambda t: t[-1:].expand(t.shape)))
                 yield Maker("order", (name,), _on(name, lambda t: t.flip(0)))
+
+
+def _together(given: Arguments) -> Iterator[Maker]:
+    """All times at once, as somebody has them who counts from 0."""
+    names = [n for n, v in given.items() if is_times(v) or (isinstance(v, int) and not isinstance(v, bool))]
+    if len(names) > 1:
+        for kind, step in (("early", -1), ("late", 1)):
+            yield Maker(kind, (" and ".join(names),), _shift(names, step))
+    models = [name for name, value in given.items() if value is None]  # a function of the check's, asked from afar
+    lengths = [len(v) for v in given.values() if isinstance(v, torch.Tensor) and v.ndim == 1]
+    rows = [n for n, v in given.items() if isinstance(v, torch.Tensor) and v.ndim > 1 and len(v) in lengths]
+    for name in models:
+        for kind, step in (("asked early", -1), ("asked late", 1)):
+            yield Maker(kind, (name,), _on(name, _asked(step)))
+            for row in rows:
+                both = _then(_on(name, _asked(step)), _on(row, _rolled(-step)))
+                yield Maker("early" if step < 0 else "late", (f"{name} and {row}",), both)
+    for row in rows:
+        for kind, step in (("early", 1), ("late", -1)):
+            yield Maker(kind, (row,), _on(row, _rolled(step)))
+
+
+def _asked(step: int) -> Callable[[Any], Any]:
+    """A function of (x, t) asked at another time."""
+    return lambda function: lambda x, t, *more: function(x, t + step, *more)
+
+
+def _rolled(step: int) -> Callable[[Any], Any]:
+    return lambda value: value.roll(step, 0)
+
+
+def _then(one: Callable[[Arguments], Arguments], other: Callable[[Arguments], Arguments]) -> Callable[..., Arguments]:
+    return lambda given: other(one(given))
+
+
+def _shift(names: list[str], step: int) -> Callable[[Arguments], Arguments]:
+    return lambda given: {**given, **{name: given[name] + step for name in names if name in given}}
 
 
 def _first(value: torch.Tensor) -> torch.Tensor:
@@ -100,12 +160,11 @@ def _tensors(given: Arguments) -> Iterator[Maker]:
             yield Maker("transpose of", (name,), _on(name, lambda v: v.mT))
         if value.ndim == 1 and len(value) > 2:
             yield Maker("early table", (name,), _on(name, lambda v: torch.cat([v[:1], v[:-1]])))
+            yield Maker("early table", (name,), _on(name, lambda v: v.roll(1)))
             yield Maker("late table", (name,), _on(name, lambda v: torch.cat([v[1:], v[-1:]])))
             yield Maker("running table", (name,), _on(name, lambda v: v.cumprod(0)))
             yield Maker("steps of table", (name,), _on(name, lambda v: torch.cat([v[:1], v[1:] / v[:-1]])))
-            yield Maker(
-                "steps of table", (name,), _on(name, lambda v: torch.cat([0 * v[:1], 1 - v[1:] / v[:-1]]))
-            )
+            yield Maker("steps of table", (name,), _on(name, lambda v: torch.cat([0 * v[:1], 1 - v[1:] / v[:-1]])))
             yield Maker("order", (name,), _on(name, lambda v: v[:1].expand(v.shape)))
             yield Maker("order", (name,), _on(name, lambda v: v[-1:].expand(v.shape)))
 
@@ -148,7 +207,7 @@ def _exchanges(given: Arguments) -> Iterator[Maker]:
             plain = type(a) is type(b) and isinstance(a, int | float) and not isinstance(a, bool)
             if tensors or plain:
                 yield Maker("exchanged", (one, other), _exchange(one, other))
-                if tensors and a.shape == b.shape or plain:
+                if (tensors and a.shape == b.shape) or plain:
                     yield Maker("in place of", (one, other), _replace(one, other))
                     yield Maker("in place of", (other, one), _replace(other, one))
 

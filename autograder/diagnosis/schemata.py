@@ -14,7 +14,7 @@ import operator
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
@@ -146,7 +146,12 @@ CALLS: dict[str, list[tuple[str, str | None]]] = {
     "cos": [("exchange", "sin"), ("call", None)],
     "sum": [("mean", "mean"), ("axis", "over everything"), ("axis", "over the other axis")],
     "mean": [("mean", "sum"), ("axis", "over everything"), ("axis", "over the other axis")],
-    "logsumexp": [("axis", "over the other axis"), ("mean", "mean"), ("mean", "sum")],
+    "logsumexp": [
+        ("logarithms", "average of logarithms"),
+        ("axis", "over the other axis"),
+        ("mean", "mean"),
+        ("mean", "sum"),
+    ],
     "softmax": [("axis", "over the other axis"), ("call", None)],
     "log_softmax": [("axis", "over the other axis"), ("call", None)],
     "cumsum": [("call", None), ("running", "cumprod"), ("running", "from the end")],
@@ -175,6 +180,14 @@ CALLS: dict[str, list[tuple[str, str | None]]] = {
     "logdet": [("logarithm", "det")],
     "inv": [("inverse", None)],
     "transpose": [("order", None)],
+    "along": [("axis", None), ("axis", "two axes"), ("axis", "four axes")],
+    "reshape": [("axis", None), ("axis", "two axes"), ("axis", "four axes")],
+    "backward": [("gradient", "times itself"), ("gradient", None)],
+    "zero_grad": [("gradient", None)],
+    "step": [("gradient", None)],
+    "view": [("axis", None)],
+    "unsqueeze": [("axis", None)],
+    "expand": [("axis", None)],
     "detach": [],
     "float": [("rounding", None)],
 }
@@ -219,7 +232,7 @@ class Board:
         change = self._change(site)
         if change is None:
             return table[at]
-        if isinstance(at, torch.Tensor) and at.dtype == torch.bool or isinstance(at, slice | str):
+        if (isinstance(at, torch.Tensor) and at.dtype == torch.bool) or isinstance(at, slice | str):
             raise TypeError("not an index that moves")
         if change == 2:
             return table[at[:1].expand(len(at))]
@@ -231,7 +244,7 @@ class Board:
             return function(*args, **kwargs)
         stands = CALLS[name][change][1]
         owner = getattr(function, "__self__", None)
-        if isinstance(owner, torch.Tensor):  # a method: the tensor is its first argument
+        if owner is not None and not isinstance(owner, ModuleType):  # a method: its object is the first argument
             args = (owner, *args)
         return _instead(name, stands, function, args, kwargs)
 
@@ -253,6 +266,14 @@ def _instead(name: str, stands: str | None, function: Any, args: tuple, kwargs: 
     match stands:
         case None:
             return first
+        case "two axes":
+            return first.reshape(-1, 1)
+        case "four axes":
+            return first.reshape(-1, 1, 1, 1)
+        case "times itself":
+            return first.backward(first.detach())
+        case "average of logarithms":
+            return (torch.softmax(first, *args[1:], **kwargs) * first).sum(*args[1:], **kwargs)
         case "root of the root":
             return _plain(name, args, kwargs) ** 0.5
         case "exp of the half":
@@ -310,17 +331,19 @@ class _Rewriter(ast.NodeTransformer):
         return ast.Call(method, [ast.Constant(site), *args], [])
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        node.decorator_list = [d for d in node.decorator_list if ast.unparse(d).startswith(("torch.", "property", "staticmethod"))]
+        node.decorator_list = [
+            d for d in node.decorator_list if ast.unparse(d).startswith(("torch.", "property", "staticmethod"))
+        ]
         node.returns = None
         for argument in (*node.args.args, *node.args.kwonlyargs):
             argument.annotation = None
-        body = []
+        body, outside = [], list(self._bound)
         for statement in node.body:
             body.append(self.visit(statement))
             if isinstance(statement, ast.Assign):  # from here on these names are bound for certain
                 names = [n.id for target in statement.targets for n in ast.walk(target) if isinstance(n, ast.Name)]
                 self._bound += [name for name in names if name not in self._bound]
-        node.body = body
+        node.body, self._bound = body, outside
         return node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AnnAssign:
@@ -350,8 +373,13 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
         name = type(node.ops[0]).__name__
-        if len(node.ops) > 1 or name not in COMPARISONS or isinstance(node.comparators[0], ast.Constant | ast.Tuple) and isinstance(
-            getattr(node.comparators[0], "value", None), str
+        if (
+            len(node.ops) > 1
+            or name not in COMPARISONS
+            or (
+                isinstance(node.comparators[0], ast.Constant | ast.Tuple)
+                and isinstance(getattr(node.comparators[0], "value", None), str)
+            )
         ):
             return node
         site = self._board.site(["boundary"] * len(COMPARISONS[name]))
@@ -376,11 +404,37 @@ class _Rewriter(ast.NodeTransformer):
         name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
         if isinstance(function, ast.Attribute):
             function = ast.Attribute(self.visit(function.value), function.attr, function.ctx)
-        kept = name in ("reshape", "view", "expand", "unsqueeze", "squeeze", "sum", "mean", "flatten", "size", "to", "new_ones", "zeros", "ones", "permute", "transpose", "chunk", "split", "full", "empty")
-        args = [a if kept and isinstance(a, ast.Constant | ast.UnaryOp | ast.Starred | ast.Tuple) else self.visit(a) for a in node.args]
-        keywords = [k if isinstance(k.value, ast.Constant | ast.UnaryOp) else ast.keyword(k.arg, self.visit(k.value)) for k in node.keywords]
+        kept = name in (
+            "reshape",
+            "view",
+            "expand",
+            "unsqueeze",
+            "squeeze",
+            "sum",
+            "mean",
+            "flatten",
+            "size",
+            "to",
+            "new_ones",
+            "zeros",
+            "ones",
+            "permute",
+            "transpose",
+            "chunk",
+            "split",
+            "full",
+            "empty",
+        )
+        args = [
+            a if kept and isinstance(a, ast.Constant | ast.UnaryOp | ast.Starred | ast.Tuple) else self.visit(a)
+            for a in node.args
+        ]
+        keywords = [
+            k if isinstance(k.value, ast.Constant | ast.UnaryOp) else ast.keyword(k.arg, self.visit(k.value))
+            for k in node.keywords
+        ]
         changes = CALLS.get(name, [])
-        plain = not any(isinstance(a, ast.Starred) for a in args) and all(k.arg for k in keywords)
+        plain = bool(args or isinstance(function, ast.Attribute)) and all(k.arg for k in keywords)
         if not changes or not plain:
             return ast.Call(function, args, keywords)
         site = self._board.site([kind for kind, _ in changes])
@@ -392,12 +446,14 @@ class _Rewriter(ast.NodeTransformer):
         if not isinstance(node.ctx, ast.Load) or node.id not in self._bound or not others:
             return node
         site = self._board.site(["quantity"] * len(others))
-        return self._through("quantity", site, node, ast.Tuple([ast.Name(name, ast.Load()) for name in others], ast.Load()))
+        return self._through(
+            "quantity", site, node, ast.Tuple([ast.Name(name, ast.Load()) for name in others], ast.Load())
+        )
 
 
 def switched(function: FunctionType | type) -> tuple[Any, Board]:
     """`function` rewritten, and its board. Raises OSError or SyntaxError where there is no source to rewrite."""
-    board = Board()
+    board, function = Board(), inspect.unwrap(function)
     space = dict(getattr(function, "__globals__", None) or vars(inspect.getmodule(function)))
     space["_board"] = board
     made = None
@@ -430,7 +486,12 @@ def _rewrite(board: Board, definition: ast.FunctionDef) -> None:
 def _helpers(function: FunctionType | type, seen: dict[str, FunctionType] | None = None) -> list[FunctionType]:
     """The functions of the lessons' checks that `function` calls, those called first standing first."""
     seen = {} if seen is None else seen
-    bodies = [function] if isinstance(function, FunctionType) else [v for v in vars(function).values() if isinstance(v, FunctionType)]
+    function = inspect.unwrap(function)
+    bodies = (
+        [function]
+        if isinstance(function, FunctionType)
+        else [v for v in vars(function).values() if isinstance(v, FunctionType)]
+    )
     for body in bodies:
         for name in _names(body.__code__):
             item = body.__globals__.get(name)

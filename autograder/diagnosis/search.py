@@ -20,13 +20,14 @@ from ..exercise import Exercise
 from ..sandbox.host import Host
 from ..sandbox.wire import Handle, WireError, decode
 from . import makers
-from .kinds import Finding, weak
+from .kinds import Finding, vagueness
 from .makers import Arguments, Maker, ResultMaker, Unfit
 from .schemata import Board, Switch, TooLong, switched
 from .transcript import Elsewhere, Exchange
 
 ENOUGH = 3  # numbers that have to agree, and to vary
-MAX_WORK = 40_000  # operations that are spent on two changes at once
+MAX_WORK = 100_000  # operations that are spent on two changes at once
+MESSAGE = 50  # operations that a message to or from a host costs
 BASE = 8  # operations that a candidate costs beside its formula's own
 Function = Callable[..., Any]
 
@@ -45,8 +46,18 @@ class Candidate:
     findings: tuple[Finding, ...]
     function: Function
 
+    @property
+    def families(self) -> set[str]:
+        """The families of its findings."""
+        return {finding.family for finding in self.findings}
 
-@dataclass(frozen=True)
+    @property
+    def vagueness(self) -> int:
+        """That of the vaguest finding."""
+        return max(vagueness(finding.kind) for finding in self.findings)
+
+
+@dataclass(frozen=True, eq=False)
 class Call:
     """One call of the student's function by value: its arguments, and what came back."""
 
@@ -57,14 +68,14 @@ class Call:
     def put(self, function: Function) -> Any:
         """What `function` gives here."""
         try:
-            return function(*map(_fresh, self.args), **{key: _fresh(value) for key, value in self.kwargs.items()})
+            return function(*map(fresh, self.args), **{key: fresh(value) for key, value in self.kwargs.items()})
         except Exception as error:
             return Raised(f"{type(error).__name__}: {str(error)[:400]}")
         except TooLong:
             return Raised("TooLong: ")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scene:
     """Requests that belong together: with callbacks, gradients, or objects that stay on the student's side, which
     later requests are about. `args` are those of the first call among them, for as far as they are values.
@@ -104,13 +115,26 @@ class Questions:
 
     def _arguments(self) -> list[Maker]:
         try:
-            return makers.of_arguments(self.named(self.wrong[0][0]))
+            return makers.of_arguments(self.named(self.wrong[0][0]), self._words())
         except Unfit:
             return []
 
+    def _words(self) -> dict[str, set[Any]]:
+        """The words and switches that were handed over as arguments, by the argument's name."""
+        seen: dict[str, set[Any]] = {}
+        for question in self.all:
+            for name, value in self.named(question).items():
+                if isinstance(value, str | bool):
+                    seen.setdefault(name, set()).add(value)
+        return seen
+
     def tellable(self) -> bool:
-        """Whether the wrong answers hold enough finite numbers that vary: agreement by less would prove nothing."""
-        found = torch.cat([torch.zeros(0, dtype=torch.float64), *(_finite(q.got) for q, _ in self.wrong)])
+        """Whether the wrong answers hold enough finite numbers that vary: agreement by less would prove nothing. Where
+        all of these are exceptions, the right ones have to hold them.
+        """
+        raised = all(isinstance(question.got, Raised) for question, _ in self.wrong)
+        counted = self.all if raised else [question for question, _ in self.wrong]
+        found = torch.cat([torch.zeros(0, dtype=torch.float64), *(finite(q.got) for q in counted)])
         return len(found) >= ENOUGH and bool((found - found[0]).abs().max() > 1e-9 * found.abs().max())
 
     def agree(self, function: Function) -> bool:
@@ -136,27 +160,31 @@ class Questions:
 
     def singles(self) -> Iterator[tuple[Finding, Function]]:
         """Every function with one argument or one operation changed, the kinds that say most first."""
+        for function, board in self.formulas:  # where there is an optimiser, it is the first suspect
+            for switch in board.switches:
+                if switch.kind == "gradient":
+                    yield Finding(switch.kind), _turned(function, board, [switch])
         for maker in self.arguments:
             yield Finding(maker.kind, maker.about), self.made(self.right, [maker])
-        for vague in (False, True):
-            for function, board in self.formulas:
+        for vague in range(3):
+            for function, board in self.formulas[: 1 if vague else None]:
                 for switch in board.switches:
-                    if weak(switch.kind) == vague:
+                    if vagueness(switch.kind) == vague:
                         yield Finding(switch.kind), _turned(function, board, [switch])
 
     def doubles(self) -> Iterator[tuple[tuple[Finding, Finding], Function]]:
-        """Every function with two of them changed, those of strong kinds alone."""
-        strong = [maker for maker in self.arguments if maker.kind not in SELDOM]
-        for one, other in combinations(strong, 2):
+        """Every function with two of them changed, those of clear kinds alone."""
+        clear = [maker for maker in self.arguments if maker.kind not in SELDOM]
+        for one, other in combinations(clear, 2):
             if one.about != other.about:
                 findings = Finding(one.kind, one.about), Finding(other.kind, other.about)
                 yield findings, self.made(self.right, [one, other])
         for function, board in self.formulas[:1]:
-            switches = [switch for switch in board.switches if not weak(switch.kind)]
+            switches = [switch for switch in board.switches if not vagueness(switch.kind)]
             for a, b in combinations(switches, 2):
                 if a.site != b.site:
                     yield (Finding(a.kind), Finding(b.kind)), _turned(function, board, [a, b])
-            for maker in strong:
+            for maker in clear:
                 for switch in switches:
                     turned = _turned(function, board, [switch])
                     yield (Finding(maker.kind, maker.about), Finding(switch.kind)), self.made(turned, [maker])
@@ -182,21 +210,23 @@ def search(questions: Questions) -> list[Candidate]:
 
 def _single(questions: Questions, work: Work) -> Iterator[Candidate]:
     question, truth = questions.wrong[0]
-    if isinstance(question, Call):
-        given = questions.named(question)
+    by_value = isinstance(question, Call)
+    given = questions.named(question) if by_value else {}
+    if by_value:  # the result is at hand: no function needs to be asked
         for result in makers.of_results():
             if not differs(question.got, _changed(result, truth, given)):
                 yield Candidate((Finding(result.kind),), questions.made(questions.right, after=result))
-    else:
-        for result in makers.of_results():
-            function = questions.made(questions.right, after=result)
-            if not work.spent() and not differs(question.got, question.put(function)):
-                yield Candidate((Finding(result.kind),), function)
     for finding, function in questions.singles():
         if work.spent():
             return
         if not differs(question.got, question.put(function)):
             yield Candidate((finding,), function)
+    for result in () if by_value else makers.of_results():
+        function = questions.made(questions.right, after=result)
+        if work.spent():
+            return
+        if not differs(question.got, question.put(function)):
+            yield Candidate((Finding(result.kind),), function)
 
 
 def _changed(result: ResultMaker, value: Any, given: Arguments) -> Any:
@@ -249,8 +279,8 @@ class _Undone:
         """The changes which, undone, leave this value."""
         if self._stack is None or not isinstance(value, torch.Tensor) or value.shape != self._got.shape:
             return []
-        apart = (self._stack - value.double()).abs().flatten(1).amax(1)
-        scale = self._stack.abs().flatten(1).amax(1)
+        apart = (self._stack - value.double()).abs().reshape(len(self._makers), -1).amax(1)
+        scale = self._stack.abs().reshape(len(self._makers), -1).amax(1)
         close = apart <= TOLERANCE.get(value.dtype, 1e-7) * scale
         return [maker for maker, near in zip(self._makers, close.tolist(), strict=True) if near]
 
@@ -266,6 +296,8 @@ class Work:
             board.on, board.ticks = {}, 0
             question.put(function)
             self._each += board.ticks
+        if isinstance(question, Scene):  # messages to and fro cost more than what is computed
+            self._each += sum(MESSAGE * (1 + len(exchange.callbacks)) for exchange in question.exchanges)
 
     def spent(self) -> bool:
         """Counts one more candidate; whether the room is used up."""
@@ -318,14 +350,14 @@ def differs(got: Any, value: Any) -> bool:
     return bool(difference(got, value, dtype=True))
 
 
-def _fresh(value: Any) -> Any:
+def fresh(value: Any) -> Any:
     return value.clone() if isinstance(value, torch.Tensor) else value
 
 
-def _finite(value: Any) -> torch.Tensor:
+def finite(value: Any) -> torch.Tensor:
     """The finite numbers of an answer."""
     if isinstance(value, list | tuple):
-        return torch.cat([torch.zeros(0, dtype=torch.float64), *map(_finite, value)])
+        return torch.cat([torch.zeros(0, dtype=torch.float64), *map(finite, value)])
     if isinstance(value, bool) or not isinstance(value, torch.Tensor | int | float):
         return torch.zeros(0, dtype=torch.float64)
     numbers = torch.as_tensor(value).detach().double().flatten()[:1000]
@@ -333,7 +365,12 @@ def _finite(value: Any) -> torch.Tensor:
 
 
 def _first_right(exercise: Exercise) -> Function:
-    return next(iter(exercise.alternatives.values())) if exercise.alternatives else exercise.oracle
+    if exercise.alternatives:
+        return next(iter(exercise.alternatives.values()))
+    try:
+        return exercise.oracle
+    except LookupError:
+        raise Unfit from None
 
 
 def _questions(exercise: Exercise, exchanges: Sequence[Exchange]) -> list[Call | Scene]:
