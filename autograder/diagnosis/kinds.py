@@ -89,6 +89,8 @@ KINDS: dict[str, Kind] = {
     "sum over the batch": Kind("mean", "summed over the batch where a mean belongs", _SUM),
     "mean over everything": Kind("mean", "divided by the number of all entries", _SUM),
     "sum over everything": Kind("mean", "summed over all entries where a mean belongs", _SUM),
+    "mean but one": Kind("mean", "divided by one less than the number of examples", _SUM),
+    "sum but one": Kind("mean", "multiplied by one less than the number of examples, over the number", _SUM),
     "constant in the result": Kind("clip", "a small constant is added", _CLIP),
     "parts exchanged": Kind("exchange", "the parts of the result are exchanged", "Return them in the order asked for."),
     # of an argument

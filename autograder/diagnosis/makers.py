@@ -69,6 +69,22 @@ def _on(name: str, change: Callable[[Any], Any]) -> Callable[[Arguments], Argume
     return changed
 
 
+def _at_least(bound: float) -> Callable[[Any], Any]:
+    return lambda value: value.clamp(min=bound)
+
+
+def _at_most(bound: float) -> Callable[[Any], Any]:
+    return lambda value: value.clamp(max=bound)
+
+
+def _within(bound: float) -> Callable[[Any], Any]:
+    return lambda value: value.clamp(-bound, bound)
+
+
+def _plus(constant: float) -> Callable[[Any], Any]:
+    return lambda value: value + constant
+
+
 def is_times(value: Any) -> bool:
     """Whether an argument is a batch of times, or one."""
     return isinstance(value, torch.Tensor) and not value.is_floating_point() and value.dtype != torch.bool
@@ -146,10 +162,10 @@ def _tensors(given: Arguments) -> Iterator[Maker]:
         yield Maker("clip of", (name,), _on(name, lambda v: v.clamp(-1, 1)))
         yield Maker("clip of", (name,), _on(name, lambda v: v.clamp(0, 1)))
         for small in (1e-12, 1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3):
-            yield Maker("floor of", (name,), _on(name, lambda v, s=small: v.clamp(min=s)))
-            yield Maker("constant in", (name,), _on(name, lambda v, s=small: v + s))
+            yield Maker("floor of", (name,), _on(name, _at_least(small)))
+            yield Maker("constant in", (name,), _on(name, _plus(small)))
         for large in (10, 20, 30):
-            yield Maker("clip of", (name,), _on(name, lambda v, m=large: v.clamp(-m, m)))
+            yield Maker("clip of", (name,), _on(name, _within(large)))
         if value.ndim and len(value) > 1:
             yield Maker("first of", (name,), _on(name, _first))
             yield Maker("order", (name,), _on(name, lambda v: v.flip(0)))
@@ -176,6 +192,8 @@ def _numbers(given: Arguments) -> Iterator[Maker]:
         if isinstance(value, int):
             yield Maker("early", (name,), _on(name, lambda v: v - 1))
             yield Maker("late", (name,), _on(name, lambda v: v + 1))
+            yield Maker("unused", (name,), _on(name, lambda v: 0))
+            yield Maker("unused", (name,), _on(name, lambda v: -1))
             continue
         yield Maker("sign of", (name,), _on(name, lambda v: -v))
         yield Maker("half of", (name,), _on(name, lambda v: v / 2))
@@ -264,14 +282,16 @@ SIMPLE: tuple[tuple[str, Change, Change | None], ...] = (
     ("form of the result", lambda v: v.unsqueeze(0), None),
     ("form of the result", lambda v: v.squeeze(-1), None),
     ("form of the result", lambda v: v.flatten(), None),
+    ("form of the result", lambda v: v.unsqueeze(1), None),
     ("normalised result", lambda v: v / v.sum(), None),
 )
 SMALL = (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 LARGE = (0.999, 10.0, 20.0, 30.0, 100.0)
-COUNTS: dict[str, Callable[[torch.Size], int]] = {
+COUNTS: dict[str, Callable[[torch.Size], float]] = {
     "over the event": lambda shape: math.prod(shape[1:]),
     "over the batch": lambda shape: shape[0],
     "over everything": math.prod,
+    "but one": lambda shape: (shape[0] - 1) / shape[0],
 }
 
 
@@ -282,9 +302,9 @@ def of_results() -> list[ResultMaker]:
         found.append(ResultMaker(f"mean {kind}", _counted(count, 1)))
         found.append(ResultMaker(f"sum {kind}", _counted(count, -1)))
     for small in SMALL:
-        found.append(ResultMaker("floor of the result", _whole(lambda v, s=small: v.clamp(min=s))))
-        found.append(ResultMaker("constant in the result", _whole(lambda v, s=small: v + s)))
-    found += [ResultMaker("clip of the result", _whole(lambda v, m=large: v.clamp(max=m))) for large in LARGE]
+        found.append(ResultMaker("floor of the result", _whole(_at_least(small))))
+        found.append(ResultMaker("constant in the result", _whole(_plus(small))))
+    found += [ResultMaker("clip of the result", _whole(_at_most(large))) for large in LARGE]
     found.append(ResultMaker("parts exchanged", _reordered))
     for part in range(3):
         for kind, change, _ in SIMPLE[:14]:
@@ -310,7 +330,7 @@ def _one_part(change: Change, part: int) -> Callable[[Any, Arguments], Any]:
     return changed
 
 
-def _counted(count: Callable[[torch.Size], int], sign: int) -> Callable[[Any, Arguments], Any]:
+def _counted(count: Callable[[torch.Size], float], sign: int) -> Callable[[Any, Arguments], Any]:
     """Divided (or, with sign -1, multiplied) by a count of the entries of the largest data among the arguments."""
 
     def changed(value: Any, given: Arguments) -> Any:

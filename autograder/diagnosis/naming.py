@@ -9,8 +9,9 @@ import torch
 
 from ..exercise import Exercise
 from .makers import Unfit
+from .questions import Questions
 from .remarks import certain, nearly, remark
-from .search import Candidate, Questions, search
+from .search import Candidate, search
 from .transcript import Exchange
 
 

@@ -9,10 +9,11 @@ import torch
 
 from ..sandbox.wire import decode
 from .makers import is_times
-from .search import Call, Questions, Raised, Scene, differs, finite
+from .questions import Call, Questions, Raised, Scene, differs, finite
 
 NICE = {2.0: "twice", 0.5: "half", 3.0: "three times", 4.0: "four times", 0.25: "a quarter of", -1.0: "minus"}
 CLOSE = 1e-6
+NEAR = 1e-3  # as a share of the largest right value
 
 
 def remark(questions: Questions) -> str:
@@ -46,14 +47,40 @@ def certain(questions: Questions) -> tuple[str, str] | None:
 
 
 def nearly(questions: Questions) -> tuple[str, str] | None:
-    """(name, hint) of values that are off by next to nothing: too much for rounding, too little for a wrong formula."""
-    pairs = [_pair(question.got, truth) for question, truth in questions.wrong]
-    if not pairs or any(pair is None for pair in pairs):
+    """(name, hint) of values that are right but for what is not finite, or off by next to nothing: too much for
+    rounding, too little for a wrong formula.
+    """
+    pairs = [_entries(question.got, truth) for question, truth in questions.wrong]
+    close = [pair for pair in pairs if pair and not bool((pair[2][torch.isfinite(pair[2])] > NEAR).any())]
+    if any(pair is None for pair in pairs) or 2 * len(close) <= len(pairs):
+        return None  # at an extreme input next to nothing may become much, but not at most inputs
+    pairs = close
+    got, truth, apart = (torch.cat(column) for column in zip(*(pair for pair in pairs if pair), strict=True))
+    finite_truth, finite_got = torch.isfinite(truth), torch.isfinite(got)
+    both = finite_truth & finite_got
+    if bool((finite_truth & ~finite_got).all()):
         return None
-    found = [pair for pair in pairs if pair]
-    if sum(len(a) for a, _ in found) < 3 or any(_apart(a, b) > 1e-3 for a, b in found):
+    exact = not bool((apart[both] > 1e-7).any())
+    if exact and bool((torch.isnan(got) & ~torch.isnan(truth)).any()):
+        return (
+            "NaN where a number belongs",
+            "The formula is right where it can be computed as it stands. Look for 0 times infinity, infinity minus "
+            "infinity, or the logarithm or root of a negative number, and treat that case by itself.",
+        )
+    if exact and bool((finite_truth & ~finite_got).any()):
+        return (
+            "infinite where a number belongs",
+            "Something leaves the range of the numbers on the way: an exponential under- or overflows, or a logarithm "
+            "meets zero. Stay with logarithms until the end.",
+        )
+    if bool((torch.isinf(truth) & (got != truth)).any()):
+        return (
+            "finite where infinity belongs",
+            "What is impossible has an infinite logarithm: it is neither left out nor clamped.",
+        )
+    if int(both.sum()) < 3 or exact:
         return None
-    if all(bool((a == a.float().double()).all()) for a, _ in found):
+    if bool((got[both] == got[both].float().double()).all()):
         return "computed in single precision", "Keep the dtype of the inputs throughout."
     return (
         "off by next to nothing: a small constant, a clamp or an approximation",
@@ -61,8 +88,25 @@ def nearly(questions: Questions) -> tuple[str, str] | None:
     )
 
 
-def _apart(got: torch.Tensor, truth: torch.Tensor) -> float:
-    return float((got - truth).abs().max() / truth.abs().max().clamp(min=1e-300))
+def _entries(got: Any, truth: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+    """All entries of two answers of one form, and how far apart they are as a share of the largest right one; None
+    where the forms differ.
+    """
+    if isinstance(got, list | tuple) and isinstance(truth, list | tuple) and len(got) == len(truth):
+        parts = [_entries(a, b) for a, b in zip(got, truth, strict=True)]
+        kept = [part for part in parts if part]
+        if len(kept) < len(parts) or not parts:
+            return None
+        one, two, three = zip(*kept, strict=True)
+        return torch.cat(one), torch.cat(two), torch.cat(three)
+    number = torch.Tensor | float | int
+    if not isinstance(got, number) or not isinstance(truth, number):
+        return None
+    a, b = (torch.as_tensor(value).detach().double() for value in (got, truth))
+    if a.shape != b.shape:
+        return None
+    largest = b[torch.isfinite(b)].abs().max().clamp(min=1e-300) if bool(torch.isfinite(b).any()) else torch.ones(())
+    return a.flatten(), b.flatten(), ((a - b).abs() / largest).flatten()
 
 
 def _overwritten(scene: Scene) -> bool:
@@ -159,8 +203,7 @@ def _by_time(questions: Questions) -> str:
     """Which times come out right."""
     right: set[int] = set()
     wrong: set[int] = set()
-    for question in questions.all:
-        truth = question.put(questions.right) if isinstance(question, Call) else None
+    for question, truth in questions.wrong:
         if not isinstance(question, Call) or not isinstance(question.got, torch.Tensor):
             continue
         times = next((value for value in question.args if is_times(value) and value.ndim == 1), None)

@@ -7,36 +7,21 @@ nearly all are ruled out by it. The student's process is asked nothing.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import torch
 
-from ..case import TOLERANCE, difference
-from ..exercise import Exercise
-from ..sandbox.host import Host
-from ..sandbox.wire import Handle, WireError, decode
+from ..case import TOLERANCE
 from . import makers
 from .kinds import Finding, vagueness
-from .makers import Arguments, Maker, ResultMaker, Unfit
-from .schemata import Board, Switch, TooLong, switched
-from .transcript import Elsewhere, Exchange
+from .makers import Arguments, ResultMaker, Unfit
+from .questions import Call, Function, Questions, Raised, Scene, differs
 
-ENOUGH = 3  # numbers that have to agree, and to vary
-MAX_WORK = 100_000  # operations that are spent on two changes at once
+MAX_WORK = 60_000  # operations that are spent on one exercise
 MESSAGE = 50  # operations that a message to or from a host costs
 BASE = 8  # operations that a candidate costs beside its formula's own
-Function = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class Raised:
-    """A call that ended in an exception."""
-
-    cause: str
 
 
 @dataclass(frozen=True)
@@ -55,142 +40,6 @@ class Candidate:
     def vagueness(self) -> int:
         """That of the vaguest finding."""
         return max(vagueness(finding.kind) for finding in self.findings)
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """One call of the student's function by value: its arguments, and what came back."""
-
-    args: list[Any]
-    kwargs: dict[str, Any]
-    got: Any
-
-    def put(self, function: Function) -> Any:
-        """What `function` gives here."""
-        try:
-            return function(*map(fresh, self.args), **{key: fresh(value) for key, value in self.kwargs.items()})
-        except Exception as error:
-            return Raised(f"{type(error).__name__}: {str(error)[:400]}")
-        except TooLong:
-            return Raised("TooLong: ")
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """Requests that belong together: with callbacks, gradients, or objects that stay on the student's side, which
-    later requests are about. `args` are those of the first call among them, for as far as they are values.
-    """
-
-    name: str
-    exchanges: tuple[Exchange, ...]
-    args: list[Any]
-    kwargs: dict[str, Any]
-    got: list[Any]
-
-    def put(self, function: Function) -> list[Any]:
-        """What `function` gives, up to the first reply that is another than the student's."""
-        host, said = Host({self.name: function}), []
-        for exchange, got in zip(self.exchanges, self.got, strict=True):
-            try:
-                said.append(_value(host.answer(exchange.request, exchange.server())))
-            except (Elsewhere, WireError):
-                said.append(Raised("Elsewhere: "))
-            if differs(got, said[-1]):
-                break
-        return said
-
-
-class Questions:
-    """What a student was asked about one exercise, and the right answers; those that went wrong come first."""
-
-    def __init__(self, exercise: Exercise, exchanges: Sequence[Exchange]) -> None:
-        self.right = _first_right(exercise)
-        self.names = tuple(inspect.signature(self.right).parameters)
-        asked = _questions(exercise, exchanges)
-        truths = [(question, question.put(self.right)) for question in asked]
-        self.wrong = [(q, truth) for q, truth in truths if differs(q.got, truth)]
-        self.all = [q for q, _ in self.wrong] + [q for q, truth in truths if not differs(q.got, truth)]
-        self.formulas = formulas(exercise) if self.wrong else []
-        self.arguments = self._arguments() if self.wrong else []
-
-    def _arguments(self) -> list[Maker]:
-        try:
-            return makers.of_arguments(self.named(self.wrong[0][0]), self._words())
-        except Unfit:
-            return []
-
-    def _words(self) -> dict[str, set[Any]]:
-        """The words and switches that were handed over as arguments, by the argument's name."""
-        seen: dict[str, set[Any]] = {}
-        for question in self.all:
-            for name, value in self.named(question).items():
-                if isinstance(value, str | bool):
-                    seen.setdefault(name, set()).add(value)
-        return seen
-
-    def tellable(self) -> bool:
-        """Whether the wrong answers hold enough finite numbers that vary: agreement by less would prove nothing. Where
-        all of these are exceptions, the right ones have to hold them.
-        """
-        raised = all(isinstance(question.got, Raised) for question, _ in self.wrong)
-        counted = self.all if raised else [question for question, _ in self.wrong]
-        found = torch.cat([torch.zeros(0, dtype=torch.float64), *(finite(q.got) for q in counted)])
-        return len(found) >= ENOUGH and bool((found - found[0]).abs().max() > 1e-9 * found.abs().max())
-
-    def agree(self, function: Function) -> bool:
-        """Whether `function` gives what the student gave, everywhere."""
-        return all(not differs(q.got, q.put(function)) for q in self.all)
-
-    def named(self, question: Call | Scene) -> Arguments:
-        """A call's arguments by name."""
-        return makers.named(self.names, question.args, question.kwargs)
-
-    def made(self, function: Function, before: Sequence[Maker] = (), after: ResultMaker | None = None) -> Function:
-        """`function` with its arguments, and its result, changed."""
-
-        def changed(*args: Any, **kwargs: Any) -> Any:
-            given = makers.named(self.names, list(args), kwargs)
-            asked = given
-            for maker in before:
-                asked = maker.change(asked)
-            value = function(**asked)
-            return value if after is None else after.change(value, given)
-
-        return changed
-
-    def singles(self) -> Iterator[tuple[Finding, Function]]:
-        """Every function with one argument or one operation changed, the kinds that say most first."""
-        for function, board in self.formulas:  # where there is an optimiser, it is the first suspect
-            for switch in board.switches:
-                if switch.kind == "gradient":
-                    yield Finding(switch.kind), _turned(function, board, [switch])
-        for maker in self.arguments:
-            yield Finding(maker.kind, maker.about), self.made(self.right, [maker])
-        for vague in range(3):
-            for function, board in self.formulas[: 1 if vague else None]:
-                for switch in board.switches:
-                    if vagueness(switch.kind) == vague:
-                        yield Finding(switch.kind), _turned(function, board, [switch])
-
-    def doubles(self) -> Iterator[tuple[tuple[Finding, Finding], Function]]:
-        """Every function with two of them changed, those of clear kinds alone."""
-        clear = [maker for maker in self.arguments if maker.kind not in SELDOM]
-        for one, other in combinations(clear, 2):
-            if one.about != other.about:
-                findings = Finding(one.kind, one.about), Finding(other.kind, other.about)
-                yield findings, self.made(self.right, [one, other])
-        for function, board in self.formulas[:1]:
-            switches = [switch for switch in board.switches if not vagueness(switch.kind)]
-            for a, b in combinations(switches, 2):
-                if a.site != b.site:
-                    yield (Finding(a.kind), Finding(b.kind)), _turned(function, board, [a, b])
-            for maker in clear:
-                for switch in switches:
-                    turned = _turned(function, board, [switch])
-                    yield (Finding(maker.kind, maker.about), Finding(switch.kind)), self.made(turned, [maker])
-
-
-SELDOM = ("floor of", "constant in", "clip of", "average of", "order", "exp of", "log of", "inverse of", "size of")
 
 
 def search(questions: Questions) -> list[Candidate]:
@@ -272,17 +121,21 @@ class _Undone:
     def __init__(self, got: Any) -> None:
         self._got = got
         self._makers = [result for result in makers.of_results() if result.undo]
-        plain = isinstance(got, torch.Tensor) and got.is_floating_point() and got.numel() > 0
+        plain = _real(got) and got.numel() > 0
         self._stack = torch.stack([m.undo(got.double()) for m in self._makers if m.undo]) if plain else None
 
     def near(self, value: Any) -> list[ResultMaker]:
         """The changes which, undone, leave this value."""
-        if self._stack is None or not isinstance(value, torch.Tensor) or value.shape != self._got.shape:
+        if self._stack is None or not _real(value) or value.shape != self._got.shape:
             return []
         apart = (self._stack - value.double()).abs().reshape(len(self._makers), -1).amax(1)
         scale = self._stack.abs().reshape(len(self._makers), -1).amax(1)
         close = apart <= TOLERANCE.get(value.dtype, 1e-7) * scale
         return [maker for maker, near in zip(self._makers, close.tolist(), strict=True) if near]
+
+
+def _real(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
 
 
 class Work:
@@ -303,120 +156,3 @@ class Work:
         """Counts one more candidate; whether the room is used up."""
         self._done += self._each
         return self._done > MAX_WORK
-
-
-def _turned(function: Function, board: Board, switches: Sequence[Switch]) -> Function:
-    on = {switch.site: switch.change for switch in switches}
-
-    def changed(*args: Any, **kwargs: Any) -> Any:
-        board.on, board.ticks = on, 0
-        try:
-            return function(*args, **kwargs)
-        finally:
-            board.on = {}
-
-    return changed
-
-
-_formulas: dict[str, list[tuple[Function, Board]]] = {}
-
-
-def formulas(exercise: Exercise) -> list[tuple[Function, Board]]:
-    """The right answers of an exercise in other styles, each with its board; made once."""
-    if exercise.name not in _formulas:
-        found = []
-        for function in exercise.alternatives.values():
-            try:
-                found.append(switched(function))
-            except (OSError, SyntaxError, TypeError):  # no source at hand
-                continue
-        _formulas[exercise.name] = found
-    return _formulas[exercise.name]
-
-
-# ---- comparing
-
-
-def differs(got: Any, value: Any) -> bool:
-    """Whether two answers are not the same, up to rounding; exceptions are the same when they say the same."""
-    if isinstance(got, Raised) or isinstance(value, Raised):
-        return got != value
-    if isinstance(got, torch.Tensor) and isinstance(value, torch.Tensor):
-        if got.shape != value.shape or got.dtype != value.dtype:
-            return True
-        if got.dtype in (torch.float64, torch.float32):
-            size = float(value.abs().nan_to_num(0.0, 0.0, 0.0).max()) if value.numel() else 0.0
-            return not torch.allclose(got, value, rtol=0.0, atol=TOLERANCE[got.dtype] * size, equal_nan=True)
-    return bool(difference(got, value, dtype=True))
-
-
-def fresh(value: Any) -> Any:
-    return value.clone() if isinstance(value, torch.Tensor) else value
-
-
-def finite(value: Any) -> torch.Tensor:
-    """The finite numbers of an answer."""
-    if isinstance(value, list | tuple):
-        return torch.cat([torch.zeros(0, dtype=torch.float64), *map(finite, value)])
-    if isinstance(value, bool) or not isinstance(value, torch.Tensor | int | float):
-        return torch.zeros(0, dtype=torch.float64)
-    numbers = torch.as_tensor(value).detach().double().flatten()[:1000]
-    return numbers[torch.isfinite(numbers)]
-
-
-def _first_right(exercise: Exercise) -> Function:
-    if exercise.alternatives:
-        return next(iter(exercise.alternatives.values()))
-    try:
-        return exercise.oracle
-    except LookupError:
-        raise Unfit from None
-
-
-def _questions(exercise: Exercise, exchanges: Sequence[Exchange]) -> list[Call | Scene]:
-    """The exchanges as questions: calls by value each for itself, and all that hangs together by objects as one."""
-    found: list[Call | Scene] = []
-    joined: list[Exchange] = []
-    for exchange in exchanges:
-        request, alone = _request(exchange)
-        if not alone:
-            joined.append(exchange)
-        elif request["op"] == "call" and not exchange.callbacks and not request.get("inputs") and request["plain"]:
-            found.append(Call(request["args"], request["kwargs"], _value(exchange.reply)))
-        elif not _untouched(request, exchange):
-            found.append(_scene(exercise.name, (exchange,)))
-    return [*found, _scene(exercise.name, tuple(joined))] if joined else found
-
-
-def _request(exchange: Exchange) -> tuple[dict[str, Any], bool]:
-    """A request, with "plain" where it holds values alone; and whether it stands by itself, without objects."""
-    seen: list[Any] = []
-    request = decode(exchange.request, lambda reference: seen.append(reference))
-    objects: list[Any] = []
-    decode(exchange.reply, lambda reference: objects.append(reference))
-    alone = not objects and not any(isinstance(reference, Handle) for reference in seen)
-    return {**request, "plain": not seen and not request.get("method")}, alone and "target" in request
-
-
-def _scene(name: str, exchanges: tuple[Exchange, ...]) -> Scene:
-    requests = [decode(exchange.request, lambda reference: None) for exchange in exchanges]
-    first = next((r for r in requests if r.get("target") == name and "args" in r), {})
-    got = [_value(exchange.reply) for exchange in exchanges]
-    return Scene(name, exchanges, first.get("args", []), first.get("kwargs", {}), got)
-
-
-def _value(reply: bytes) -> Any:
-    """What a reply holds: its value, objects by their kind, or what was raised."""
-    said = decode(reply, lambda reference: f"<{reference.kind}>" if isinstance(reference, Handle) else None)
-    if not isinstance(said, dict):
-        return Raised("")
-    if "value" in said:
-        return said["value"]
-    error = said.get("error")
-    return Raised(f"{error.get('type')}: {error.get('message')}" if isinstance(error, dict) else "")
-
-
-def _untouched(request: dict[str, Any], exchange: Exchange) -> bool:
-    """Whether an exchange asked for the arguments after a call, and they are as they were."""
-    value = _value(exchange.reply)
-    return bool(request.get("inputs")) and not isinstance(value, Raised) and not differs(value, request["args"])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from ..case import difference
-from ..sandbox.wire import Handle, WireError, decode, encode
+from ..sandbox.wire import WireError, decode
 from ..student import Link
 
 
@@ -66,29 +65,3 @@ def same(one: bytes, other: bytes) -> bool:
         return not difference(decode(one), decode(other))
     except (WireError, TypeError):  # a reference among them, or nothing
         return False
-
-
-def reads(frame: bytes) -> Any:
-    """The value of a message without references to objects; raises WireError where there is one."""
-    return decode(frame, _none)
-
-
-def _none(reference: Any) -> Any:
-    raise WireError(f"a {type(reference).__name__}")
-
-
-def holds_handle(reply: bytes) -> bool:
-    """Whether a reply is, or holds, an object that stayed on the student's side."""
-    found: list[Handle] = []
-    decode(reply, lambda reference: found.append(reference))
-    return bool(found)
-
-
-def error(kind: str) -> bytes:
-    """The reply of a function that gave nothing."""
-    return encode({"error": {"type": kind, "message": "", "line": ""}})
-
-
-def answers(exchanges: Sequence[Exchange]) -> int:
-    """How many requests were answered by a value."""
-    return sum("value" in decode(exchange.reply, lambda _: None) for exchange in exchanges)

@@ -1,0 +1,194 @@
+"""Mistakes that nobody listed: named by kind from the answers alone, never where an answer is right."""
+
+import math
+
+import pytest
+import torch
+from lesson_answers import all_exercises, mark_here, replaced, solution
+
+from autograder.diagnosis import changes, kinds, makers
+from autograder.diagnosis.kinds import KINDS, Finding
+from autograder.diagnosis.makers import Maker
+from autograder.diagnosis.schemata import TooLong, switched
+from autograder.exercise import find_exercise
+from autograder.marking import judge
+from autograder.sandbox.host import Host
+from autograder.student import LocalLink
+
+NAMES = ("ada", "emmy")
+
+
+@pytest.fixture
+def unlisted():
+    """Marks without the hand-written list."""
+
+    def mark(name, function, student="ada"):
+        exercise = find_exercise(name)
+        kept = list(exercise.misconceptions)
+        exercise.misconceptions.clear()
+        try:
+            return mark_here(exercise, replaced(exercise, function), student)
+        finally:
+            exercise.misconceptions.extend(kept)
+
+    return mark
+
+
+def along(values, like):
+    return values.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def noised(first, second):
+    """A forward sample made of two coefficients of alpha_bar_t."""
+
+    def q_sample(x0, t, alpha_bar, eps):
+        now = along(alpha_bar[t], x0)
+        return first(now) * x0 + second(now) * eps
+
+    return q_sample
+
+
+ROOT, REST = torch.sqrt, lambda a: (1 - a).sqrt()
+WRONG = [
+    ("q_sample", noised(ROOT, lambda a: 1 - a), "root"),
+    ("q_sample", noised(ROOT, lambda a: -REST(a)), "sign"),
+    ("q_sample", noised(REST, ROOT), "1 - alpha_bar"),
+    ("q_sample", lambda x0, t, alpha_bar, eps: noised(ROOT, REST)(eps, t, alpha_bar, x0), "exchanged"),
+    (
+        "q_sample",
+        lambda x0, t, alpha_bar, eps: noised(ROOT, REST)(x0, t[:1].expand(len(t)), alpha_bar, eps),
+        "one time",
+    ),
+    ("q_sample", lambda x0, t, alpha_bar, eps: noised(ROOT, REST)(x0, t - 1, alpha_bar, eps), "early"),
+    ("gaussian_kl", lambda mu, logvar: (mu**2 + logvar.exp() - 1 - logvar).sum(-1), "twice"),
+    ("gaussian_kl", lambda mu, logvar: 0.5 * (mu**2 + logvar.exp() - 1 - logvar).mean(-1), "averaged over the event"),
+    ("gaussian_kl", lambda mu, logvar: 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(-1) / math.log(2), "bits"),
+    ("gaussian_kl", lambda mu, logvar: 0.5 * (mu**2 + logvar.exp() - 1 + logvar).sum(-1), "sign"),
+    ("gaussian_kl", lambda mu, logvar: 0.5 * (mu**2 + logvar.exp() - logvar).sum(-1), "term is missing"),
+]
+
+
+@pytest.mark.parametrize(("name", "function", "word"), WRONG)
+def test_a_mistake_is_named_by_its_kind(unlisted, name, function, word):
+    for student in NAMES:
+        result = unlisted(name, function, student)
+        assert not result.passed and result.diagnosis is not None, result.message
+        assert word in result.diagnosis
+
+
+def test_two_mistakes_at_once_are_both_named(unlisted):
+    result = unlisted("gaussian_kl", lambda mu, logvar: -(mu**2 + (2 * logvar).exp() - 1 - 2 * logvar).sum(-1) / 2)
+    assert result.diagnosis.startswith("two things at once") and "logvar" in result.diagnosis
+    assert "sign" in result.diagnosis
+
+
+def test_a_batch_of_wrong_answers_never_tells_a_value(unlisted):
+    """What is told names kinds, arguments and plain relations; no digit of a right answer, no line of ours."""
+    for name, function, _ in WRONG:
+        message = unlisted(name, function).message
+        assert not any(sign in message for sign in ("sqrt(", "alpha_bar[", "return", "lambda", "0.")), message
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (torch.nan, "Every value is NaN"),
+        (torch.inf, "Every value is infinite"),
+        (0.0, "Every value is zero"),
+        (3.0, "Every value is the same"),
+    ],
+)
+def test_answers_without_information_are_told_as_that(unlisted, value, said):
+    result = unlisted("gaussian_kl", lambda mu, logvar: 0 * mu.sum(-1) + value)
+    assert result.diagnosis is None and result.message.startswith(said)
+
+
+def test_a_plain_relation_and_the_times_that_come_out_right(unlisted):
+    """t = 1 alone is right, whatever happens to later times."""
+
+    def late(x0, t, alpha_bar, eps):
+        right = noised(ROOT, REST)(x0, t, alpha_bar, eps)
+        return torch.where(along(t, x0) > 1, right + x0.abs() * eps.cos() * 0.37, right)
+
+    result = unlisted("q_sample", late)
+    assert result.diagnosis is None and "Right for t = 1, wrong from t = 2 on." in result.message
+    result = unlisted("gaussian_kl", lambda mu, logvar: 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(-1) * 1.37)
+    assert result.message.startswith("All values are off by one and the same factor.")
+
+
+def test_what_is_plain_from_the_form_is_named(unlisted):
+    def overwrites(x0, t, alpha_bar, eps):
+        x0.copy_(noised(ROOT, REST)(x0, t, alpha_bar, eps))
+        return x0
+
+    assert unlisted("q_sample", overwrites).diagnosis == "an input is overwritten"
+    constant = unlisted("gaussian_kl", lambda mu, logvar: 0.5 * (mu**2 + logvar.exp() - 1 - logvar + 1e-5).sum(-1))
+    assert constant.diagnosis is not None and "constant" in constant.diagnosis
+
+
+@pytest.mark.parametrize("exercise", all_exercises(), ids=lambda exercise: exercise.name)
+def test_a_right_answer_is_never_diagnosed(exercise):
+    for student in NAMES:
+        assert mark_here(exercise, solution(exercise.lesson), student).diagnosis is None
+
+
+def test_the_students_process_is_asked_nothing_more_and_the_words_stay_the_same():
+    exercise = find_exercise("q_sample")
+
+    class Counting(LocalLink):
+        asked = 0
+
+        def ask(self, frame, serve):
+            Counting.asked += 1
+            return super().ask(frame, serve)
+
+    counts, said = [], []
+    for function in (noised(ROOT, REST), noised(ROOT, lambda a: 1 - a), noised(ROOT, lambda a: 1 - a)):
+        Counting.asked = 0
+        said.append(judge(exercise, Counting(Host(replaced(exercise, function))), "ada").message)
+        counts.append(Counting.asked)
+    assert counts[0] == counts[1] == counts[2] and said[1] == said[2]
+
+
+def test_every_kind_has_words_for_a_student():
+    for name, kind in KINDS.items():
+        about = ("xt", "x0")
+        finding = Finding(name, about)
+        assert finding.name and finding.hint.endswith((".", "?")) and "{" not in finding.name + finding.hint, kind
+    made = {kind for found in changes.BINARY_CHANGES.values() for kind, _ in found}
+    made |= {kind for found in changes.CALLS.values() for kind, _ in found}
+    made |= {maker.kind for maker in makers.of_results()}
+    assert made <= set(KINDS)
+
+
+def test_a_formula_with_all_switches_off_is_itself_and_with_one_on_another():
+    exercise = find_exercise("predict_eps")
+    for formula in exercise.alternatives.values():
+        function, board = switched(formula)
+        x0, xt = torch.randn(2, 3, 4, dtype=torch.float64)
+        arguments = xt, x0, torch.tensor([1, 2, 3]), torch.linspace(1, 0.1, 5, dtype=torch.float64)
+        assert torch.equal(function(*arguments), formula(*arguments))
+        assert len({(switch.site, switch.change) for switch in board.switches}) == len(board.switches) > 20
+
+
+def test_a_changed_loop_ends():
+    function, board = switched(endless)
+    turned = next(switch for switch in board.switches if switch.kind == "sign")
+    board.on = {turned.site: turned.change}
+    with pytest.raises(TooLong):
+        function(3)
+
+
+def endless(n):
+    while n > 0:
+        n = n - 1
+    return n
+
+
+def test_makers_leave_their_inputs_alone():
+    given = {"x": torch.ones(3, 2), "t": torch.tensor([1, 2, 3]), "eta": 0.5}
+    before = {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in given.items()}
+    for maker in makers.of_arguments(given, {}):
+        assert isinstance(maker, Maker) and kinds.KINDS[maker.kind]
+        maker.change(given)
+    assert all(torch.equal(torch.as_tensor(given[name]), torch.as_tensor(value)) for name, value in before.items())
