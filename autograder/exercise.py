@@ -62,6 +62,7 @@ class Exercise:
     check: Check
     misconceptions: list[Misconception] = field(default_factory=list)
     alternatives: dict[str, Function] = field(default_factory=dict)
+    words: dict[tuple[str, ...], tuple[str, str]] = field(default_factory=dict)
     _truth: list[Function] = field(default_factory=list)
 
     @property
@@ -93,6 +94,12 @@ class Exercise:
             return function
 
         return register
+
+    def derived(self, kind: str, *about: str, name: str, hint: str) -> None:
+        """Say in this exercise's words what a mistake made by `autograder.diagnosis` is: its kind, and the arguments it
+        is about. No function is needed: the makers have it.
+        """
+        self.words[kind, *about] = name, hint
 
     def alternative(self, name: str) -> Callable[[Function], Function]:
         """Register a right implementation in another style."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ..exercise import Exercise
-from .makers import Unfit
+from .kinds import Finding
 from .questions import Questions
 from .remarks import certain, nearly, remark
 from .search import Candidate, search
@@ -38,30 +38,36 @@ def explain(exercise: Exercise, exchanges: Sequence[Exchange]) -> Explanation:
             return Explanation(*plain)
         found = search(questions)
         if found:
-            return _told(found)
+            return _told(exercise, found)
         if close := nearly(questions):
             return Explanation(*close)
         return Explanation(None, remark(questions))
-    except Unfit:  # no right function to begin from
+    except Exception:  # a courtesy: whatever goes wrong here, the mark stands as it is
         return NOTHING
     finally:
         torch.set_rng_state(state)
 
 
-def _told(found: Sequence[Candidate]) -> Explanation:
+def _told(exercise: Exercise, found: Sequence[Candidate]) -> Explanation:
     """The clearest of the candidates, and a second one where another kind of mistake gives the same numbers."""
     least = min(candidate.vagueness for candidate in found)
     clear = [candidate for candidate in found if candidate.vagueness == least]
     first = clear[0]
     if len(first.findings) > 1:
-        names = " and ".join(finding.name for finding in first.findings)
-        return Explanation(f"two things at once: {names}", " ".join(_hints(first)))
+        said = [_words(exercise, finding) for finding in first.findings]
+        return Explanation(f"two things at once: {said[0][0]} and {said[1][0]}", _hints(said))
+    said = [_words(exercise, first.findings[0])]
     other = next((c for c in clear if c.families != first.families), None)
     if other is None:
-        return Explanation(first.findings[0].name, first.findings[0].hint)
-    name = f"either {first.findings[0].name}, or {other.findings[0].name}: both give your values"
-    return Explanation(name, " ".join(dict.fromkeys([*_hints(first), *_hints(other)])))
+        return Explanation(*said[0])
+    said.append(_words(exercise, other.findings[0]))
+    return Explanation(f"either {said[0][0]}, or {said[1][0]}: both give your values", _hints(said))
 
 
-def _hints(candidate: Candidate) -> list[str]:
-    return list(dict.fromkeys(finding.hint for finding in candidate.findings))
+def _words(exercise: Exercise, finding: Finding) -> tuple[str, str]:
+    """(name, hint): the exercise's own words where it has some."""
+    return exercise.words.get((finding.kind, *finding.about), (finding.name, finding.hint))
+
+
+def _hints(said: Sequence[tuple[str, str]]) -> str:
+    return " ".join(dict.fromkeys(hint for _, hint in said))

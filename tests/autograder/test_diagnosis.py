@@ -76,6 +76,13 @@ def test_a_mistake_is_named_by_its_kind(unlisted, name, function, word):
         assert word in result.diagnosis
 
 
+def test_an_exercise_may_say_it_in_its_own_words(unlisted, monkeypatch):
+    exercise = find_exercise("q_sample")
+    monkeypatch.setitem(exercise.words, ("early", "t"), ("one step behind", "Step t is entry t."))
+    function = next(function for name, function, word in WRONG if word == "early")
+    assert unlisted("q_sample", function).message == "One step behind. Step t is entry t."
+
+
 def test_two_mistakes_at_once_are_both_named(unlisted):
     result = unlisted("gaussian_kl", lambda mu, logvar: -(mu**2 + (2 * logvar).exp() - 1 - 2 * logvar).sum(-1) / 2)
     assert result.diagnosis.startswith("two things at once") and "logvar" in result.diagnosis
