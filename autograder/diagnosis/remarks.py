@@ -54,8 +54,7 @@ def nearly(questions: Questions) -> tuple[str, str] | None:
     close = [pair for pair in pairs if pair and not bool((pair[2][torch.isfinite(pair[2])] > NEAR).any())]
     if any(pair is None for pair in pairs) or 2 * len(close) <= len(pairs):
         return None  # at an extreme input next to nothing may become much, but not at most inputs
-    pairs = close
-    got, truth, apart = (torch.cat(column) for column in zip(*(pair for pair in pairs if pair), strict=True))
+    got, truth, apart = (torch.cat(column) for column in zip(*close, strict=True))
     finite_truth, finite_got = torch.isfinite(truth), torch.isfinite(got)
     both = finite_truth & finite_got
     if bool((finite_truth & ~finite_got).all()):
