@@ -21,6 +21,10 @@ c.CourseDirectory.release_directory = "notebooks"
 # A lesson's source holds the solutions, and nbgrader copies every file it does not ignore to the students.
 c.CourseDirectory.ignore = [".ipynb_checkpoints", "__pycache__", "*.py", "*.pyc", "*.pt", "*.tmp"]
 
+# Small files handed in beside a notebook travel into the sandbox with it; sizes in bytes.
+c.Beside.suffixes = [".py", ".csv", ".json", ".txt"]
+c.Beside.file_size, c.Beside.all_size, c.Beside.files = 2**20, 4 * 2**20, 20
+
 stock = "nbgrader.preprocessors."
 c.GenerateAssignment.preprocessors = [
     stock + "LockCells",
@@ -36,9 +40,10 @@ c.GenerateAssignment.preprocessors = [
     "autograder.plugins.Seal",
 ]
 
-c.Autograde.exporter_class = "autograder.plugins.AsSaved"
+c.Autograde.exporter_class = "autograder.grading.step.AsSaved"
 c.Autograde.sanitize_preprocessors = [
     stock + "ClearOutput",
+    "autograder.grading.step.PutInOrder",
     "autograder.plugins.RestoreMetadata",
     stock + "OverwriteKernelspec",
     stock + "OverwriteCells",

@@ -1,6 +1,6 @@
 """nbgrader preprocessors of the course; `nbgrader_config.py` puts them into nbgrader's lists by their dotted names.
 
-Making the student's notebook: `NamedStubs`, `Seal`. Taking in a submission: `AsSaved`, `RestoreMetadata`. After it has
+Making the student's notebook: `NamedStubs`, `Seal`. Taking in a submission: `RestoreMetadata`. After it has
 run: `PositiveCredit`. Before feedback is rendered: `HideChecks`. Each does one thing to one notebook.
 """
 
@@ -9,10 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from io import StringIO
 from typing import Any
 
-from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode, from_dict
 from nbformat.v4 import new_output
 from nbgrader import utils
@@ -45,13 +43,6 @@ class Seal(NbGraderPreprocessor):
         if "course" in nb.metadata:
             sealed(nb)
         return nb, resources
-
-
-class AsSaved(NotebookExporter):
-    """Reads a notebook as any editor may have saved it: with a byte-order mark, which JSON does not allow for."""
-
-    def from_file(self, file_stream: Any, resources: Resources | None = None, **options: Any) -> Result:
-        return super().from_file(StringIO(file_stream.read().removeprefix("\ufeff")), resources, **options)
 
 
 class RestoreMetadata(NbGraderPreprocessor):

@@ -16,6 +16,9 @@ import torch
 from .sandbox.host import Host, describe
 from .sandbox.wire import Callback, Handle, WireError, decode, encode
 
+# Said of a name that is not there, where nobody knows more.
+UNDEFINED = "the cell that defines it did not run, or is missing"
+
 
 class Link(Protocol):
     """Carries one request to the student's side and brings the reply back; `serve` answers callbacks meanwhile."""
@@ -236,7 +239,7 @@ class Remote:
         where = f" in the line `{line.strip()}`" if (line := str(error.get("line", ""))) else ""
         match kind:
             case "LookupError" if message.endswith("is not defined"):
-                return Failure("missing", f"{message}: the cell that defines it did not run, or is missing")
+                return Failure("missing", f"{message}: {UNDEFINED}")
             case "NotImplementedError" if (other := message.partition(":")[0]) and other.isidentifier():
                 if other != self._exercise:
                     return Failure("raised", f"{self._name} needs {other}, which is not written yet", cause=message)

@@ -34,7 +34,7 @@ import torch
 from autograder.build.release import release
 from autograder.checkout import course_config, course_root, database_url
 from autograder.exercise import lesson_exercises
-from autograder.grading import classroom, feedback, gradebook, proc, process, runner
+from autograder.grading import feedback, gradebook, hand_ins, proc, process, runner
 from autograder.grading.demo import LESSON, answer, solve
 from autograder.grading.submission import Master
 from course_lib import plots
@@ -174,7 +174,7 @@ def phases(root: Path, submitted: Path, out: Path) -> dict[str, float]:
     timed(process.Submission, "__exit__", "end")
     timed(gradebook.GradebookWriter, "write", "grade book")
     timed(feedback.FeedbackWriter, "write", "feedback")
-    entries = classroom.find_submissions(submitted, [LESSON])
+    entries = hand_ins.find_submissions(submitted, [LESSON])
     config, master, exercises = course_config(root), Master.load(root, LESSON), lesson_exercises(LESSON)
     out.mkdir()
     torch.set_num_threads(1)  # as `workers.Grading` does

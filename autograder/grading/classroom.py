@@ -24,46 +24,20 @@ from rich.text import Text
 from ..build.release import release
 from ..checkout import course_config, database_url
 from ..exercise import lesson_exercises
+from .beside import Allowance, Beside
 from .enclosure import require
 from .feedback import FeedbackWriter
 from .gradebook import GradebookWriter
+from .hand_ins import Entry, timestamp
 from .ledger import Ledger, course_key, key_of
 from .markup import readable
+from .notebook_file import SubmissionError, content
 from .process import Limits
 from .runner import Graded, failed
-from .submission import Master, SubmissionError, content
+from .submission import Master
 from .workers import Grading, Task, graded_as_they_come, workers
 
 GAVE_UP = "the grader gave up"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One student's hand-in of one lesson."""
-
-    student: str
-    lesson: str
-    notebook: Path
-
-
-class ClassError(ValueError):
-    """A class that cannot be graded as asked, with the remedy, in one line."""
-
-
-def find_submissions(submitted: Path, lessons: Sequence[str]) -> list[Entry]:
-    """All `<student>/<lesson>/` folders below `submitted`: of these lessons or, with none named, of all."""
-    if not submitted.is_dir():
-        raise ClassError(f"{submitted} is not a folder; it should hold <student>/<lesson>/<name>.ipynb")
-    folders = sorted(path for path in submitted.glob("*/*") if path.is_dir() and not path.name.startswith("."))
-    entries = [
-        Entry(folder.parent.name, folder.name, folder / f"{folder.name.partition('-')[2]}.ipynb")
-        for folder in folders
-        if (not lessons or folder.name in lessons) and not folder.parent.name.startswith(".")
-    ]
-    if not entries:
-        wanted = f" of {', '.join(lessons)}" if lessons else ""
-        raise ClassError(f"no submission{wanted} below {submitted}; expected <student>/<lesson>/<name>.ipynb")
-    return entries
 
 
 @dataclass(frozen=True)
@@ -90,7 +64,8 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
     out.mkdir(parents=True, exist_ok=True)
     known = sorted({entry.lesson for entry in entries if (root / "solutions" / entry.lesson).is_dir()})
     masters = {lesson: Master.load(root, lesson) for lesson in known}
-    keys, ledger = _Keys(masters, means), Ledger(out)
+    allowance = Allowance.of(config)
+    keys, ledger = _Keys(masters, means, allowance), Ledger(out)
     results: dict[Entry, Graded] = {}
     for entry in entries:
         if held := _held(entry, masters, None if means.again else ledger, keys):
@@ -105,8 +80,9 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
         with GradebookWriter(out, config) as book, _progress(Console(stderr=True)) as progress:
             feedback = FeedbackWriter(out, config, book.gradebook)
             bar = progress.add_task("grading", total=len(entries), completed=len(results))
-            for entry, graded in _grade(todo, client):
-                book.write(graded, masters[entry.lesson].name, entry.notebook.parent)
+            for entry, graded in _grade(todo, client, allowance):
+                graded = _flagged(entry, graded)
+                book.write(graded, masters[entry.lesson].name, entry.place)
                 feedback.write(graded, masters[entry.lesson].name)
                 if not graded.flags or not graded.flags[0].startswith(GAVE_UP):  # the next run tries again
                     ledger.record(graded, keys.of(entry))
@@ -130,10 +106,10 @@ def _workers(todo: Sequence[Entry], masters: dict[str, Master], means: Means) ->
     return workers(Grading(masters, means.limits, means.sandbox), means.jobs, means.scheduler)
 
 
-def _grade(todo: Sequence[Entry], client: Client | None) -> Iterator[tuple[Entry, Graded]]:
+def _grade(todo: Sequence[Entry], client: Client | None, allowance: Allowance) -> Iterator[tuple[Entry, Graded]]:
     if client is None:
         return
-    tasks = (Task(i, e.student, e.lesson, _content(e.notebook)) for i, e in enumerate(todo))
+    tasks = (Task(i, e.student, e.lesson, _content(e.notebook), _beside(e, allowance)) for i, e in enumerate(todo))
     for task, result in graded_as_they_come(client, tasks):
         entry = todo[task.number]
         if isinstance(result, BaseException):
@@ -145,7 +121,8 @@ def _grade(todo: Sequence[Entry], client: Client | None) -> Iterator[tuple[Entry
 class _Keys:
     """The ledger's keys of a class."""
 
-    def __init__(self, masters: dict[str, Master], means: Means) -> None:
+    def __init__(self, masters: dict[str, Master], means: Means, allowance: Allowance) -> None:
+        self._allowance = allowance
         package = Path(__file__).resolve().parents[1]
         code = [path for path in package.rglob("*.py") if "build" not in path.parts]
         self._course = {
@@ -154,7 +131,21 @@ class _Keys:
 
     def of(self, entry: Entry) -> str:
         """The key of one submission as it lies there now."""
-        return key_of(self._course.get(entry.lesson, ""), _content(entry.notebook), entry.student, entry.lesson)
+        flags = (*entry.flags, timestamp(entry.place)[1])
+        about = (entry.student, entry.lesson, flags, _beside(entry, self._allowance).digest)
+        return key_of(self._course.get(entry.lesson, ""), _content(entry.notebook), *about)
+
+
+def _beside(entry: Entry, allowance: Allowance) -> Beside:
+    return Beside.of(entry.notebook.parent, entry.notebook.name, allowance)
+
+
+def _flagged(entry: Entry, graded: Graded) -> Graded:
+    """The result with what was unusual in finding the hand-in, which is the reason where no notebook was found."""
+    if graded.status == "failed" and entry.flags and _content(entry.notebook) is None:
+        graded = _failed(entry, "; ".join(entry.flags))
+    found = [*entry.flags, timestamp(entry.place)[1]]
+    return replace(graded, flags=(*(flag for flag in found if flag and flag not in graded.flags), *graded.flags))
 
 
 def _content(path: Path) -> bytes | None:

@@ -11,9 +11,10 @@ from rich.console import Console
 
 from ..build.release import release
 from ..checkout import course_config, course_root, database_url
-from .classroom import ClassError, Means, find_submissions, grade_class
+from .classroom import Means, grade_class
 from .demo import LESSON, write_class
 from .enclosure import SandboxMissing, require
+from .hand_ins import ClassError, find_submissions
 from .process import Limits
 from .report import print_table, write_json
 from .runner import Graded
@@ -96,7 +97,8 @@ def run_demo(options: argparse.Namespace) -> int:
 def _grade(options: argparse.Namespace, root: Path, submitted: Path, out: Path) -> int:
     console = Console()
     try:
-        entries = find_submissions(submitted, options.lessons)
+        known = [place.parent.name for place in (root / "notebooks").glob("*/*.ipynb")]
+        entries = find_submissions(submitted, options.lessons, known)
         sandbox = not options.unsafe_no_sandbox
         means = Means(_limits(options), options.jobs, options.scheduler, sandbox, options.again, options.db)
         results = grade_class(entries, root, out.resolve(), means)

@@ -10,7 +10,6 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,13 +18,12 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.api import BaseCell, Comment, Grade, Gradebook
 from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades
-from nbgrader.utils import parse_utc
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
 from ..checkout import course_id, database_url
+from .hand_ins import timestamp
 from .runner import Graded
-from .submission import content
 
 
 class GradebookWriter:
@@ -52,7 +50,7 @@ class GradebookWriter:
         folder = self.out / "autograded" / graded.student / graded.lesson
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        extra = {"timestamp": when} if (when := timestamp(submitted)) else {}
+        extra = {"timestamp": when} if (when := timestamp(submitted)[0]) else {}
         with self._one_transaction():
             self.gradebook.update_or_create_student(graded.student)
             self.gradebook.update_or_create_submission(graded.lesson, graded.student, **extra)
@@ -98,8 +96,18 @@ class GradebookWriter:
             saver.preprocess_cell(cell, resources, index)
 
     def _zero(self, graded: Graded, name: str) -> None:
-        for grade in self.gradebook.find_submission_notebook(name, graded.lesson, graded.student).grades:
-            grade.auto_score, grade.needs_manual_grade = 0.0, False
+        """Nothing for a hand-in without a notebook; what was marked by hand in an earlier one waits to be looked at
+        again, with the old mark in the comment.
+        """
+        held = self.gradebook.find_submission_notebook(name, graded.lesson, graded.student)
+        comments = {comment.name: comment for comment in held.comments}
+        for grade in held.grades:
+            old = grade.manual_score
+            grade.needs_manual_grade = bool(grade.needs_manual_grade or old is not None)
+            grade.auto_score, grade.manual_score = 0.0, None
+            if old is not None and (comment := comments.get(grade.name)) is not None:
+                said = f"{comment.comment} " if comment.comment else ""
+                comment.manual_comment = f"{said}[An earlier hand-in had {old:g} here.]"
         self.gradebook.db.commit()
 
 
@@ -130,11 +138,3 @@ def resources_for(student: str, lesson: str, name: str, db_url: str) -> dict[str
     """What nbgrader's preprocessors want to know of the notebook at hand."""
     about = {"student": student, "assignment": lesson, "notebook": name, "db_url": db_url}
     return {"unique_key": name, "output_files_dir": f"{name}_files", "nbgrader": about, "metadata": {"name": name}}
-
-
-def timestamp(submitted: Path) -> datetime | None:
-    """When it was handed in, from `timestamp.txt`; None where that is missing or unreadable."""
-    try:
-        return parse_utc(content(submitted / "timestamp.txt")[:100].decode().strip())
-    except (OSError, ValueError, OverflowError):
-        return None

@@ -38,7 +38,7 @@ BOXED = f'<div style="{BOX}">', "</div>"
 # A tag without attributes from this list may stay in Markdown; any other "<" is moved away from what follows it, which
 # neither Markdown nor a browser takes for a tag, and mathematics does not mind.
 OPENING = re.compile(r"<(?:(/?(?:b|i|em|strong|sub|sup|br|u|s|kbd|code|details|summary)\s*/?>)|(?=[a-z/!?]))", re.I)
-LINK = re.compile(r"\]\((?!(?:https?://|mailto:|#|attachment:)[^\s&\\()<>\"']*\))", re.I)
+LINK = re.compile(r"\]\((?!(?:https?://|mailto:|#|attachment:)[^\s&\\()<>\"']*(?: \"[a-z0-9, ]*\")?\))", re.I)
 FENCE = re.compile(r"^([ \t>*+-]*(?:`{3,}|~{3,}))[^`\n]*$", re.M)
 # Commands of TeX that reach out of a formula: styles, names, addresses, and definitions for all that follows.
 REACHING = re.compile(
@@ -143,17 +143,6 @@ def _picture(tag: str, name: str, value: str) -> bool:
     if name == "src":
         return bool(re.match(r"data:image/(png|jpeg|gif|svg\+xml)[;,]", value))  # none that tells who looks at it
     return name in ("alt", "width", "height")
-
-
-def safe_attachments(attachments: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """The pictures among a Markdown cell's attachments."""
-    kept: dict[str, dict[str, str]] = {}
-    for name, bundle in attachments.items():
-        pictures = {kind: bundle[kind] for kind in PICTURES if kind in bundle} if isinstance(bundle, dict) else {}
-        pictures = {kind: data for kind, data in pictures.items() if _encoded(data)}
-        if pictures:
-            kept[storable(str(name))] = pictures
-    return kept
 
 
 def safe_outputs(outputs: Iterable[Any], room: Room | None = None) -> list[NotebookNode]:

@@ -19,7 +19,8 @@ from xml.etree.ElementTree import Element
 from latex2mathml.converter import Converter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from .markup import MAX_LINES, MAX_MARKDOWN, PICTURES, Room, clean_html
+from .markup import MAX_LINES, MAX_MARKDOWN, Room, clean_html
+from .pictures import shown
 
 MAX_FORMULA = 2000  # characters; the longest of a lesson has some 300
 MAX_BRACKETS = 50  # of LaTeX's \\[ and \\(: each is looked for to the end of the text
@@ -52,6 +53,9 @@ IN_HTML = re.compile(
     re.S,
 )
 TAG = r"""<(?:"[^"]*"|'[^']*'|[^<>"'])*>"""  # as bleach writes it, with all its attributes
+# In a row of a table: mathematics with a bar; and the line under a table's head.
+IN_ROW = re.compile(r"(?<![\\$])\$(?![\s$])([^$`\n]*?\|[^$`\n]*?)(?<![\\\s])\$(?!\d)")
+RULE = re.compile(r"^ {0,3}\|?[ \t]*:?-+:?[ \t]*\|[-:| \t]*$")
 
 
 def rendered(markdown: str, attachments: dict[str, Any] | None = None, room: Room | None = None) -> str:
@@ -62,7 +66,7 @@ def rendered(markdown: str, attachments: dict[str, Any] | None = None, room: Roo
     markdown, rest = _cut(markdown)
     renderer = _Renderer(attachments or {}, room or Room())
     try:
-        page = clean_html(MarkdownWithMath(renderer=renderer).render(markdown))
+        page = clean_html(MarkdownWithMath(renderer=renderer).render(_bars_in_tables(markdown)))
     except Exception:  # lists nested without end, and whatever else
         return f"<pre>{escape(markdown)}{escape(rest)}</pre>"
 
@@ -87,6 +91,28 @@ def _cut(markdown: str) -> tuple[str, str]:
     return markdown, rest
 
 
+def _bars_in_tables(markdown: str) -> str:
+    r"""`$|x|$` in a table as `$\vert x\vert$`: rows are cut at their bars before mathematics is known."""
+    lines = markdown.split("\n")
+    fenced = table = False
+    for number, line in enumerate(lines):
+        fenced ^= line.lstrip().startswith(("```", "~~~"))
+        if not fenced and RULE.match(line):
+            table = True
+            if number:
+                lines[number - 1] = IN_ROW.sub(_without_bars, lines[number - 1])
+        table = table and bool(line.strip())
+        if table:
+            lines[number] = IN_ROW.sub(_without_bars, line)
+    return "\n".join(lines)
+
+
+def _without_bars(found: re.Match[str]) -> str:
+    if "\\begin" in found[0]:
+        return found[0]
+    return found[0].replace("\\|", "\\Vert ").replace("|", "\\vert ")
+
+
 class _Renderer(IPythonRenderer):
     """Leaves a mark where a formula or a picture stands, and keeps it until the HTML round it has been cleaned."""
 
@@ -105,12 +131,12 @@ class _Renderer(IPythonRenderer):
         """An attached picture as far as there is room, else what it would show in words."""
         words = escape(unescape(re.sub(f"<[^>]*>|{self.mark}n[0-9]+e", "", text)))
         bundle = self.attachments.get(unquote(url).removeprefix("attachment:"), {})
-        kind = next((kind for kind in PICTURES if kind in bundle), "")
+        kind = next(iter(bundle), "")
         if not kind:
             return words
         if not self.room.whole(bundle[kind]):
             return self._mark(f"<em>[{words}: a picture, left out: too many bytes of pictures]</em>")
-        return self._mark(f'<img src="data:{kind};base64,{escape(bundle[kind])}" alt="{words}">')
+        return self._mark(shown(bundle, words, title))
 
     def _keep(self, tex: str, display: str) -> str:
         return self._mark(formula(tex, display))

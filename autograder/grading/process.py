@@ -4,6 +4,7 @@ certain.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -211,11 +212,17 @@ class Submission:
         if self._home:
             shutil.rmtree(self._home, ignore_errors=True)
 
-    def run_cell(self, source: str, seconds: float) -> list[dict[str, Any]]:
-        """Run one cell; its outputs in nbformat's form. Raises `LinkBroken` when the process ended or
-        had to be ended.
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Write files into its HOME, where its cells run. Raises `LinkBroken`."""
+        if files:
+            held = {name: base64.b64encode(content).decode() for name, content in files.items()}
+            self._request({"op": "files", "files": held}, self.limits.call)
+
+    def run_cell(self, source: str, seconds: float, answer: bool = False) -> list[dict[str, Any]]:
+        """Run one cell, an `answer` or another; its outputs in nbformat's form. Raises `LinkBroken` when the process
+        ended or had to be ended.
         """
-        reply = self._request({"op": "cell", "source": source}, seconds)
+        reply = self._request({"op": "cell", "source": source, "answer": answer}, seconds)
         if "value" not in reply:
             error = reply.get("error")
             name = str(error.get("type", "Error"))[:100] if isinstance(error, dict) else "Error"

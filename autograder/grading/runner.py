@@ -21,9 +21,14 @@ from ..exercise import Exercise
 from ..marking import Mark, judge, reconsider, seed_of, to_reconsider
 from ..notebook import render, score
 from ..student import LinkBroken
+from .beside import NONE, Beside
+from .definitions import bare, defined
 from .markup import Room, readable, safe_outputs
+from .notebook_file import SubmissionError, read
 from .process import Clock, Limits, Submission, Template
-from .submission import Master, Restored, SubmissionError, read, restore
+from .reasons import Reasons, Stop
+from .recovery import nbgrader, open_to_students
+from .submission import Master, Restored, restore
 from .witness import Recorder, confirmed
 
 MAX_RESTARTS = 5
@@ -92,6 +97,7 @@ def grade_submission(
     exercises: Mapping[str, Exercise],
     template: Template,
     limits: Limits,
+    beside: Beside = NONE,
 ) -> Graded:
     """Grade the notebook at `path` as handed in by `student`."""
     start = time.monotonic()
@@ -99,7 +105,7 @@ def grade_submission(
         submitted = read(path)
     except SubmissionError as error:
         return failed(student, master.lesson, exercises, str(error), time.monotonic() - start)
-    graded = grade_notebook(submitted, student, master, exercises, template, limits)
+    graded = grade_notebook(submitted, student, master, exercises, template, limits, beside)
     return replace(graded, seconds=time.monotonic() - start)
 
 
@@ -110,19 +116,20 @@ def grade_notebook(
     exercises: Mapping[str, Exercise],
     template: Template,
     limits: Limits,
+    beside: Beside = NONE,
 ) -> Graded:
     """Grade a notebook that has been read (`submission.read`)."""
     start = time.monotonic()
     restored = restore(submitted, master)
-    with _Run(restored, template, limits, seed_of(student, master.lesson, secret=master.secret)) as run:
+    with _Run(restored, template, limits, seed_of(student, master.lesson, secret=master.secret), beside) as run:
         run.go_on()
         judged = [_mark(run, exercise, student, master.secret) for exercise in exercises.values()]
         # Right earlier functions come last: what a submission learns from them, it can tell nobody any more.
         both = zip(exercises.values(), judged, strict=True)
         marks = tuple(_again(run, exercise, student, mark, master.secret) for exercise, mark in both)
-    marks = tuple(_plain(mark) for mark in marks)
+    marks = tuple(_plain(_explained(mark, run, master)) for mark in marks)
     notebook = _with_verdicts(restored.notebook, {item.name: item for item in marks})
-    flags = _told([*restored.flags, *run.flags])
+    flags = _told([*beside.left_out, *restored.flags, *run.flags])
     return Graded(student, master.lesson, "graded", time.monotonic() - start, flags, marks, notebook)
 
 
@@ -140,6 +147,7 @@ class _Run:
     template: Template
     limits: Limits
     seed: int
+    beside: Beside = NONE
     flags: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -149,6 +157,7 @@ class _Run:
         self._done: list[int] = []
         self._process: Submission | None = None
         self._restarts = 0
+        self.stops: dict[int, Stop] = {}  # by a cell's index: what stopped it
 
     def __enter__(self) -> _Run:
         return self
@@ -186,25 +195,60 @@ class _Run:
             again, self._done = self._done, []
             self._todo = again + self._todo
         while self._todo:
-            cell = self.restored.notebook.cells[self._todo[0]]
-            seconds = self._seconds()
-            self._keep(cell, self._process.run_cell(cell.source, seconds), seconds)
+            self._keep(self._todo[0], *self._run(self._process, self._todo[0]))
             self._done.append(self._todo.pop(0))
+
+    def _run(self, process: Submission, index: int) -> tuple[list[dict[str, Any]], float]:
+        """A cell's outputs, and the seconds it might take. A given cell that was edited and fails runs as it was
+        released, too; so it does beforehand where the edited one no longer defines all that it did.
+        """
+        cell, released = self.restored.notebook.cells[index], self.restored.released.get(index)
+        seconds = self._seconds()
+        lacks = released is not None and bool(defined(released) - defined(cell.source))
+        if released is not None and lacks:
+            process.run_cell(released, seconds)
+        outputs = process.run_cell(cell.source, seconds, answer=open_to_students(cell))
+        stop = Stop.of(cell.source, outputs, seconds if process.interrupted else None)
+        if released is not None and stop and not lacks:
+            process.run_cell(released, self._seconds())
+        if stop:
+            self.stops[index] = stop
+            if released is not None:
+                self.flags.append(
+                    f"{_label(cell)}, a given cell, was edited; the released one ran as well: {stop.told()}"
+                )
+        return outputs, seconds
 
     def fresh(self) -> Submission:
         """A new process, in which nothing has run."""
-        return Submission(self.template, self.limits, self.seed, self._clock)
+        process = Submission(self.template, self.limits, self.seed, self._clock)
+        try:
+            process.put(self.beside.files)
+        except BaseException:
+            process.__exit__(None, None, None)
+            raise
+        return process
 
     def again(self, process: Submission) -> None:
         """Run in `process` what has run in the submission's own, without keeping outputs."""
         for index in self._done:
-            process.run_cell(self.restored.notebook.cells[index].source, self._seconds())
+            self._run(process, index)
+
+    def reasons(self) -> Reasons:
+        """Why names may not be there."""
+        cells = self.restored.notebook.cells
+        answers = {
+            nbgrader(cell).get("grade_id", ""): index for index, cell in enumerate(cells) if open_to_students(cell)
+        }
+        sources = {index: cells[index].source for index in self._done}
+        return Reasons(sources, answers, self.stops, self.beside.left_out)
 
     def _seconds(self) -> float:
         return max(min(self.limits.cell, self._clock.left()), 0.1)
 
-    def _keep(self, cell: NotebookNode, outputs: list[dict[str, Any]], seconds: float) -> None:
+    def _keep(self, index: int, outputs: list[dict[str, Any]], seconds: float) -> None:
         """Store what a cell gave, and tell the instructor when it ran into a limit."""
+        cell = self.restored.notebook.cells[index]
         full = self._room.left <= 0
         cell.outputs = safe_outputs(outputs, self._room)
         if self._process is not None and self._process.interrupted:
@@ -219,7 +263,9 @@ class _Run:
         self.stop()
         if not self._todo:
             return
-        cell = self.restored.notebook.cells[self._todo.pop(0)]
+        index = self._todo.pop(0)
+        cell = self.restored.notebook.cells[index]
+        self.stops[index] = Stop(cell.source, "Stopped", reason)
         self.flags.append(f"{_label(cell)}: {reason}; it was left out")
         error = {"output_type": "error", "ename": "Stopped", "evalue": reason, "traceback": [f"Stopped: {reason}"]}
         cell.outputs = safe_outputs([error])
@@ -260,6 +306,30 @@ def _look_after(run: _Run, process: Submission | None, exercise: Exercise) -> No
     if process is not None and not process.alive:
         run.flags.append(f"{exercise.name} brought the process down ({process.reason})")
         run.stop()
+
+
+def _explained(mark: Mark, run: _Run, master: Master) -> Mark:
+    """The mark with the reason why a name is not there, and without a word of "not written" where somebody wrote."""
+    if mark.passed:
+        return mark
+    reasons = run.reasons()
+    outcomes = tuple(replace(outcome, message=reasons.explained(outcome.message)) for outcome in mark.outcomes)
+    message = reasons.explained(mark.message)
+    if message.lower().startswith("not written yet") and _written(mark.name, run.restored, master):
+        message = (
+            "A line `raise NotImplementedError(…)` still stands in the answer: write what is missing in its place, or "
+            "delete it where nothing is."
+        )
+    return replace(mark, message=message, outcomes=outcomes)
+
+
+def _written(name: str, restored: Restored, master: Master) -> bool:
+    """Whether the answer of this name differs from its stub by more than comments."""
+    both = (
+        next((cell.source for cell in cells if nbgrader(cell).get("grade_id") == name), "")
+        for cells in (restored.notebook.cells, master.released.cells)
+    )
+    return len({bare(source) for source in both}) == 2
 
 
 def _plain(mark: Mark) -> Mark:

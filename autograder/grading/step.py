@@ -1,6 +1,7 @@
-"""Grading as a step of nbgrader's own: `nbgrader autograde` and formgrader's button, with submissions in the sandbox.
+"""Grading as steps of nbgrader's own: `nbgrader autograde` and formgrader's button, with submissions in the sandbox.
 
-`nbgrader_config.py` puts `GradeOutside` where nbgrader has `Execute`. The notebook that comes out holds what a kernel
+`AsSaved` reads what was handed in and `PutInOrder` restores it, as `course grade` does. `nbgrader_config.py` puts
+`GradeOutside` where nbgrader has `Execute`. The notebook that comes out holds what a kernel
 would have left, except that each graded cell holds a verdict reached outside the submission's process.
 """
 
@@ -8,9 +9,12 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import NbGraderPreprocessor
@@ -18,13 +22,49 @@ from traitlets import Float
 
 from ..checkout import course_root
 from ..exercise import lesson_exercises
+from .beside import NONE, Allowance, Beside
 from .enclosure import SandboxMissing
 from .keeper import Keeper
+from .markup import readable
+from .notebook_file import SubmissionError, plain, read
 from .process import Limits, Template
 from .runner import grade_notebook
-from .submission import Master, plain
+from .submission import Master, restore
 
 UNSAFE = "COURSE_UNSAFE_NO_SANDBOX"
+
+
+class AsSaved(NotebookExporter):
+    """Reads a notebook as any editor may have saved it, and one in which cells are odd."""
+
+    def from_file(
+        self, file_stream: Any, resources: dict[str, Any] | None = None, **options: Any
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        try:
+            held = read(Path(file_stream.name))
+        except SubmissionError as error:
+            raise NbGraderException(str(error)) from None
+        taken: set[str] = set()
+        for number, cell in enumerate(held.cells):  # nbformat would give others at random, and refuse some
+            if not re.fullmatch(r"[\w-]{1,64}", cell["id"], re.ASCII) or cell["id"] in taken:
+                cell["id"] = f"handed-in-{number}"
+            taken.add(cell["id"])
+        made = NotebookNode(**held, metadata=NotebookNode(), nbformat=4, nbformat_minor=5)
+        return self.from_notebook_node(made, resources, **options)
+
+
+class PutInOrder(NbGraderPreprocessor):
+    """Finds the course's cells in a submission and puts them back; what had been changed is logged."""
+
+    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
+        about = resources["nbgrader"]
+        try:
+            restored = restore(nb, Master.load(course_root(), about["assignment"]))
+        except FileNotFoundError as error:
+            raise NbGraderException(str(error)) from None
+        for flag in restored.flags:
+            self.log.warning("%s, %s: %s", about["student"], about["assignment"], readable(flag, 300))
+        return restored.notebook, resources
 
 
 class GradeOutside(NbGraderPreprocessor):
@@ -38,21 +78,32 @@ class GradeOutside(NbGraderPreprocessor):
         """`nb` with outputs and verdicts."""
         about = resources["nbgrader"]
         lesson = about["assignment"]
-        submitted = NotebookNode(cells=[plain(cell) for cell in nb.cells])
+        cells = (plain(cell, [], "") for cell in nb.cells)  # a second time: nbgrader's own steps lie between
+        submitted = NotebookNode(cells=[cell for cell in cells if cell is not None])
         limits = Limits(cell=self.cell_seconds, call=self.call_seconds, submission=self.seconds)
         try:
             master, keeper = Master.load(course_root(), lesson), _keeper()
         except (FileNotFoundError, SandboxMissing) as error:
             raise NbGraderException(str(error)) from None
-        exercises = lesson_exercises(lesson)
+        exercises, beside = lesson_exercises(lesson), self._beside(about)
         graded = keeper.grade(
-            lambda template: grade_notebook(submitted, about["student"], master, exercises, template, limits)
+            lambda template: grade_notebook(submitted, about["student"], master, exercises, template, limits, beside)
         )
         for flag in graded.flags:
             self.log.warning("%s, %s: %s", about["student"], lesson, flag)
         assert graded.notebook is not None
         nb.cells, nb.metadata = graded.notebook.cells, graded.notebook.metadata
         return nb, resources
+
+    def _beside(self, about: dict[str, str]) -> Beside:
+        """What was handed in beside the notebook. nbgrader's copy of it follows links and lacks modules, so it is read
+        where it was handed in.
+        """
+        course = getattr(getattr(self.parent, "parent", None), "coursedir", None)
+        if course is None:
+            return NONE
+        folder = course.format_path(course.submitted_directory, about["student"], about["assignment"])
+        return Beside.of(Path(folder), f"{about['notebook']}.ipynb", Allowance.of(self.config))
 
 
 @cache

@@ -22,6 +22,7 @@ import torch
 from distributed import Client, LocalCluster, Security, WorkerPlugin, as_completed, get_worker
 
 from ..exercise import lesson_exercises
+from .beside import NONE, Beside
 from .keeper import Keeper
 from .process import Limits, Template
 from .runner import Graded, grade_submission
@@ -43,12 +44,15 @@ FEW = 2  # jobs
 
 @dataclass(frozen=True)
 class Task:
-    """One submission on its way to a worker; `content` is None where the file is missing."""
+    """One submission on its way to a worker; `content` is None where the file is missing, `beside` what travels with
+    it.
+    """
 
     number: int
     student: str
     lesson: str
     content: bytes | None
+    beside: Beside = NONE
 
 
 class Grading(WorkerPlugin):
@@ -86,9 +90,9 @@ class Grading(WorkerPlugin):
             path = Path(folder) / f"{master.name}.ipynb"
             if task.content is not None:
                 path.write_bytes(task.content)
-            exercises = lesson_exercises(task.lesson)
+            about = task.student, master, lesson_exercises(task.lesson)
             graded = self.keeper.grade(
-                lambda template: grade_submission(path, task.student, master, exercises, template, self.limits)
+                lambda template: grade_submission(path, *about, template, self.limits, task.beside)
             )
         return replace(graded, marks=tuple(mark.bare() for mark in graded.marks))
 

@@ -6,9 +6,11 @@ kept: magics, `display`, the last expression's value, top-level await, error out
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import sys
+import traceback
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -102,6 +104,81 @@ class _Hook(DisplayHook):
         pass
 
 
+class _Unharmed(ast.NodeTransformer):
+    """Lets a cell go on after a statement about plots that fails: what draws is not what is graded.
+
+    Statements about plots are magics, commands for the system, imports of what draws and calls of it. With
+    `answer=False` an import of anything is passed over as well: what needs it fails by itself, with its name.
+    """
+
+    DRAWS = frozenset(
+        (
+            "matplotlib",
+            "mpl",
+            "plt",
+            "pylab",
+            "seaborn",
+            "sns",
+            "plotly",
+            "px",
+            "go",
+            "altair",
+            "alt",
+            "bokeh",
+            "ipympl",
+        )
+    )
+    CALLED = frozenset(("run_line_magic", "run_cell_magic", "system", "getoutput"))
+    SHOWN = ast.parse("__import__('IPython').get_ipython().showtraceback()").body
+
+    def __init__(self, answer: bool) -> None:
+        self.answer = answer
+
+    def visit_Module(self, node: ast.Module) -> ast.Module:
+        """Each statement but the last, after which there is nothing to save."""
+        node.body = [*(self._wrapped(statement) for statement in node.body[:-1]), *node.body[-1:]]
+        return node
+
+    def _wrapped(self, statement: ast.stmt) -> ast.stmt:
+        caught = "Exception" if self._about_plots(statement) else ""
+        if not self.answer and isinstance(statement, ast.Import | ast.ImportFrom):
+            caught = caught or "ImportError"
+        if not caught or (isinstance(statement, ast.ImportFrom) and statement.module == "__future__"):
+            return statement
+        handler = ast.ExceptHandler(ast.Name(caught, ast.Load()), None, self.SHOWN)
+        made = ast.Try([statement], [handler], [], [])
+        return ast.fix_missing_locations(ast.copy_location(made, statement))
+
+    def _about_plots(self, statement: ast.stmt) -> bool:
+        if isinstance(statement, ast.Import):
+            return all(alias.name.partition(".")[0] in self.DRAWS for alias in statement.names)
+        if isinstance(statement, ast.ImportFrom):
+            return (statement.module or "").partition(".")[0] in self.DRAWS
+        value = statement.value if isinstance(statement, ast.Expr | ast.Assign) else None
+        if not isinstance(value, ast.Call):
+            return isinstance(statement, ast.Assign) and _root(statement.targets[0]) in self.DRAWS
+        magic = isinstance(value.func, ast.Attribute) and value.func.attr in self.CALLED
+        return (magic and _root(value.func) == "get_ipython") or _root(value.func) in self.DRAWS
+
+
+def _root(node: ast.expr) -> str:
+    """`a` of `a.b[0].c(d)`."""
+    while not isinstance(node, ast.Name):
+        below = getattr(node, "value", None) or getattr(node, "func", None)
+        if not isinstance(below, ast.expr):
+            return ""
+        node = below
+    return node.id
+
+
+def _line(error: Any) -> int:
+    """The line of the cell that an error came from, 0 where it came from elsewhere."""
+    if isinstance(error, SyntaxError) and error.lineno:
+        return error.lineno if str(error.filename).startswith("<ipython-input") else 0
+    frames = traceback.extract_tb(getattr(error, "__traceback__", None))
+    return next((f.lineno or 0 for f in frames if f.filename.startswith("<ipython-input")), 0)
+
+
 class Shell(InteractiveShell):
     """An IPython shell for one submission."""
 
@@ -123,12 +200,21 @@ class Shell(InteractiveShell):
         raise SystemExit("exit")
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
-        self.outputs.add(
-            output_type="error", ename=getattr(etype, "__name__", str(etype)), evalue=str(evalue), traceback=list(stb)
-        )
+        name = getattr(etype, "__name__", str(etype))
+        where = {"line": _line(evalue), "module": str(getattr(evalue, "name", None) or "")[:200]}
+        self.outputs.add(output_type="error", ename=name, evalue=str(evalue), traceback=list(stb), where=where)
 
-    def execute(self, source: str) -> list[dict[str, Any]]:
-        """Run one cell and return its outputs; an exception is an output of type "error", never raised."""
+    def show_usage_error(self, exc: Any) -> None:
+        """A magic that is not known, or not like this; IPython would only print it."""
+        self._showtraceback(type(exc), exc, [f"UsageError: {exc}"])
+
+    def execute(self, source: str, answer: bool = False) -> list[dict[str, Any]]:
+        """Run one cell and return its outputs; an exception is an output of type "error", never raised. In an error
+        "where" holds the line of the cell that raised it, and the module that could not be imported.
+
+        A statement about plots stops no cell; outside of an `answer` no import does.
+        """
+        self.ast_transformers = [_Unharmed(answer)]
         kept = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = (_Stream(self.outputs, name) for name in ("stdout", "stderr"))
         try:

@@ -62,8 +62,8 @@ def _exercise(name, signature, points):
     ]
 
 
-@pytest.fixture
-def master():
+def tiny_master():
+    """The lesson as released."""
     title = new_markdown_cell("# Tiny")
     title["id"] = "title"
     cells = [
@@ -78,6 +78,11 @@ def master():
     full = {name: "### BEGIN HIDDEN TESTS" for name in ("tiny_double-graded", "tiny_apply-graded")}
     checks = {name: "print('looked at')" for name in ("tiny_double-checks", "tiny_apply-checks")}
     return Master(LESSON, "tiny", released, {**full, **checks})
+
+
+@pytest.fixture
+def master():
+    return tiny_master()
 
 
 @pytest.fixture

@@ -141,3 +141,14 @@ def test_a_browser_lays_mathematics_out_with_the_policy_in_force_and_no_network(
     numerator, denominator, base, exponent, first, second = places
     assert numerator[1] <= denominator[0] and exponent[1] < base[1] and exponent[2] >= base[3] - 1
     assert first[1] <= second[0] and asked == [path.as_uri()] and said == []
+
+
+@pytest.mark.parametrize("row", ["$|x|$ | $p(x|y)$", r"$\|v\|$ | $\left|a\right|$", "a $|x|$ b | costs $5", "$5 | $6"])
+def test_a_bar_in_mathematics_ends_no_cell_of_a_table(row):
+    page = rendered(f"| a | b |\n|---|---|\n| {row} |\n| 1 | 2 |\n\nBelow.")
+    assert page.count("<tr>") == 3 and page.count("<td") == 4 and "Below." in page
+    assert page.count("<math") == row.count("$") // 2 * (row != "$5 | $6")
+
+
+def test_a_bar_outside_a_table_stays_as_it_is():
+    assert "vert" not in rendered("`| $a|b$ |`\n\n```\n| a |\n|---|---|\n| $|x|$ |\n```\n")

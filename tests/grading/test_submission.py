@@ -7,7 +7,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
 
-from autograder.grading.submission import SubmissionError, read, restore
+from autograder.grading.notebook_file import SubmissionError, read
+from autograder.grading.submission import restore
 
 
 def sources(restored, identity):

@@ -122,9 +122,7 @@ ATTACKS = (
     Attack("another kernel", "notebook", change=_kernel),
     Attack("half characters", "notebook", change=_lone_surrogates, file=lambda c: c.replace(b"HALF", b"\\ud800")),
     Attack("ids that are markup", "notebook", file=_everywhere(id="<script>alert(1)</script>")),
-    Attack(
-        "metadata that is a list", "notebook", file=_everywhere(metadata=[]), earns=0, status="failed", flagged=True
-    ),
+    Attack("metadata that is a list", "notebook", file=_everywhere(metadata=[]), flagged=True),
     Attack("attachments of every kind", "notebook", file=_everywhere(attachments={"a": [1], "b": {"text/html": "x"}})),
     Attack("10,000 cells", "notebook", file=_many_cells(10_000), earns=0, status="failed", flagged=True),
     Attack("1,000 cells of one's own", "notebook", file=_many_cells(1_000)),
