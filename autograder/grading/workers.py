@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import queue
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +20,7 @@ from typing import Any
 
 import dask
 import torch
-from distributed import Client, LocalCluster, Security, WorkerPlugin, as_completed, get_worker
+from distributed import Client, Future, LocalCluster, Security, WorkerPlugin, get_worker
 
 from ..exercise import lesson_exercises
 from .beside import NONE, Beside
@@ -29,7 +30,7 @@ from .runner import Graded, grade_submission
 from .submission import Master
 
 SETTINGS = {
-    "distributed.scheduler.allowed-failures": 2,  # a submission that ends its worker three times is given up
+    "distributed.scheduler.allowed-failures": 2,  # a submission that was there when three workers ended is suspected
     "distributed.comm.timeouts.connect": "20s",
     "distributed.worker.daemon": False,
     "distributed.admin.low-level-log-length": 10,  # messages kept for a look back, each with a whole notebook
@@ -38,8 +39,11 @@ SETTINGS = {
     "distributed.worker.http.routes": [],
 }
 
-
 FEW = 2  # jobs
+GLANCE, PATIENCE = (
+    1.0,
+    120.0,
+)  # seconds from look to look whether there is a worker, and without one until none is waited for
 
 
 @dataclass(frozen=True)
@@ -131,33 +135,78 @@ def workers(plugin: Grading, jobs: int | None, scheduler: str | None) -> Iterato
             yield client
 
 
-def graded_as_they_come(client: Client, tasks: Iterable[Task]) -> Iterator[tuple[Task, Graded | BaseException]]:
-    """(task, result or what prevented one) in whatever order they finish.
+class NoWorkers(RuntimeError):
+    """There has been no worker for so long that none is waited for any more."""
 
-    Only a few tasks per worker are under way at a time, so that memory does not grow with the class.
+
+def graded_as_they_come(client: Client, tasks: Iterable[Task]) -> Iterator[tuple[Task, Graded | Exception]]:
+    """(task, result or what prevented one) in whatever order they finish; none is left out.
+
+    What is lost with a worker, before it is begun, half done, or done and not fetched, is graded again. A submission
+    that was there each time several workers ended need not have ended them: it is suspected, and graded once more at
+    the end, with nothing else under way. Only one that ends several workers by itself gets no result.
+    """
+    suspected: list[Task] = []
+    for task, result in _wave(client, tasks, max(4, 3 * sum(client.nthreads().values()))):
+        if isinstance(result, Exception) and not isinstance(result, NoWorkers):
+            suspected.append(task)
+        else:
+            yield task, result
+    yield from _wave(client, suspected, 1)
+
+
+def _wave(client: Client, tasks: Iterable[Task], room: int) -> Iterator[tuple[Task, Graded | Exception]]:
+    """(task, result or what prevented one) as they finish, with `room` tasks under way at a time, so that memory does
+    not grow with the class.
     """
     todo = iter(tasks)
-    under_way: dict[str, Task] = {}
-    done = as_completed(with_results=True, raise_errors=False)
+    under_way: dict[int, tuple[Task, Future | None]] = {}
+    done: queue.SimpleQueue[tuple[int, Graded | Exception]] = queue.SimpleQueue()
 
     def submit() -> None:
-        task = next(todo, None)
-        if task is not None:
+        if (task := next(todo, None)) is None:
+            return
+        under_way[task.number] = (task, None)
+        try:
             future = client.submit(_grade, task, key=f"grade-{task.number}-{os.urandom(4).hex()}", pure=False)
-            under_way[str(future.key)] = task
-            done.add(future)
+            under_way[task.number] = (task, future)
+            # Called in a thread of its own: a result that is lost while it is fetched is waited for once more.
+            future.add_done_callback(lambda future: done.put((task.number, _fetch(future))))
+        except Exception as error:  # the scheduler is lost
+            done.put((task.number, error))
 
-    for _ in range(max(4, 3 * sum(client.nthreads().values()))):
+    for _ in range(room):
         submit()
-    for future, result in done:
-        task = under_way.pop(str(future.key))
-        failed = future.status != "finished"
-        yield task, (_cause(result) if failed else result)
-        future.release()
+    alone = 0.0  # seconds without a worker
+    while under_way:
+        try:
+            number, result = done.get(timeout=GLANCE)
+        except queue.Empty:
+            alone = 0.0 if _has_workers(client) else alone + GLANCE
+            if alone >= PATIENCE:
+                break
+            continue
+        alone = 0.0
+        task, future = under_way.pop(number)
+        yield task, result
+        if future is not None:
+            future.release()
         submit()
+    missing = NoWorkers(f"all workers are lost, and no other has come for {PATIENCE:g} s")
+    if under_way:
+        yield from ((task, missing) for task in [*(task for task, _ in under_way.values()), *todo])
 
 
-def _cause(result: Any) -> BaseException:
-    """The exception of a failed task, which arrives as (type, exception, traceback)."""
-    error = result[1] if isinstance(result, tuple) and len(result) == 3 else result
-    return error if isinstance(error, BaseException) else RuntimeError(str(error))
+def _fetch(future: Future) -> Graded | Exception:
+    """The result of a task that is done, or what prevented it."""
+    try:
+        return future.result()
+    except Exception as error:
+        return error
+
+
+def _has_workers(client: Client) -> bool:
+    try:
+        return bool(client.nthreads())
+    except Exception:  # there is no scheduler to ask
+        return False

@@ -1,14 +1,28 @@
-"""Can nobody else on this machine, or beyond it, reach the workers of a class?"""
+"""Can nobody else reach the workers of a class, and does it change no mark when they are lost?
+
+COURSE_KILLS says how many workers lose their lives in all (4 unless told otherwise, one at each moment).
+"""
 
 import asyncio
+import concurrent.futures
+import itertools
+import os
+import queue
+import threading
 import warnings
 
 import psutil
 import pytest
-from distributed import connect
+from distributed import KilledWorker, connect
 
-from autograder.grading.process import Limits
-from autograder.grading.workers import Grading, workers
+from autograder.checkout import course_root
+from autograder.grading import workers as under_test
+from autograder.grading.demo import LESSON, write_class
+from autograder.grading.process import GraderBroken, Limits
+from autograder.grading.submission import Master
+from autograder.grading.workers import Grading, NoWorkers, Task, graded_as_they_come, workers
+
+KILLS = int(os.environ.get("COURSE_KILLS", "4"))
 
 
 def listening():
@@ -40,3 +54,196 @@ def test_workers_are_reached_from_this_machine_alone_and_with_a_key(jobs):
             with pytest.raises(Exception, match=r"."):
                 asyncio.run(asyncio.wait_for(join(), 10))
             assert client.submit(sum, [1, 2]).result() == 3
+
+
+@pytest.fixture(scope="module")
+def lesson():
+    return Master.load(course_root(), LESSON)
+
+
+@pytest.fixture(scope="module")
+def hand_ins(tmp_path_factory):
+    """Notebooks of three students: all right, a mistake, no Python."""
+    folder = tmp_path_factory.mktemp("class")
+    write_class(course_root(), folder)
+    return {name: next((folder / name).glob("*/*.ipynb")).read_bytes() for name in ("ada", "chloe", "eve")}
+
+
+@pytest.fixture(scope="module")
+def cluster(lesson):
+    """A client of three workers that are processes, and are started again when they end."""
+    with workers(Grading({LESSON: lesson}, Limits(), sandbox=False), 3, None) as client:
+        yield client
+
+
+def tasks(hand_ins):
+    return [Task(i, student, LESSON, content) for i, (student, content) in enumerate(hand_ins.items())]
+
+
+def public(graded):
+    return {**graded.public(), "seconds": 0.0}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(cluster, hand_ins):
+    return {task.student: public(graded) for task, graded in graded_as_they_come(cluster, tasks(hand_ins))}
+
+
+class Assassin:
+    """Kills a worker at one moment of the grading of a class."""
+
+    def __init__(self, client, moment, monkeypatch):
+        self.client, self.moment, self.killed = client, moment, []
+        self._fetch, self._over = under_test._fetch, threading.Event()
+        monkeypatch.setattr(under_test, "_fetch", self.fetch)
+
+    def __enter__(self):
+        self.pids = self.client.run(os.getpid)
+        self.idle = {address: self.offspring(address) for address in self.pids}
+        if self.moment == "before":  # all stand still, so that nothing is begun
+            self.each("suspend")
+        self.watch = threading.Thread(target=self.look)
+        self.watch.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self.watch.join()
+
+    def each(self, deed):
+        for pid in set(self.pids.values()) - set(self.killed):
+            getattr(psutil.Process(pid), deed)()
+
+    def offspring(self, address):
+        return {child.pid for child in psutil.Process(self.pids[address]).children(recursive=True)}
+
+    def kill(self, address):
+        self.killed.append(self.pids[address])
+        psutil.Process(self.pids[address]).kill()
+
+    def look(self):
+        """Wait for a worker that has work, and has not begun it, or is half done."""
+        while not self._over.wait(0.01) and not self.killed and self.moment in ("before", "computing"):
+            for address, keys in self.client.processing().items():
+                if keys and (self.moment == "before" or self.offspring(address) - self.idle[address]):
+                    self.kill(address)
+                    break
+        if self.moment == "before":
+            self.each("resume")
+
+    def fetch(self, future):
+        """The result, from a worker that ends when it is asked for it, or a moment before."""
+        if self.moment in ("computed", "fetched") and not self.killed:
+            [[address, *_]] = self.client.who_has([future]).values()
+            if self.moment == "computed":
+                self.kill(address)
+            else:
+                psutil.Process(self.pids[address]).suspend()
+                threading.Timer(0.3, self.kill, [address]).start()
+                self.killed.append(self.pids[address])
+        return self._fetch(future)
+
+
+MOMENTS = itertools.islice(itertools.cycle(["before", "computing", "computed", "fetched"]), KILLS)
+
+
+@pytest.mark.parametrize("number, moment", list(enumerate(MOMENTS)))
+def test_what_is_lost_with_a_worker_is_graded_again(cluster, hand_ins, undisturbed, monkeypatch, number, moment):
+    cluster.wait_for_workers(3)
+    with Assassin(cluster, moment, monkeypatch) as assassin:
+        came = {task.student: public(result) for task, result in graded_as_they_come(cluster, tasks(hand_ins))}
+    assert assassin.killed and came == undisturbed
+
+
+class Pretended:
+    """A client of one worker, which does at once what has come: `deed(students)` gives or raises what becomes of it."""
+
+    def __init__(self, deed):
+        self.deed, self.come, self.batches = deed, queue.SimpleQueue(), []
+        threading.Thread(target=self.work, daemon=True).start()
+
+    def nthreads(self):
+        return {"there": 1}
+
+    def submit(self, _, task, **options):
+        future = Pending()
+        self.come.put((task, future))
+        return future
+
+    def work(self):
+        while True:
+            batch = [self.come.get()]
+            while len(batch) < 12:
+                try:
+                    batch.append(self.come.get(timeout=0.05))
+                except queue.Empty:
+                    break
+            self.batches.append([task.student for task, _ in batch])
+            for task, future in batch:
+                try:
+                    future.set_result(self.deed(self.batches[-1]) or f"of {task.student}")
+                except Exception as error:
+                    future.set_exception(error)
+
+
+class Pending(concurrent.futures.Future):
+    def release(self):
+        pass
+
+
+def class_of(*students):
+    return [Task(i, student, LESSON, b"") for i, student in enumerate(students)]
+
+
+def test_a_submission_that_ends_workers_costs_nobody_else_a_result():
+    def deed(students):
+        if "mallory" in students:
+            raise KilledWorker("a task", None, 2)
+
+    client = Pretended(deed)
+    came = dict(graded_as_they_come(client, class_of("ada", "mallory", "ben", "eve")))
+    assert isinstance(came.pop(Task(1, "mallory", LESSON, b"")), KilledWorker)
+    assert {task.student: result for task, result in came.items()} == {n: f"of {n}" for n in ("ada", "ben", "eve")}
+    assert ["mallory"] in client.batches  # by itself, before it gets no result
+
+
+def test_a_template_that_a_neighbour_ended_is_not_held_against_a_submission():
+    came = dict(graded_as_they_come(Pretended(raises_once()), class_of("ada", "ben")))
+    assert sorted(came.values()) == ["of ada", "of ben"]
+
+
+def raises_once():
+    times = iter([True])
+
+    def deed(students):
+        if next(times, False):
+            raise GraderBroken("the template ended twice")
+
+    return deed
+
+
+def test_without_workers_every_submission_comes_back_without_a_result(monkeypatch):
+    monkeypatch.setattr(under_test, "GLANCE", 0.01)
+    monkeypatch.setattr(under_test, "PATIENCE", 0.05)
+
+    class Deserted(Pretended):
+        def nthreads(self):
+            return {}
+
+        def work(self):
+            """There is nobody."""
+
+    wanted = class_of(*(f"student{i}" for i in range(20)))
+    came = list(graded_as_they_come(Deserted(None), iter(wanted)))
+    assert sorted(task.number for task, _ in came) == list(range(20))
+    assert all(isinstance(result, NoWorkers) for _, result in came)
+
+
+def test_without_a_scheduler_every_submission_comes_back_without_a_result():
+    class Lost(Pretended):
+        def submit(self, *_, **options):
+            raise RuntimeError("Client is closed")
+
+    came = list(graded_as_they_come(Lost(None), class_of(*(f"student{i}" for i in range(20)))))
+    assert sorted(task.number for task, _ in came) == list(range(20))
+    assert all(isinstance(result, RuntimeError) for _, result in came)
