@@ -37,6 +37,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import lessons
+from .memory import remembering
 
 Check = Callable[[Any, Any], None]
 Function = Callable[..., Any]
@@ -81,7 +82,7 @@ class Exercise:
         """Register the oracle."""
         if self._truth:
             raise ValueError(f"{self.name} has two oracles")
-        self._truth.append(function)
+        self._truth.append(function if isinstance(function, type) else remembering(function))
         return function
 
     def misconception(self, name: str, hint: str) -> Callable[[Function], Function]:

@@ -8,20 +8,18 @@ calls is another one, from which the first cannot be found.
 from __future__ import annotations
 
 import hmac
-import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
-
-import torch
 
 from .case import Case, Outcome, difference, total
 from .diagnosis.naming import NOTHING, Explanation, explain
 from .diagnosis.transcript import Exchange, Transcript
-from .exercise import Exercise, Misconception, find_exercise
-from .sandbox.host import Host
-from .student import Failure, Link, LocalLink, Remote, Sitting, StandIn, local
+from .exercise import Exercise, Misconception
+from .lineup import Own, lineups, oracle, own, truth
+from .student import Failure, Link, Remote, Sitting, StandIn, local
 
 FULLY = 2.0
 PUBLIC = ("what", "points", "max_points", "passed", "message")
@@ -98,15 +96,15 @@ def judge(exercise: Exercise, link: Link, student: str, secret: str = "") -> Mar
     upstream: dict[str, Any] = {}
     outcomes: list[Outcome] = []
     followed = False
-    for own in _lineups(exercise.after):
+    for chosen in lineups(exercise.after):
         lineup = {
-            name: _own(link, name, seeds.calls) if name in own else _oracle(name, seeds.calls)
+            name: own(link, name, seeds.calls) if name in chosen else oracle(name, seeds.calls)
             for name in exercise.after
         }
         tried = run_checks(exercise, remote, seeds.draws, lineup)
         transcript.listening = False  # what follows asks the same again
-        if not own or (total(tried) > total(outcomes) and all(lineup[name].responds() for name in own)):
-            upstream, outcomes, followed = lineup, tried, bool(own)
+        if not chosen or (total(tried) > total(outcomes) and all(lineup[name].responds() for name in chosen)):
+            upstream, outcomes, followed = lineup, tried, bool(chosen)
         if total(outcomes) >= exercise.points or _silent(outcomes):
             break
     heard = () if followed else transcript.exchanges
@@ -131,7 +129,7 @@ def reconsider(exercise: Exercise, link: Link, student: str, judged: Mark, secre
     seeds = _Seeds.of(exercise, student, secret)
     link = Sitting(link)
     link.stand_ins = _stand_ins(exercise)
-    lineup = {name: _oracle(name, seeds.calls) for name in exercise.after}
+    lineup = {name: oracle(name, seeds.calls) for name in exercise.after}
     tried = run_checks(exercise, Remote(link, exercise.name, seed=seeds.calls), seeds.draws, lineup)
     if total(tried) <= judged.points:
         return judged
@@ -140,7 +138,7 @@ def reconsider(exercise: Exercise, link: Link, student: str, judged: Mark, secre
 
 
 def _stand_ins(exercise: Exercise) -> dict[str, StandIn]:
-    return {name: StandIn(oracle) for name in exercise.after if not isinstance(oracle := _truth(name), type)}
+    return {name: StandIn(right) for name in exercise.after if not isinstance(right := truth(name), type)}
 
 
 def _result(
@@ -174,83 +172,6 @@ def _silent(outcomes: Sequence[Outcome]) -> bool:
     return all(isinstance(o.got, Failure) and o.got.kind in ("missing", "stub", "timeout", "died") for o in outcomes)
 
 
-def _lineups(after: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The sets of earlier exercises to judge with the student's own function: none, all, then every other set."""
-    for size in (0, *range(len(after), 0, -1)):
-        yield from itertools.combinations(after, size)
-
-
-class _Own(Remote):
-    """The student's own earlier function in an oracle's place, watched: what answers every call with the same number,
-    or with none, is no function to build on, and would make a later constant right.
-    """
-
-    _seen: set[float]
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        value = super().__call__(*args, **kwargs)
-        self._seen.update(_numbers(value))
-        return value
-
-    def responds(self) -> bool:
-        return len(self._seen) > 1
-
-
-def _numbers(value: Any) -> set[float]:
-    """The finite numbers in an answer; an object that stays with the student counts as more than one."""
-    if isinstance(value, list | tuple):
-        return set().union(*(_numbers(item) for item in value))
-    if isinstance(value, Remote):
-        return {0.0, 1.0}
-    if not isinstance(value, torch.Tensor | float):
-        return set()
-    entries = torch.as_tensor(value).detach().flatten()[:1000]
-    return set(entries[torch.isfinite(entries)].tolist())
-
-
-def _own(link: Link, name: str, seed: int) -> _Own:
-    own = _Own(link, name, seed=seed)
-    own._seen = set()
-    return own
-
-
-class _Remembering(LocalLink):
-    """Answers a question it was asked before from memory: recognising a mistake repeats the checks many times. What
-    came of callbacks is not remembered: another function may stand behind the same number the next time.
-    """
-
-    def __init__(self, host: Host) -> None:
-        super().__init__(host)
-        self.replies: dict[bytes, bytes] = {}
-
-    def ask(self, frame: bytes, serve: Callable[[bytes], bytes]) -> bytes:
-        if frame in self.replies:
-            return self.replies[frame]
-        asked = False
-
-        def noted(question: bytes) -> bytes:
-            nonlocal asked
-            asked = True
-            return serve(question)
-
-        reply = super().ask(frame, noted)
-        if not asked:
-            self.replies[frame] = reply
-        return reply
-
-
-def _truth(name: str) -> Callable[..., Any]:
-    return find_exercise(name).oracle
-
-
-def _oracle(name: str, seed: int) -> Remote:
-    """The oracle, called as the student's function is: by value, with `gradient` and `inputs_after`."""
-    oracle = find_exercise(name).oracle
-    host = Host({name: oracle})
-    # A class makes objects, which change; a function of values may be remembered.
-    return Remote(LocalLink(host) if isinstance(oracle, type) else _Remembering(host), name, seed=seed)
-
-
 def run_checks(
     exercise: Exercise,
     remote: Any,
@@ -275,6 +196,29 @@ class _RuledOut(BaseException):
     """Ends the checks of a known mistake that the student did not make."""
 
 
+@dataclass
+class _Known:
+    """What a known mistake gives on some draws, as far as anybody had to know: its outcomes one after the other."""
+
+    outcomes: list[Outcome]
+    complete: bool = False
+
+
+# The same draws come again where one exercise is marked many times, as when it is tested: what its known mistakes give
+# there is found once. Enough for a handful of students, and no more than a few megabytes.
+_remembered: OrderedDict[tuple[Any, ...], _Known] = OrderedDict()
+REMEMBERED = 128
+
+
+def _known(exercise: Exercise, known: Misconception, seeds: _Seeds) -> _Known:
+    key = exercise.check, known, seeds
+    found = _remembered.setdefault(key, _Known([]))
+    _remembered.move_to_end(key)
+    while len(_remembered) > REMEMBERED:
+        _remembered.popitem(last=False)
+    return found
+
+
 def recognise(
     exercise: Exercise, outcomes: Sequence[Outcome], seeds: _Seeds, upstream: Mapping[str, Any]
 ) -> Misconception | None:
@@ -284,6 +228,8 @@ def recognise(
     that it fails was failed in the same way, and at least one of them provably so: by value, suspect or evidence. The
     one that explains most wins.
     """
+    # With an earlier function of the student's among the truths, outcomes are the student's own.
+    followed = any(isinstance(function, Own) for function in upstream.values())
 
     def compare(index: int, known: Outcome) -> None:
         student = outcomes[index] if index < len(outcomes) else None
@@ -294,9 +240,8 @@ def recognise(
 
     best: tuple[float, Misconception | None] = (0.0, None)
     for known in exercise.misconceptions:
-        remote = local(exercise.name, {exercise.name: known.function}, seeds.calls)
         try:
-            score = _agreement(outcomes, run_checks(exercise, remote, seeds.draws, upstream, compare))
+            score = _agreement(outcomes, _outcomes(exercise, known, seeds, upstream, followed, compare))
         except _RuledOut:
             continue
         if score > best[0]:
@@ -304,6 +249,31 @@ def recognise(
         if score >= FULLY:
             break
     return best[1]
+
+
+def _outcomes(
+    exercise: Exercise,
+    known: Misconception,
+    seeds: _Seeds,
+    upstream: Mapping[str, Any],
+    followed: bool,
+    compare: Callable[[int, Outcome], None],
+) -> list[Outcome]:
+    """All outcomes of a known mistake. `compare` is told of each, and ends it by raising; what was found is kept."""
+    kept = _Known([]) if followed else _known(exercise, known, seeds)
+    for index, outcome in enumerate(kept.outcomes):
+        compare(index, outcome)
+    if kept.complete:
+        return kept.outcomes
+
+    def watch(index: int, outcome: Outcome) -> None:
+        if index == len(kept.outcomes):
+            kept.outcomes.append(outcome)
+        compare(index, outcome)
+
+    remote = local(exercise.name, {exercise.name: known.function}, seeds.calls)
+    kept.outcomes, kept.complete = run_checks(exercise, remote, seeds.draws, upstream, watch), True
+    return kept.outcomes
 
 
 def _agreement(student: Sequence[Outcome], known: Sequence[Outcome]) -> float:

@@ -8,7 +8,8 @@ from lesson_answers import mark_here
 
 from autograder.case import Case
 from autograder.exercise import exercise, find_exercise, lesson_exercises
-from autograder.marking import UNSAID, _Remembering, judge, mark, seed_of
+from autograder.lineup import Remembering
+from autograder.marking import UNSAID, judge, mark, seed_of
 from autograder.notebook import grade_in_notebook, render, score, student_here
 from autograder.sandbox.host import Host
 from autograder.sandbox.wire import decode
@@ -305,7 +306,7 @@ def test_without_the_secret_a_name_does_not_tell_the_inputs_and_with_it_marks_ar
 
 
 def test_a_remembered_answer_is_not_given_for_another_function():
-    link = _Remembering(Host({"f": lambda g, x: g(x), "h": lambda g, x: x}))
+    link = Remembering(Host({"f": lambda g, x: g(x), "h": lambda g, x: x}))
     f, h = Remote(link, "f"), Remote(link, "h")
     assert [f(lambda x: x + 1, 1.0), f(lambda x: x + 2, 1.0)] == [2.0, 3.0]
     assert [h(abs, 1.0), h(abs, 1.0)] == [1.0, 1.0] and len(link.replies) == 1

@@ -60,7 +60,7 @@ def test_every_answer_has_a_name_by_which_a_traceback_finds_it(exercise):
     """In the exercise's own file, under one name that no second answer takes."""
     answers = {f"misconception {known.name!r}": known.function for known in exercise.misconceptions}
     answers |= {f"alternative {name!r}": function for name, function in exercise.alternatives.items()}
-    answers |= {"truth": exercise.oracle} if exercise.has_oracle else {}
+    answers |= {"truth": getattr(exercise.oracle, "__wrapped__", exercise.oracle)} if exercise.has_oracle else {}
     room = exercise.check.__module__
     for what, function in answers.items():
         assert function.__module__ in (room, f"{room}_answers"), what
