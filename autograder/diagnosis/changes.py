@@ -37,7 +37,11 @@ def _exchanged(name: str) -> Callable[[Any, Any], Any]:
 
 
 def _others(name: str) -> list[tuple[str, Callable[[Any, Any], Any]]]:
-    return [("operation", BINARY[other]) for other in ("Add", "Sub", "Mult", "Div", "Pow", "FloorDiv") if other != name]
+    return [
+        ("operation", BINARY[other])
+        for other in ("Add", "Sub", "Mult", "Div", "Pow", "FloorDiv", "Mod")
+        if other != name
+    ]
 
 
 # What each operation may be changed into, by kind of mistake; the first that agrees gives the name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -178,20 +179,18 @@ def _turned(function: Function, board: Board, switches: Sequence[Switch]) -> Fun
     return changed
 
 
-_formulas: dict[str, list[tuple[Function, Board]]] = {}
+_formulas: dict[tuple[str, ...], list[tuple[Function, Board]]] = {}
 
 
 def formulas(exercise: Exercise) -> list[tuple[Function, Board]]:
-    """The right answers of an exercise in other styles, each with its board; made once."""
-    if exercise.name not in _formulas:
-        found = []
-        for function in exercise.alternatives.values():
-            try:
-                found.append(switched(function))
-            except (OSError, SyntaxError, TypeError):  # no source at hand
-                continue
-        _formulas[exercise.name] = found
-    return _formulas[exercise.name]
+    """The right answers of an exercise, the oracle last, each with its board; made once."""
+    key = (exercise.name, *exercise.alternatives)
+    if key not in _formulas:
+        _formulas[key] = []
+        for function in (*exercise.alternatives.values(), *exercise.oracles):
+            with contextlib.suppress(OSError, SyntaxError, TypeError):  # no source at hand
+                _formulas[key].append(switched(function))
+    return _formulas[key]
 
 
 # ---- comparing

@@ -1,0 +1,303 @@
+"""How many wrong answers are caught, named, and named rightly: `python -m benchmarks.diagnosis [--each N] [EXERCISE…]`.
+
+As somebody would judge it who did not write the list. Every right implementation is taken in turn. It and its changes
+are kept out of the diagnoser, which has the others left; then it is changed once by the operators of cosmic-ray, or
+twice by two makers, and marked like a submission. What gives the right values on drawn inputs, or ends in an exception
+(which the student reads anyway), is left out.
+
+A name is *false* when it is not given again on another student's inputs: a mistake is in the code, not in the draw. It
+is *right* when the kind told is the kind made; what has no kind of its own (one number replaced) is not counted there.
+
+The second table is the hand-written list, switched off: how many of its mistakes the makers name by themselves.
+
+Needs cosmic-ray (`benchmarks/requirements.txt`) in the instructor's environment. Writes diagnosis.json and diagnosis.md
+below benchmarks/results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import random
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import track
+
+from autograder.diagnosis import makers
+from autograder.diagnosis.kinds import KINDS
+from autograder.diagnosis.makers import Unfit
+from autograder.diagnosis.questions import Call, Questions
+from autograder.diagnosis.transcript import Transcript
+from autograder.exercise import Exercise, lesson_exercises, lesson_modules
+from autograder.marking import Mark, judge
+from autograder.sandbox.host import Host
+from autograder.student import LocalLink
+
+HERE = Path(__file__).parent
+STUDENTS = ("ada", "emmy")
+# The kinds that an operator of cosmic-ray makes; the others have no kind of their own.
+MADE = {
+    "Add_Sub": {"sign"},
+    "Sub_Add": {"sign"},
+    "Mul_Div": {"inverse", "power", "factor"},
+    "Div_Mul": {"inverse", "power", "factor"},
+    "Delete_USub": {"sign"},
+    "USub_UAdd": {"sign"},
+}
+ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Pow", "FloorDiv", "Mod")
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A wrong answer: what was done to which right one, and the families of mistakes that this is."""
+
+    exercise: Exercise
+    of: str
+    change: str
+    families: frozenset[str]
+    function: Callable[..., Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("exercises", nargs="*", help="names of exercises; all when none is given")
+    parser.add_argument("--each", type=int, default=4, help="changes of each kind, of each right implementation")
+    parser.add_argument("--no-list", action="store_true", help="leave out the second table")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    found = [item for item in _exercises() if not asked.exercises or item.name in asked.exercises]
+    start = time.process_time()
+    rows = {"single changes": Counter(), "pairs": Counter()}
+    missed: list[str] = []
+    for exercise in track(found, "changing right answers"):
+        for name in list(exercise.alternatives):
+            with _held_out(exercise, name) as function:
+                for kind, wrong in _changes(exercise, name, function, asked.each):
+                    _count(rows[kind], wrong, function, missed)
+    listed: Counter[str] = Counter()
+    if not asked.no_list:
+        for exercise in track(found, "the list, switched off"):
+            _count_listed(exercise, listed)
+    _write(rows, listed, missed, time.process_time() - start, bool(asked.exercises))
+
+
+def _exercises() -> Iterator[Exercise]:
+    for module in lesson_modules():
+        lesson = __import__(f"autograder.lessons.{module}", fromlist=["LESSON"]).LESSON
+        yield from lesson_exercises(lesson).values()
+
+
+@contextmanager
+def _held_out(exercise: Exercise, name: str) -> Iterator[Callable[..., Any]]:
+    """The exercise without one of its right answers."""
+    kept = dict(exercise.alternatives)
+    function = exercise.alternatives.pop(name)
+    try:
+        yield function
+    finally:
+        exercise.alternatives.clear()
+        exercise.alternatives.update(kept)
+
+
+# ---- wrong answers
+
+
+def _changes(exercise: Exercise, name: str, function: Any, each: int) -> Iterator[tuple[str, Wrong]]:
+    draw = random.Random(f"{exercise.name}/{name}")
+    singles = list(_mutants(exercise, name, function))
+    for wrong in draw.sample(singles, min(each, len(singles))):
+        yield "single changes", wrong
+    pairs = list(_pairs(exercise, name, function))
+    for wrong in draw.sample(pairs, min(each, len(pairs))):
+        yield "pairs", wrong
+
+
+def _mutants(exercise: Exercise, name: str, function: Any) -> Iterator[Wrong]:
+    """One operator of cosmic-ray, at one place."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator, operator_names
+
+    source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
+    while not source.startswith(("def ", "class ")):
+        source = source.partition("\n")[2]
+    for operator in operator_names():
+        short = operator.removeprefix("core/").removeprefix("ReplaceBinaryOperator_")
+        arithmetic = short.partition("_")[0] in ARITHMETIC and short.partition("_")[2] in ARITHMETIC
+        others = (
+            "ReplaceComparison",
+            "ReplaceUnaryOperator_USub_UAdd",
+            "ReplaceUnaryOperator_Delete",
+            "NumberReplacer",
+        )
+        if not arithmetic and not operator.removeprefix("core/").startswith(others):
+            continue
+        made = MADE.get(short.removeprefix("ReplaceUnaryOperator_"), {"boundary"} if "Comparison" in short else set())
+        for place in range(40):
+            code = mutate_code(source, get_operator(operator)(), place)
+            if code is None:
+                break
+            space = (
+                dict(inspect.unwrap(function).__globals__)
+                if not isinstance(function, type)
+                else dict(vars(inspect.getmodule(function)))
+            )
+            try:
+                exec(compile(code, f"<{operator} {place}>", "exec"), space)
+            except SyntaxError:
+                continue
+            yield Wrong(exercise, name, f"{short} #{place}", frozenset(made), space[function.__name__])
+
+
+def _pairs(exercise: Exercise, name: str, function: Any) -> Iterator[Wrong]:
+    """Two makers at once: of two arguments, or of an argument and the result."""
+    if isinstance(function, type):
+        return
+    questions = Questions(exercise, _asked(exercise, function))
+    call = next((q for q in questions.all if isinstance(q, Call)), None)
+    if call is None:
+        return
+    given = questions.named(call)
+    arguments = [m for m in makers.of_arguments(given, {}) if not KINDS[m.kind].vague]
+    results = makers.of_results()
+    draw = random.Random(f"{exercise.name}/{name}/pairs")
+    for _ in range(60):
+        one, other, result = draw.choice(arguments), draw.choice(arguments), draw.choice(results)
+        if draw.random() < 0.5:
+            kinds, made = (one.kind, result.kind), questions.made(function, [one], result)
+        elif one.about != other.about:
+            kinds, made = (one.kind, other.kind), questions.made(function, [one, other])
+        else:
+            continue
+        families = frozenset(KINDS[kind].family for kind in kinds)
+        if len(families) > 1:
+            yield Wrong(exercise, name, " and ".join(kinds), families, made)
+
+
+# ---- counting
+
+
+def _count(row: Counter[str], wrong: Wrong, right: Any, missed: list[str]) -> None:
+    try:
+        marks = [_marked(wrong.exercise, wrong.function, student) for student in STUDENTS]
+    except Unfit:
+        return
+    if _same(wrong, right):
+        row["equal to the right one"] += 1
+        return
+    if any("raised" in mark.message for mark in marks):
+        row["ended in an exception"] += 1
+        return
+    row["wrong"] += 1
+    caught = not marks[0].passed
+    row["caught"] += caught
+    if not caught:
+        missed.append(f"{wrong.exercise.name} ({wrong.of}): {wrong.change}: full marks")
+        return
+    if marks[0].diagnosis is None:
+        missed.append(f"{wrong.exercise.name} ({wrong.of}): {wrong.change}: {marks[0].message[:100]}")
+        return
+    row["named"] += 1
+    row["false"] += marks[1].diagnosis is not None and not _alike(marks[0].diagnosis, marks[1].diagnosis)
+    if wrong.families:
+        row["with a kind, named"] += 1
+        told = {kind.family for key, kind in KINDS.items() if _says(marks[0].diagnosis, kind.name)}
+        row["rightly"] += bool(told & wrong.families) or not told  # without kinds it is one of the list
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two names tell of the same mistake: one may be the first half of an either-or."""
+    parts = [
+        set(text.removeprefix("either ").replace(": both give your values", "").split(", or ")) for text in (one, other)
+    ]
+    return bool(parts[0] & parts[1])
+
+
+def _says(text: str, name: str) -> bool:
+    return name.format("", "").strip() in text or all(
+        part in text for part in name.replace("{0}", "|").replace("{1}", "|").split("|")
+    )
+
+
+def _same(wrong: Wrong, right: Any) -> bool:
+    """Whether a change changes nothing on what is drawn for either student."""
+    for student in STUDENTS:
+        asked = [exchange.reply for exchange in _asked(wrong.exercise, wrong.function, student)]
+        if asked != [exchange.reply for exchange in _asked(wrong.exercise, right, student)]:
+            questions = Questions(wrong.exercise, _asked(wrong.exercise, wrong.function, student))
+            if questions.wrong:
+                return False
+    return True
+
+
+def _marked(exercise: Exercise, function: Any, student: str) -> Mark:
+    return judge(exercise, LocalLink(Host(_names(exercise, function))), student)
+
+
+def _asked(exercise: Exercise, function: Any, student: str = STUDENTS[0]) -> list[Any]:
+    """What the checks ask of a function, with its answers."""
+    transcript = Transcript(LocalLink(Host(_names(exercise, function))))
+    judge(exercise, transcript, student)
+    return transcript.exchanges
+
+
+def _names(exercise: Exercise, function: Any) -> dict[str, Any]:
+    from autograder.exercise import find_exercise
+
+    earlier = {name: next(iter(find_exercise(name).alternatives.values())) for name in exercise.after}
+    return {**earlier, exercise.name: function}
+
+
+def _count_listed(exercise: Exercise, listed: Counter[str]) -> None:
+    """The mistakes of the list, by the makers alone."""
+    kept = list(exercise.misconceptions)
+    exercise.misconceptions.clear()
+    try:
+        for known in kept:
+            mark = _marked(exercise, known.function, STUDENTS[0])
+            listed["mistakes"] += 1
+            listed["named"] += mark.diagnosis is not None
+    finally:
+        exercise.misconceptions.extend(kept)
+
+
+def _write(rows: dict[str, Counter[str]], listed: Counter[str], missed: list[str], seconds: float, part: bool) -> None:
+    lines = ["# Diagnosis", "", __doc__.split("\n\n")[1].replace("\n", " "), ""]
+    lines += [
+        "| what was done | wrong | caught | named | false names | of a kind | named by it |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        wrong, named, kind = max(row["wrong"], 1), max(row["named"], 1), max(row["with a kind, named"], 1)
+        lines.append(
+            f"| {name} | {row['wrong']} | {row['caught'] / wrong:.1%} | {row['named'] / wrong:.1%} | "
+            f"{row['false'] / named:.1%} | {row['with a kind, named']} | {row['rightly'] / kind:.1%} |"
+        )
+    if listed:
+        share = listed["named"] / listed["mistakes"]
+        lines += [
+            "",
+            f"The hand-written list switched off: {listed['named']} of {listed['mistakes']} ({share:.1%}) named.",
+        ]
+    lines += ["", f"{seconds:.0f} s of processor time, torch {torch.__version__}, Python {sys.version.split()[0]}."]
+    print("\n".join(lines))
+    print("\n".join(missed[:200]))
+    if part:
+        return
+    results = HERE / "results"
+    (results / "diagnosis.md").write_text("\n".join(lines) + "\n")
+    held = {"rows": rows, "listed": listed, "unnamed": missed, "seconds": round(seconds)}
+    (results / "diagnosis.json").write_text(json.dumps(held, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
