@@ -78,11 +78,6 @@ class Exercise:
             raise LookupError(f"{self.name} has no oracle: decorate one with @{self.name}.truth")
         return self._truth[0]
 
-    @property
-    def oracles(self) -> list[Function]:
-        """The oracle in a list, which is empty where the exercise has none."""
-        return list(self._truth)
-
     def truth(self, function: Function) -> Function:
         """Register the oracle."""
         if self._truth:

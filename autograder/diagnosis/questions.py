@@ -187,7 +187,7 @@ def formulas(exercise: Exercise) -> list[tuple[Function, Board]]:
     key = (exercise.name, *exercise.alternatives)
     if key not in _formulas:
         _formulas[key] = []
-        for function in (*exercise.alternatives.values(), *exercise.oracles):
+        for function in (*exercise.alternatives.values(), *([exercise.oracle] if exercise.has_oracle else [])):
             with contextlib.suppress(OSError, SyntaxError, TypeError):  # no source at hand
                 _formulas[key].append(switched(function))
     return _formulas[key]
@@ -226,10 +226,9 @@ def finite(value: Any) -> torch.Tensor:
 def _first_right(exercise: Exercise) -> Function:
     if exercise.alternatives:
         return next(iter(exercise.alternatives.values()))
-    try:
-        return exercise.oracle
-    except LookupError:
-        raise Unfit from None
+    if not exercise.has_oracle:
+        raise Unfit
+    return exercise.oracle
 
 
 def _questions(exercise: Exercise, exchanges: Sequence[Exchange]) -> list[Call | Scene]:

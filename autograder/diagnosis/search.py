@@ -115,12 +115,15 @@ def _double(questions: Questions, work: Work) -> Iterator[Candidate]:
 COUNTED = [result for result in makers.of_results() if result.kind.startswith(("mean over", "sum over"))]
 
 
+RARE = ("rest of the result", "one added", "one taken away", "exp of the result", "log of the result")  # in pairs
+
+
 class _Undone:
     """An answer with each change of a result undone, so that many are compared at once."""
 
     def __init__(self, got: Any) -> None:
         self._got = got
-        self._makers = [result for result in makers.of_results() if result.undo]
+        self._makers = [result for result in makers.of_results() if result.undo and result.kind not in RARE]
         plain = _real(got) and got.numel() > 0
         self._stack = torch.stack([m.undo(got.double()) for m in self._makers if m.undo]) if plain else None
 
