@@ -40,7 +40,7 @@ c.GenerateAssignment.preprocessors = [
     "autograder.plugins.Seal",
 ]
 
-c.Autograde.exporter_class = "autograder.grading.step.AsSaved"
+c.Autograde.exporter_class = "autograder.grading.one_by_one.OneByOne"  # a submission that fails leaves no trace
 c.Autograde.sanitize_preprocessors = [
     stock + "ClearOutput",
     "autograder.grading.step.PutInOrder",
@@ -66,6 +66,7 @@ c.IgnorePattern.pattern = r"[\s\S]*"
 c.Execute.timeout = 30
 c.Execute.interrupt_on_timeout = True
 
+c.GenerateFeedback.exporter_class = "autograder.grading.one_by_one.PageByPage"
 c.GenerateFeedback.preprocessors = [
     stock + "GetGrades",
     "autograder.plugins.HideChecks",
@@ -75,3 +76,5 @@ c.GenerateFeedback.preprocessors = [
 # Formgrader shows what students wrote as our own pages do: in boxes, without ids of theirs, in bounded time.
 c.HTMLExporter.filters = {"markdown2html": "autograder.grading.page.markdown2html"}
 c.HTMLExporter.preprocessors = ["autograder.grading.page.Bounded"]
+
+c.ExportApp.plugin_class = "autograder.grading.export.CsvWithGaps"  # what was not graded is no 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,24 +20,25 @@ from rich.progress import (
 )
 from rich.progress import Task as ProgressTask
 from rich.text import Text
+from traitlets.config import Config
 
 from ..build.release import release
 from ..checkout import course_config, database_url
 from ..exercise import lesson_exercises
+from ..notebook import score
 from .beside import Allowance, Beside
 from .enclosure import require
 from .feedback import FeedbackWriter
-from .gradebook import GradebookWriter
-from .hand_ins import Entry, timestamp
+from .gradebook import GradebookWriter, is_there
+from .graded import FAILED, GRADED, NOT_GRADED, Graded, failed, not_graded
+from .hand_ins import ClassError, Entry, timestamp
 from .ledger import Ledger, course_key, key_of
 from .markup import readable
-from .notebook_file import SubmissionError, content
+from .notebook_file import SubmissionError, Unreadable, content
 from .process import Limits
-from .runner import Graded, failed
+from .sources import PACKAGE, sources, versions
 from .submission import Master
 from .workers import Grading, Task, graded_as_they_come, workers
-
-GAVE_UP = "the grader gave up"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Means:
     scheduler: str | None = None
     sandbox: bool = True
     again: bool = False
+    new_secret: bool = False  # grade again what was graded with another secret of the course
     db: str = ""  # the grade book's URL; nbgrader's own setting where there is none
 
 
@@ -56,7 +58,7 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
     """Grade `entries` with the course at `root`; grade book, autograded notebooks and feedback go below `out`.
 
     Each submission is stored as soon as it is graded, and not graded again by the next run unless something it depends
-    on has changed: an interrupted run loses nothing.
+    on has changed: an interrupted run loses nothing. Whatever goes wrong with one submission costs that one alone.
     """
     config = course_config(root)
     if means.db:
@@ -64,12 +66,16 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
     out.mkdir(parents=True, exist_ok=True)
     known = sorted({entry.lesson for entry in entries if (root / "solutions" / entry.lesson).is_dir()})
     masters = {lesson: Master.load(root, lesson) for lesson in known}
+    ledger = Ledger(out)
+    _ask_for_secret(masters, ledger, means)
     allowance = Allowance.of(config)
-    keys, ledger = _Keys(masters, means, allowance), Ledger(out)
+    keys = _Keys(masters, means, config, allowance)
     results: dict[Entry, Graded] = {}
     for entry in entries:
         if held := _held(entry, masters, None if means.again else ledger, keys):
             results[entry] = held
+    for entry in _lacking(results, masters, out, config):
+        del results[entry]
     todo = [entry for entry in entries if entry not in results]
     if todo and means.sandbox and not means.scheduler:
         require()
@@ -81,26 +87,96 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
             feedback = FeedbackWriter(out, config, book.gradebook)
             bar = progress.add_task("grading", total=len(entries), completed=len(results))
             for entry, graded in _grade(todo, client, allowance):
-                graded = _flagged(entry, graded)
-                book.write(graded, masters[entry.lesson].name, entry.place)
-                feedback.write(graded, masters[entry.lesson].name)
-                if not graded.flags or not graded.flags[0].startswith(GAVE_UP):  # the next run tries again
-                    ledger.record(graded, keys.of(entry))
-                results[entry] = replace(graded, notebook=None)  # it is written; a large class would fill the memory
+                stored = _stored(entry, _flagged(entry, graded), masters[entry.lesson].name, book, feedback)
+                if stored.status != NOT_GRADED:
+                    stored = _noted(stored, ledger, keys.of(entry))
+                results[entry] = replace(stored, notebook=None)  # it is written; a large class would fill the memory
                 progress.advance(bar)
     return [results[entry] for entry in entries]
 
 
-def _held(entry: Entry, masters: dict[str, Master], ledger: Ledger | None, keys: _Keys) -> Graded | None:
+def _ask_for_secret(masters: Mapping[str, Master], ledger: Ledger, means: Means) -> None:
+    """Raise `ClassError` where other inputs would be drawn than those of the marks that are there, and nobody asked."""
+    for secret in {master.secret for master in masters.values()}:
+        if ledger.knows_other_secret(secret) and not means.new_secret:
+            raise ClassError(
+                "the course's secret is another one than that of the earlier marks: hidden inputs would change, and "
+                "marks with them. Put the old one back (.course-secret, or COURSE_SECRET), or grade all of it anew "
+                "with --new-secret"
+            )
+        ledger.note_secret(secret)
+
+
+def _lacking(results: Mapping[Entry, Graded], masters: Mapping[str, Master], out: Path, config: Config) -> list[Entry]:
+    """Those of which the ledger has a result and the grade book has not, or a folder lacks its notebook or page."""
+    stored = {entry: graded for entry, graded in results.items() if entry.lesson in masters and graded.marks}
+    if not stored:
+        return []
+    if not is_there(database_url(out, config)):
+        return list(stored)
+    missing = []
+    with GradebookWriter(out, config) as book:
+        scores = {lesson: book.auto_scores(lesson, master.name) for lesson, master in masters.items()}
+    for entry, graded in stored.items():
+        name, held = masters[entry.lesson].name, scores[entry.lesson].get(entry.student, {})
+        files = [out / "feedback" / entry.student / entry.lesson / f"{name}.html"]
+        if graded.status == GRADED:
+            files.append(out / "autograded" / entry.student / entry.lesson / f"{name}.ipynb")
+        wanted = {f"{mark.name}-graded": score(mark) for mark in graded.marks}
+        if any(held.get(cell) != points for cell, points in wanted.items()) or not all(map(Path.is_file, files)):
+            missing.append(entry)
+    return missing
+
+
+def _stored(entry: Entry, graded: Graded, name: str, book: GradebookWriter, feedback: FeedbackWriter) -> Graded:
+    """`graded` with marks, notebook and page in their places, all or none; what keeps it out is no fault of its own."""
+    if graded.status != NOT_GRADED:
+        try:
+            with book.all_or_nothing() as files:
+                book.write(graded, name, entry.place, files)
+                feedback.write(graded, name, files)
+            return graded
+        except Exception as error:
+            graded = not_graded(graded.student, graded.lesson, error, graded.seconds)
+    with suppress(Exception):
+        book.enrol(entry.student)  # an export then shows that something is missing
+    return graded
+
+
+def _noted(graded: Graded, ledger: Ledger, key: str) -> Graded:
+    """`graded`, which is stored, noted in the ledger; where that fails, the next run grades it again."""
+    try:
+        ledger.record(graded, key)
+    except Exception as error:
+        flag = readable(f"not noted as graded, so that the next run grades it again ({type(error).__name__}: {error})")
+        return replace(graded, flags=(*graded.flags, flag))
+    return graded
+
+
+def _held(entry: Entry, masters: Mapping[str, Master], ledger: Ledger | None, keys: _Keys) -> Graded | None:
     """What is known of a submission before it is graded: an earlier run's result, or why it cannot be graded."""
-    if readable(entry.student) != entry.student:  # no UTF-8, or what a terminal would obey
-        return _failed(entry, "the name of the student's folder is no plain text; rename the folder")
-    if entry.lesson not in masters:
-        return _failed(entry, f"there is no lesson {entry.lesson!r}")
-    return ledger.find(entry.student, entry.lesson, keys.of(entry)) if ledger else None
+    try:
+        if readable(entry.student) != entry.student:  # no UTF-8, or what a terminal would obey
+            return _failed(entry, "the name of the student's folder is no plain text; rename the folder")
+        if entry.trouble:
+            return not_graded(entry.student, entry.lesson, entry.trouble)
+        if entry.lesson not in masters:
+            return _failed(entry, f"there is no lesson {entry.lesson!r}")
+        key = keys.of(entry)
+    except Exception as error:
+        return not_graded(readable(entry.student), readable(entry.lesson), _reason(error))
+    return ledger.find(entry.student, entry.lesson, key) if ledger else None
 
 
-def _workers(todo: Sequence[Entry], masters: dict[str, Master], means: Means) -> AbstractContextManager[Client | None]:
+def _reason(error: Exception) -> Exception | str:
+    if isinstance(error, OSError):
+        return f"{Path(error.filename).name if error.filename else 'it'} cannot be read: {error.strerror}"
+    return str(error) if isinstance(error, SubmissionError) else error
+
+
+def _workers(
+    todo: Sequence[Entry], masters: Mapping[str, Master], means: Means
+) -> AbstractContextManager[Client | None]:
     if not todo:
         return nullcontext()
     return workers(Grading(masters, means.limits, means.sandbox), means.jobs, means.scheduler)
@@ -109,31 +185,53 @@ def _workers(todo: Sequence[Entry], masters: dict[str, Master], means: Means) ->
 def _grade(todo: Sequence[Entry], client: Client | None, allowance: Allowance) -> Iterator[tuple[Entry, Graded]]:
     if client is None:
         return
-    tasks = (Task(i, e.student, e.lesson, _content(e.notebook), _beside(e, allowance)) for i, e in enumerate(todo))
-    for task, result in graded_as_they_come(client, tasks):
-        entry = todo[task.number]
-        if isinstance(result, BaseException):
-            yield entry, _failed(entry, f"{GAVE_UP}: {type(result).__name__}: {result}"[:300])
+    left = dict(enumerate(todo))
+    unread: list[tuple[Entry, Graded]] = []
+    reason: Exception | str = "the workers gave no result"
+    try:
+        for task, result in graded_as_they_come(client, _tasks(todo, allowance, unread)):
+            entry = left.pop(task.number)
+            if isinstance(result, BaseException):
+                yield entry, not_graded(entry.student, entry.lesson, result)
+            else:
+                yield entry, result
+    except Exception as error:  # the scheduler is lost, say: what has been graded is stored, the rest waits
+        reason = error
+    yield from unread
+    done = {entry for entry, _ in unread}
+    yield from ((e, not_graded(e.student, e.lesson, reason)) for e in left.values() if e not in done)
+
+
+def _tasks(todo: Sequence[Entry], allowance: Allowance, unread: list[tuple[Entry, Graded]]) -> Iterator[Task]:
+    """The submissions as they are sent to workers; what cannot be read any more goes to `unread`."""
+    for number, entry in enumerate(todo):
+        try:
+            content, beside = _content(entry.notebook), _beside(entry, allowance)
+        except Exception as error:
+            unread.append((entry, not_graded(entry.student, entry.lesson, _reason(error))))
         else:
-            yield entry, result
+            yield Task(number, entry.student, entry.lesson, content, beside)
 
 
 class _Keys:
     """The ledger's keys of a class."""
 
-    def __init__(self, masters: dict[str, Master], means: Means, allowance: Allowance) -> None:
+    def __init__(self, masters: Mapping[str, Master], means: Means, config: Config, allowance: Allowance) -> None:
         self._allowance = allowance
-        package = Path(__file__).resolve().parents[1]
-        code = [path for path in package.rglob("*.py") if "build" not in path.parts]
+        named = [str(step) for step in config.GenerateFeedback.get("preprocessors", [])]
+        ours = [step.rpartition(".")[0] for step in named if step.startswith(PACKAGE)]
+        installed = versions()
         self._course = {
-            lesson: course_key(master, means.limits, means.sandbox, code) for lesson, master in masters.items()
+            lesson: course_key(master, means.limits, means.sandbox, sources(lesson, ours), installed)
+            for lesson, master in masters.items()
         }
 
     def of(self, entry: Entry) -> str:
-        """The key of one submission as it lies there now."""
+        """The key of one submission as it lies there now. Raises OSError."""
         flags = (*entry.flags, timestamp(entry.place)[1])
-        about = (entry.student, entry.lesson, flags, _beside(entry, self._allowance).digest)
-        return key_of(self._course.get(entry.lesson, ""), _content(entry.notebook), *about)
+        place = entry.place if entry.place.is_dir() else entry.notebook.parent
+        about = (entry.student, entry.lesson, entry.notebook.name, flags, _beside(entry, self._allowance).digest)
+        return key_of(self._course.get(entry.lesson, ""), place, *about)
 
 
 def _beside(entry: Entry, allowance: Allowance) -> Beside:
@@ -142,16 +240,22 @@ def _beside(entry: Entry, allowance: Allowance) -> Beside:
 
 def _flagged(entry: Entry, graded: Graded) -> Graded:
     """The result with what was unusual in finding the hand-in, which is the reason where no notebook was found."""
-    if graded.status == "failed" and entry.flags and _content(entry.notebook) is None:
-        graded = _failed(entry, "; ".join(entry.flags))
-    found = [*entry.flags, timestamp(entry.place)[1]]
+    try:
+        if graded.status == FAILED and entry.flags and _content(entry.notebook) is None:
+            graded = _failed(entry, "; ".join(entry.flags))
+        found = [*entry.flags, timestamp(entry.place)[1]]
+    except Exception as error:
+        return not_graded(graded.student, graded.lesson, _reason(error), graded.seconds)
     return replace(graded, flags=(*(flag for flag in found if flag and flag not in graded.flags), *graded.flags))
 
 
 def _content(path: Path) -> bytes | None:
+    """A submission's bytes; None where the file is missing, or a link to somebody else's. Raises `Unreadable`."""
     try:
         return content(path)
-    except SubmissionError:  # missing, or a link to somebody else's file
+    except Unreadable:
+        raise
+    except SubmissionError:
         return None
 
 

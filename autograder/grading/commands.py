@@ -14,10 +14,10 @@ from ..checkout import course_config, course_root, database_url
 from .classroom import Means, grade_class
 from .demo import LESSON, write_class
 from .enclosure import SandboxMissing, require
+from .graded import FAILED, NOT_GRADED, Graded
 from .hand_ins import ClassError, find_submissions
 from .process import Limits
 from .report import print_table, write_json
-from .runner import Graded
 
 
 def add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,6 +32,7 @@ def add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--submitted", type=Path, metavar="DIR", help="where the submissions are (default: submitted/)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: the checkout)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all marks there, as JSON")
+    parser.add_argument("--new-secret", action="store_true", help="grade again with another secret of the course")
     _add_limits(parser)
     parser.set_defaults(run=run_grade)
 
@@ -46,7 +47,7 @@ def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: demo/")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all marks there, as JSON")
     _add_limits(parser, cell_seconds=5.0)
-    parser.set_defaults(run=run_demo)
+    parser.set_defaults(run=run_demo, new_secret=True)
 
 
 def _add_limits(parser: argparse.ArgumentParser, cell_seconds: float = Limits.cell) -> None:
@@ -67,7 +68,9 @@ def _add_limits(parser: argparse.ArgumentParser, cell_seconds: float = Limits.ce
 
 
 def run_grade(options: argparse.Namespace) -> int:
-    """`course grade`; 0 when all were graded, 1 when some could not be or the class cannot be graded as asked."""
+    """`course grade`; 0 when all were graded, 1 when some hand-ins cannot be, 2 when the class cannot be graded as
+    asked, 3 when some were not graded through no fault of their own: run it again.
+    """
     root = course_root()
     return _grade(options, root, options.submitted or root / "submitted", options.out or root)
 
@@ -100,7 +103,9 @@ def _grade(options: argparse.Namespace, root: Path, submitted: Path, out: Path) 
         known = [place.parent.name for place in (root / "notebooks").glob("*/*.ipynb")]
         entries = find_submissions(submitted, options.lessons, known)
         sandbox = not options.unsafe_no_sandbox
-        means = Means(_limits(options), options.jobs, options.scheduler, sandbox, options.again, options.db)
+        means = Means(
+            _limits(options), options.jobs, options.scheduler, sandbox, options.again, options.new_secret, options.db
+        )
         results = grade_class(entries, root, out.resolve(), means)
     except (ClassError, FileNotFoundError, SandboxMissing) as error:
         print(error, file=sys.stderr)
@@ -110,11 +115,12 @@ def _grade(options: argparse.Namespace, root: Path, submitted: Path, out: Path) 
         return 130
     if options.unsafe_no_sandbox:
         results = [replace(graded, flags=(*graded.flags, "graded without a sandbox")) for graded in results]
-    print_table(results, console)
     if options.json:
         write_json(results, options.json)
+    print_table(results, console)
     _tell_where(results, out, console)
-    return int(any(graded.status == "failed" for graded in results))
+    statuses = {graded.status for graded in results}
+    return 3 if NOT_GRADED in statuses else int(FAILED in statuses)
 
 
 def _limits(options: argparse.Namespace) -> Limits:
@@ -129,5 +135,8 @@ def _limits(options: argparse.Namespace) -> Limits:
 
 
 def _tell_where(results: list[Graded], out: Path, console: Console) -> None:
+    if waiting := sum(graded.status == NOT_GRADED for graded in results):
+        told = f"{waiting} of {len(results)} were not graded: earlier marks stand; run the same command again."
+        console.print(told, style="bold", highlight=False)
     console.print(f"{len(results)} submissions. Grade book: {out / 'gradebook.db'}. Feedback pages:", highlight=False)
     console.print(f"  {out / 'feedback'}/<student>/<lesson>/<name>.html", highlight=False, soft_wrap=True)

@@ -19,9 +19,10 @@ from nbgrader.preprocessors import GetGrades
 from traitlets.config import Config
 from traitlets.utils.importstring import import_item
 
+from .exchange import Exchange
 from .gradebook import resources_for
+from .graded import Graded
 from .page import POLICY, Bounded, exporter, guarded
-from .runner import Graded
 
 CONTENTS = re.compile(r'<div id="toc">.*?</div>', re.S)  # nbgrader's: a line for every test cell, none with a name
 
@@ -38,22 +39,25 @@ class FeedbackWriter:
             self._exporter.register_preprocessor(ours, enabled=True)
         self._exporter.register_preprocessor(Bounded(), enabled=True)
 
-    def write(self, graded: Graded, name: str) -> Path:
-        """The page of one submission; for one that could not be graded, a page that says why."""
-        folder = self.out / "feedback" / graded.student / graded.lesson
-        folder.mkdir(parents=True, exist_ok=True)
-        page = folder / f"{name}.html"
-        if graded.notebook is None:
-            text = _refusal(graded)
-        else:
-            resources = resources_for(graded.student, graded.lesson, name, "")
-            try:
-                text = guarded(self._exporter.from_notebook_node(graded.notebook, resources=resources)[0])
-                text = CONTENTS.sub(lambda found: _summary(graded), text, count=1)
-            except (RecursionError, ValueError, TypeError, LookupError) as error:  # nobody else's page is in danger
-                text = _refusal(graded, f"This notebook cannot be shown ({type(error).__name__}); its marks stand")
-        page.write_text(text, encoding="utf-8", errors="replace")
+    def write(self, graded: Graded, name: str, files: Exchange | None = None) -> Path:
+        """The page of one submission, in its place when `files` are swapped, or at once."""
+        page = self.out / "feedback" / graded.student / graded.lesson / f"{name}.html"
+        text = self.render(graded, name)
+        if files is None:
+            page.parent.mkdir(parents=True, exist_ok=True)
+        (files.aside(page) if files else page).write_text(text, encoding="utf-8", errors="replace")
         return page
+
+    def render(self, graded: Graded, name: str) -> str:
+        """The page's HTML; for a submission that could not be graded, a page that says why."""
+        if graded.notebook is None:
+            return _refusal(graded)
+        resources = resources_for(graded.student, graded.lesson, name, "")
+        try:
+            text = guarded(self._exporter.from_notebook_node(graded.notebook, resources=resources)[0])
+        except RecursionError as error:  # of a text that nests too deep; whatever else goes wrong may be our fault
+            return _refusal(graded, f"This notebook cannot be shown ({type(error).__name__}); its marks stand")
+        return CONTENTS.sub(lambda found: _summary(graded), text, count=1)
 
 
 class _Scores:

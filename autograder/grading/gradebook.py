@@ -6,24 +6,34 @@ export go on from here. One writer at a time: SQLite knows no other way.
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import nbformat
 from nbformat import NotebookNode
-from nbgrader.api import BaseCell, Comment, Grade, Gradebook
+from nbgrader.api import (
+    Assignment,
+    BaseCell,
+    Comment,
+    Grade,
+    Gradebook,
+    Notebook,
+    SubmittedAssignment,
+    SubmittedNotebook,
+)
 from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
 from ..checkout import course_id, database_url
+from .exchange import Exchange
+from .graded import NOT_GRADED, Graded
 from .hand_ins import timestamp
-from .runner import Graded
 
 
 class GradebookWriter:
@@ -45,30 +55,63 @@ class GradebookWriter:
     ) -> None:
         self.gradebook.close()
 
-    def write(self, graded: Graded, name: str, submitted: Path) -> Path:
-        """Store one submission; `submitted` is its folder, whose timestamp goes along. Returns the folder written."""
+    def write(self, graded: Graded, name: str, submitted: Path, files: Exchange | None = None) -> Path:
+        """Store one submission; `submitted` is its folder, whose timestamp goes along. Returns the folder written.
+
+        `files`: the exchange of a block of `all_or_nothing`, to which this submission belongs.
+        """
+        if graded.status == NOT_GRADED:
+            raise ValueError(f"{graded.student}, {graded.lesson}: nothing is stored of what was not graded")
         folder = self.out / "autograded" / graded.student / graded.lesson
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        extra = {"timestamp": when} if (when := timestamp(submitted)[0]) else {}
-        with self._one_transaction():
+        with nullcontext(files) if files else self.all_or_nothing() as files:
+            when, _ = timestamp(submitted)
             self.gradebook.update_or_create_student(graded.student)
+            extra = {"timestamp": when} if when else {}
             self.gradebook.update_or_create_submission(graded.lesson, graded.student, **extra)
+            made = files.aside(folder)
+            made.mkdir()
             if graded.notebook is None:
                 self._zero(graded, name)
             else:
                 self._save(graded, name, graded.notebook)
-            due = self.gradebook.find_assignment(graded.lesson).duedate
-        if graded.notebook is not None:
-            if due is not None:  # has a connection of its own
-                resources = resources_for(graded.student, graded.lesson, name, self.db_url)
-                AssignLatePenalties(config=self._config).preprocess(graded.notebook, resources)
-            # Not `nbformat.write`, which validates once more what `restore` and `safe_outputs` have put together.
-            text = nbformat.v4.writes(graded.notebook)
-            (folder / f"{name}.ipynb").write_text(text + "\n", encoding="utf-8")
-        if when:
-            (folder / "timestamp.txt").write_text(when.isoformat(), encoding="utf-8")
+                # Not `nbformat.write`, which validates once more what `restore` and `safe_outputs` have put together.
+                text = nbformat.v4.writes(graded.notebook)
+                (made / f"{name}.ipynb").write_text(text + "\n", encoding="utf-8")
+            self._penalise(graded, name)
+            if when:
+                (made / "timestamp.txt").write_text(when.isoformat(), encoding="utf-8")
         return folder
+
+    def auto_scores(self, lesson: str, name: str) -> dict[str, dict[str, float | None]]:
+        """The scores by machine that the grade book holds of a lesson, by student and cell."""
+        rows = (
+            self.gradebook.db.query(SubmittedAssignment.student_id, BaseCell.name, Grade.auto_score)
+            .select_from(Grade)
+            .join(SubmittedNotebook, SubmittedNotebook.id == Grade.notebook_id)
+            .join(SubmittedAssignment, SubmittedAssignment.id == SubmittedNotebook.assignment_id)
+            .join(Assignment, Assignment.id == SubmittedAssignment.assignment_id)
+            .join(Notebook, Notebook.id == SubmittedNotebook.notebook_id)
+            .join(BaseCell, BaseCell.id == Grade.cell_id)
+            .filter(Assignment.name == lesson, Notebook.name == name)
+        )
+        held: dict[str, dict[str, float | None]] = {}
+        for student, cell, score in rows:
+            held.setdefault(student, {})[cell] = score
+        return held
+
+    def enrol(self, student: str) -> None:
+        """See to it that the grade book knows a student, of whom it may hold nothing else."""
+        with self._one_transaction():
+            self.gradebook.update_or_create_student(student)
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[Exchange]:
+        """A block in which one submission is stored: left by an exception, the grade book and the files of the exchange
+        are as they were.
+        """
+        with Exchange() as files, self._one_transaction():
+            yield files
+            files.swap()
 
     @contextmanager
     def _one_transaction(self) -> Iterator[None]:
@@ -93,7 +136,24 @@ class GradebookWriter:
         saver.gradebook = _Rows(self.gradebook, graded, name)
         saver.notebook_id, saver.assignment_id, saver.student_id = name, graded.lesson, graded.student
         for index, cell in enumerate(notebook.cells):
-            saver.preprocess_cell(cell, resources, index)
+            saver.preprocess_cell(cell if _is_worth(cell) else NotebookNode({**cell, "outputs": []}), resources, index)
+
+    def _penalise(self, graded: Graded, name: str) -> None:
+        """As AssignLatePenalties does, which has a connection of its own."""
+        submission = self.gradebook.find_submission(graded.lesson, graded.student)
+        if submission.assignment.duedate is None:
+            return
+        self.gradebook.db.flush()
+        notebook = self.gradebook.find_submission_notebook(name, graded.lesson, graded.student)
+        self.gradebook.db.refresh(notebook)  # its score is the sum that the grade book computes
+        late, penalty = submission.total_seconds_late, None
+        if late > 0:
+            step = AssignLatePenalties(config=self._config)
+            step.init_plugin()
+            penalty = step.plugin_inst.late_submission_penalty(graded.student, notebook.score, late)
+            penalty = None if penalty is None else step._check_late_penalty(notebook, penalty)
+        notebook.late_submission_penalty = penalty
+        self.gradebook.db.commit()
 
     def _zero(self, graded: Graded, name: str) -> None:
         """Nothing for a hand-in without a notebook; what was marked by hand in an earlier one waits to be looked at
@@ -132,6 +192,17 @@ class _Rows:
 
     def commit(self) -> None:
         """Later, with everything else."""
+
+
+def _is_worth(cell: NotebookNode) -> bool:
+    """Whether points depend on what a cell shows: of any other one the outputs are the student's to choose."""
+    return bool(cell.metadata.get("nbgrader", {}).get("points"))
+
+
+def is_there(db_url: str) -> bool:
+    """Whether there may be a grade book: of a file that is missing it is known, and looking would make one."""
+    place = make_url(db_url)
+    return place.get_backend_name() != "sqlite" or bool(place.database and Path(place.database).is_file())
 
 
 def resources_for(student: str, lesson: str, name: str, db_url: str) -> dict[str, Any]:

@@ -1,21 +1,29 @@
 """What has been graded already, so that a run that was stopped goes on where it stopped.
 
 One small JSON file per submission below `<out>/.graded/`, written after grade book and feedback are. It holds the
-public result and a key made of everything that the result depends on; another key means: grade it again.
+public result and a key made of everything that the result depends on; another key means: grade it again. A record is
+believed only as far as the grade book agrees.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from .graded import Graded
 from .process import Limits
-from .runner import Graded
 from .submission import Master
+
+SECRET = "secret"  # the file that tells whether the secret is still the same
+MAX_BYTES, MAX_FILES = 32 * 2**20, 200  # of a hand-in, read whole; of a larger file the time of its last change counts
+OTHERS = (".ipynb_checkpoints", "__pycache__")
 
 
 class Ledger:
@@ -40,21 +48,65 @@ class Ledger:
         half.write_text(json.dumps({"key": key, "result": graded.public()}), encoding="utf-8")
         half.replace(path)
 
+    def knows_other_secret(self, secret: str) -> bool:
+        """Whether there are records, and of marks whose inputs were drawn with another secret of the course."""
+        try:
+            return (self._folder / SECRET).read_text(encoding="ascii") != _mark_of(secret) and any(
+                self._folder.glob("*/*.json")
+            )
+        except (OSError, ValueError):
+            return False  # the records are of a version that did not note it, or there are none
+
+    def note_secret(self, secret: str) -> None:
+        """Note the secret with which this run draws, by a mark from which it cannot be found."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / SECRET).write_text(_mark_of(secret), encoding="ascii")
+
     def _path(self, student: str, lesson: str) -> Path:
         return self._folder / student / f"{lesson}.json"
 
 
-def course_key(master: Master, limits: Limits, sandbox: bool, code: Iterable[Path]) -> str:
-    """A digest of all that a lesson's results depend on besides the submissions."""
-    digest = hashlib.sha256(repr((asdict(limits), sandbox, sorted(master.full.items()), master.secret)).encode())
+def _mark_of(secret: str) -> str:
+    return hashlib.pbkdf2_hmac("sha256", secret.encode(), b"course", 100_000).hex()
+
+
+def course_key(master: Master, limits: Limits, sandbox: bool, code: Mapping[str, Path], *others: Any) -> str:
+    """A digest of all that a lesson's results depend on besides the submissions: `code` by its name in any checkout."""
+    digest = hashlib.sha256(
+        repr((asdict(limits), sandbox, sorted(master.full.items()), master.secret, others)).encode()
+    )
     digest.update(json.dumps(master.released, sort_keys=True).encode())
-    for path in sorted(code):
-        digest.update(path.read_bytes())
+    for name in sorted(code):
+        _add(digest, name.encode(), code[name].read_bytes())
     return digest.hexdigest()
 
 
-def key_of(course: str, content: bytes | None, *parts: Any) -> str:
-    """The key of one submission."""
+def key_of(course: str, folder: Path, *parts: Any) -> str:
+    """The key of the submission in `folder`: all that was handed in counts. Raises OSError."""
     digest = hashlib.sha256(f"{course}/{parts}".encode())
-    digest.update(b"missing" if content is None else content)
+    for name, content in _handed_in(folder):
+        _add(digest, name.encode(errors="surrogateescape"), content)
     return digest.hexdigest()
+
+
+def _handed_in(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """What lies in a hand-in's folder, by name: bytes of files; of the rest that there is something, and which."""
+    with os.scandir(folder) as held:
+        found = sorted(held, key=lambda one: one.name)
+    for count, one in enumerate(found):
+        about = one.stat(follow_symlinks=False)
+        if one.is_symlink():
+            yield one.name, b"link"
+        elif one.is_dir() and one.name not in OTHERS:
+            yield from ((f"{one.name}/{name}", content) for name, content in _handed_in(Path(one.path)))
+        else:
+            content = repr((about.st_mode, about.st_size, about.st_mtime_ns)).encode()
+            if stat.S_ISREG(about.st_mode) and about.st_size <= MAX_BYTES and count < MAX_FILES:
+                with suppress(OSError):  # one that nobody may read is not taken either
+                    content = Path(one.path).read_bytes()
+            yield one.name, content
+
+
+def _add(digest: hashlib._Hash, name: bytes, content: bytes) -> None:
+    digest.update(b"%d:%s%d:" % (len(name), name, len(content)))
+    digest.update(content)

@@ -218,11 +218,11 @@ class Submission:
             held = {name: base64.b64encode(content).decode() for name, content in files.items()}
             self._request({"op": "files", "files": held}, self.limits.call)
 
-    def run_cell(self, source: str, seconds: float, answer: bool = False) -> list[dict[str, Any]]:
-        """Run one cell, an `answer` or another; its outputs in nbformat's form. Raises `LinkBroken` when the process
-        ended or had to be ended.
+    def run_cell(self, source: str, seconds: float, answer: bool = False, given: bool = False) -> list[dict[str, Any]]:
+        """Run one cell, an `answer` or another; its outputs in nbformat's form. A `given` one runs with the course's
+        settings of torch, NumPy and warnings. Raises `LinkBroken` when the process ended or had to be ended.
         """
-        reply = self._request({"op": "cell", "source": source, "answer": answer}, seconds)
+        reply = self._request({"op": "cell", "source": source, "answer": answer, "given": given}, seconds)
         if "value" not in reply:
             error = reply.get("error")
             name = str(error.get("type", "Error"))[:100] if isinstance(error, dict) else "Error"

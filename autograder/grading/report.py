@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from .graded import FAILED, NOT_GRADED, Graded
 from .markup import readable
-from .runner import Graded
 
 
 def write_json(results: Sequence[Graded], path: Path) -> None:
@@ -27,10 +27,9 @@ def print_table(results: Sequence[Graded], console: Console) -> None:
     """One row per submission: marks by exercise, then what each student is told where points were lost."""
     lessons = dict.fromkeys(graded.lesson for graded in results)
     for lesson in lessons:
-        rows = [graded for graded in results if graded.lesson == lesson and graded.marks]
-        if not rows:
-            continue
-        console.print(_marks(lesson, rows))
+        rows = [graded for graded in results if graded.lesson == lesson and _has_row(graded)]
+        if rows:
+            console.print(_marks(lesson, rows))
     messages = Table(title="What each student is told", title_justify="left", show_lines=True)
     for column in ("student", "exercise", "message"):
         messages.add_column(column, overflow="fold")
@@ -38,12 +37,16 @@ def print_table(results: Sequence[Graded], console: Console) -> None:
         _tell(messages, graded)
     if messages.row_count:
         console.print(messages)
-    noted = [graded for graded in results if graded.status == "graded" or not graded.marks]
+    noted = [graded for graded in results if graded.status != FAILED or not graded.marks]
     flagged = [(_name(graded), escape(readable(flag))) for graded in noted for flag in graded.flags]
     if flagged:
         console.print("For the instructor:", style="bold")
         for student, flag in flagged:
             console.print(f"  {student}: {flag}")
+
+
+def _has_row(graded: Graded) -> bool:
+    return bool(graded.marks) or graded.status == NOT_GRADED
 
 
 def _name(graded: Graded) -> str:
@@ -52,7 +55,7 @@ def _name(graded: Graded) -> str:
 
 
 def _marks(lesson: str, rows: Sequence[Graded]) -> Table:
-    names = [mark.name for mark in rows[0].marks]
+    names = next(([mark.name for mark in graded.marks] for graded in rows if graded.marks), [])
     short = len(names) <= 5
     table = Table(title=f"Marks of {lesson}", title_justify="left")
     table.add_column("student")
@@ -63,6 +66,10 @@ def _marks(lesson: str, rows: Sequence[Graded]) -> Table:
     table.add_column("full marks", justify="right")
     table.add_column("seconds", justify="right")
     for graded in rows:
+        if not graded.marks:
+            none = ["-"] * (len(names) * short + 2)
+            table.add_row(_name(graded), graded.status, *none, f"{graded.seconds:.1f}")
+            continue
         marks = [f"{mark.points:g}/{mark.max_points:g}" for mark in graded.marks] if short else []
         total = f"{graded.points:g}/{graded.max_points:g}"
         full = f"{sum(mark.passed for mark in graded.marks)} of {len(graded.marks)}"

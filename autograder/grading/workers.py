@@ -24,9 +24,10 @@ from distributed import Client, Future, LocalCluster, Security, WorkerPlugin, ge
 
 from ..exercise import lesson_exercises
 from .beside import NONE, Beside
+from .graded import Graded
 from .keeper import Keeper
 from .process import Limits, Template
-from .runner import Graded, grade_submission
+from .runner import grade_submission
 from .submission import Master
 
 SETTINGS = {

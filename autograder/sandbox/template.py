@@ -23,6 +23,7 @@ import random
 import signal
 import socket
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ import torch
 from . import channel
 from .host import Host
 from .jail import HOME, Rlimits, enclose
+from .settings import Settings
 from .shell import Shell
 from .wire import decode, encode
 
@@ -73,6 +75,7 @@ class Guest:
         self.connection = connection
         self.shell = Shell.instance()
         self.host = Host(self.shell.user_ns)
+        self.settings = Settings()
         self.busy = self.asking = self.late = False
         signal.signal(signal.SIGINT, self._interrupt)
 
@@ -102,7 +105,9 @@ class Guest:
         request = decode(frame, lambda reference: reference)
         match request.get("op"):
             case "cell":
-                outputs = self.shell.execute(request["source"], answer=bool(request.get("answer")))
+                source = request["source"]
+                with self.settings.put_back(source) if request.get("given") else nullcontext():
+                    outputs = self.shell.execute(source, answer=bool(request.get("answer")))
                 return encode({"value": json.dumps(outputs)})
             case "files":
                 for name, content in request["files"].items():
@@ -114,7 +119,8 @@ class Guest:
                 numpy.random.seed(seed % 2**32)
                 torch.manual_seed(seed)
                 return encode({"value": None})
-        return self.host.answer(frame, self._ask)
+        with self.settings.put_back():
+            return self.host.answer(frame, self._ask)
 
     def _ask(self, frame: bytes) -> bytes:
         self.asking = True

@@ -1,83 +1,15 @@
-"""A made-up lesson of two exercises, small enough to grade in a blink."""
+"""The made-up lesson of `tiny`, a warm template, and hand-ins."""
+
+import shutil
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from tiny import LESSON, RIGHT, make_checkout, tiny_exercises, tiny_master
+from tiny_class import LIMITS, MARKS, STUDENTS, WRONG, grader, scores, write_hand_in
 
-from autograder.exercise import exercise, find_exercise
+from autograder.grading import workers
 from autograder.grading.process import Limits, Submission, Template
 from autograder.grading.submission import Master
-
-LESSON = "99-tiny"
-
-
-@exercise("tiny_double", points=2)
-def tiny_double(student, case):
-    """2x, like x."""
-    x = case.normal(3, 2)
-    case.expect(student(x), tiny_double.oracle(x), "value", points=1)
-    case.expect(student(-x), tiny_double.oracle(-x), "value below zero", points=1)
-
-
-@tiny_double.truth
-def _(x):
-    return x + x
-
-
-@tiny_double.misconception("squared instead of doubled", hint="Twice x is x + x.")
-def _(x):
-    return x * x
-
-
-@exercise("tiny_apply", points=1, after=("tiny_double",))
-def tiny_apply(student, case):
-    """f applied to 2x."""
-    x = case.normal(4)
-    case.expect(student(lambda y: y + 1, x), case.upstream("tiny_double")(x) + 1, "f of the double", points=1)
-
-
-@tiny_apply.truth
-def _(f, x):
-    return f(x + x)
-
-
-def _meta(grade_id, *, points=None, cell_type="code", **roles):
-    flags = {"grade": False, "solution": False, "locked": False, "task": False, **roles}
-    worth = {} if points is None else {"points": points}
-    return {"nbgrader": {"grade_id": grade_id, "schema_version": 3, "cell_type": cell_type, **flags, **worth}}
-
-
-def _cell(source, identity, **metadata):
-    made = new_code_cell(source, metadata=metadata)
-    made["id"] = identity
-    return made
-
-
-def _exercise(name, signature, points):
-    stub = f'def {name}({signature}):\n    raise NotImplementedError("{name}: write this function")'
-    return [
-        _cell(stub, name, **_meta(name, solution=True)),
-        _cell("print('looked at')", f"{name}-checks", **_meta(f"{name}-checks", points=0, grade=True, locked=True)),
-        _cell("# Graded here.", f"{name}-graded", **_meta(f"{name}-graded", points=points, grade=True, locked=True)),
-    ]
-
-
-def tiny_master():
-    """The lesson as released."""
-    title = new_markdown_cell("# Tiny")
-    title["id"] = "title"
-    cells = [
-        title,
-        _cell("import torch", "imports"),
-        *_exercise("tiny_double", "x", 2.0),
-        _cell("tiny_double(torch.ones(1)); raise SystemError('experiments are not run')", "show", tags=["experiment"]),
-        *_exercise("tiny_apply", "f, x", 1.0),
-    ]
-    released = new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
-    nbformat.validate(released)
-    full = {name: "### BEGIN HIDDEN TESTS" for name in ("tiny_double-graded", "tiny_apply-graded")}
-    checks = {name: "print('looked at')" for name in ("tiny_double-checks", "tiny_apply-checks")}
-    return Master(LESSON, "tiny", released, {**full, **checks})
 
 
 @pytest.fixture
@@ -87,7 +19,7 @@ def master():
 
 @pytest.fixture
 def exercises():
-    return {name: find_exercise(name) for name in ("tiny_double", "tiny_apply")}
+    return tiny_exercises()
 
 
 @pytest.fixture(scope="session")
@@ -101,12 +33,6 @@ def template():
 @pytest.fixture
 def limits():
     return Limits(cell=2.0, call=2.0, submission=30.0, grace=0.5)
-
-
-RIGHT = {
-    "tiny_double": "def tiny_double(x):\n    return 2 * x",
-    "tiny_apply": "def tiny_apply(f, x):\n    return f(tiny_double(x))",
-}
 
 
 @pytest.fixture
@@ -124,3 +50,45 @@ def hand_in(master, tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkout")
+    make_checkout(folder)
+    for student in STUDENTS:
+        write_hand_in(folder, student, WRONG[student])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def client(checkout):
+    """One worker, a thread of this process, for all runs."""
+    plugin = workers.Grading({LESSON: Master.load(checkout, LESSON)}, LIMITS, sandbox=True)
+    with workers.workers(plugin, 1, None) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def first_run(checkout, client, tmp_path_factory):
+    """The class as it was graded once, without a fault."""
+    folder = tmp_path_factory.mktemp("first")
+    shutil.copytree(checkout, folder, dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        results = grader(folder, client, patch)()
+    assert {name: g.points for name, g in results.items()} == MARKS == scores(folder)
+    return folder
+
+
+@pytest.fixture
+def course(checkout, client, tmp_path, monkeypatch):
+    """The class in a folder of its own, and a function that grades it."""
+    shutil.copytree(checkout, tmp_path, dirs_exist_ok=True)
+    return tmp_path, grader(tmp_path, client, monkeypatch)
+
+
+@pytest.fixture
+def graded(first_run, client, tmp_path, monkeypatch):
+    """As `course`, graded already."""
+    shutil.copytree(first_run, tmp_path, dirs_exist_ok=True)
+    return tmp_path, grader(tmp_path, client, monkeypatch)

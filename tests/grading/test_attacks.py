@@ -181,4 +181,14 @@ found"""
 def test_there_are_attacks_of_every_family():
     families = {attack.family for attack in ATTACKS}
     assert len(ATTACKS) >= MIN_ATTACKS and len({(a.family, a.name) for a in ATTACKS}) == len(ATTACKS)
-    assert {"kernel", "reading", "files", "notebook", "resources", "network", "protocol", "markup"} <= families
+    assert {
+        "kernel",
+        "reading",
+        "files",
+        "notebook",
+        "resources",
+        "network",
+        "protocol",
+        "markup",
+        "showing",
+    } <= families

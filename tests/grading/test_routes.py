@@ -6,10 +6,8 @@ import nbformat
 import pytest
 from honest import HONEST
 from nbgrader.api import Gradebook
-from nbgrader.apps import NbGraderAPI
-from nbgrader.coursedir import CourseDirectory
+from tiny import make_checkout
 
-from autograder.checkout import course_config, course_root
 from autograder.grading import step
 from autograder.grading.runner import grade_submission
 from autograder.grading.submission import Master
@@ -26,25 +24,11 @@ WRONG = {
 
 
 @pytest.fixture
-def course(master, exercises, tmp_path, monkeypatch):
+def course(exercises, tmp_path, monkeypatch):
     """The made-up lesson as a course of its own, released by nbgrader, with the settings of this one."""
-    source = deepcopy(master.released)
-    for cell in source.cells:
-        if cell.metadata.get("nbgrader", {}).get("solution"):
-            head = cell.source.split("\n")[0]
-            cell.source = f"{head}\n    ### BEGIN SOLUTION\n    pass\n    ### END SOLUTION"
-        elif cell["id"].endswith("-graded"):
-            cell.source += "\n### BEGIN HIDDEN TESTS\n0.0\n### END HIDDEN TESTS"
-    folder = tmp_path / "solutions" / master.lesson
-    folder.mkdir(parents=True)
-    nbformat.write(source, folder / "tiny.ipynb")
-    config = course_config(course_root())
-    config.CourseDirectory.root = str(tmp_path)
+    api = make_checkout(tmp_path)
     monkeypatch.setattr(step, "course_root", lambda: tmp_path)
     monkeypatch.setattr(step, "lesson_exercises", lambda lesson: exercises)
-    api = NbGraderAPI(CourseDirectory(config=config), config=config)
-    made = api.generate_assignment(master.lesson, force=True)
-    assert made["success"], made
     return api
 
 

@@ -201,7 +201,7 @@ def test_inputs_hang_on_the_courses_secret_and_marks_are_repeated_with_it(hand_i
     def told(secret):
         mine = replace(master, secret=secret)
         graded = grade_submission(path, "ada", mine, exercises, template, limits)
-        return graded.marks[0].message, course_key(mine, limits, True, [])
+        return graded.marks[0].message, course_key(mine, limits, True, {})
 
     (first, key), (again, same), (other, another) = told("one"), told("one"), told("two")
     assert first == again and key == same and first != other and key != another

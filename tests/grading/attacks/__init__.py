@@ -4,7 +4,7 @@ In most of them `tiny_double` is wrong and `tiny_apply` right, so 1 of 3 points 
 if it got at something that it must not reach: full points would show the hole.
 """
 
-from . import inside, markup, notebooks, protocol, reaching, resources
+from . import inside, markup, notebooks, protocol, reaching, resources, showing
 from .attack import Attack
 
 ATTACKS: tuple[Attack, ...] = (
@@ -14,6 +14,7 @@ ATTACKS: tuple[Attack, ...] = (
     *notebooks.ATTACKS,
     *resources.ATTACKS,
     *markup.ATTACKS,
+    *showing.ATTACKS,
 )
 
 __all__ = ["ATTACKS", "Attack"]

@@ -1,0 +1,107 @@
+"""The files that a lesson's results depend on: its checks, the grader, what they import, and the student's library."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+import course_lib
+
+from ..exercise import find_exercise, lesson_exercises
+
+PACKAGE = __name__.partition(".")[0]
+ROOT = Path(__file__).resolve().parents[1]
+# What marks and pages are made by; the sandbox's modules are started by name, so no import leads to them.
+GRADER = tuple(f"{PACKAGE}.{name}" for name in ("grading.workers", "grading.gradebook", "grading.feedback"))
+
+
+def sources(lesson: str, also: Iterable[str] = ()) -> dict[str, Path]:
+    """All these files, by a name that is the same in every checkout; `also`: modules that the settings name."""
+    files = {**_course_lib(), **_imported((*GRADER, *_sandbox(), *also))}
+    return {**files, **_imported(_checks(lesson))}
+
+
+def versions() -> list[str]:
+    """Python's version, and those of all packages that a submission could import."""
+    places = [Path(place) for place in sys.path if place and Path(place).is_dir()]
+    return [sys.version, *sorted({info.name for place in places for info in place.glob("*.dist-info")})]
+
+
+def _checks(lesson: str) -> tuple[str, ...]:
+    """The modules in which a lesson's exercises, their right and wrong answers, and those they build on are defined."""
+    modules: dict[str, None] = {}
+    try:
+        waiting = list(lesson_exercises(lesson).values())
+    except ValueError:  # a lesson without hidden checks
+        return ()
+    for exercise in waiting:
+        known = [one.function for one in exercise.misconceptions]
+        functions = [exercise.check, *exercise._truth, *known, *exercise.alternatives.values()]
+        modules |= dict.fromkeys(str(function.__module__) for function in functions)
+        waiting += [other for name in exercise.after if (other := find_exercise(name)) not in waiting]
+    return tuple(modules)
+
+
+def _sandbox() -> tuple[str, ...]:
+    """All of it: it runs in a process of its own, and names its modules on command lines."""
+    return tuple(f"{PACKAGE}.sandbox.{path.stem}" for path in (ROOT / "sandbox").glob("*.py"))
+
+
+@cache
+def _course_lib() -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for place in map(Path, course_lib.__path__):
+        files = (path for path in place.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        found |= {f"course_lib/{path.relative_to(place)}": path for path in files}
+    return found
+
+
+@cache
+def _imported(modules: tuple[str, ...]) -> dict[str, Path]:
+    """The files of these modules, of the packages they lie in, and of all modules of ours that these import."""
+    found: dict[str, Path] = {}
+    waiting, seen = list(modules), set(modules)
+    while waiting:
+        name = waiting.pop()
+        path = _file(name)
+        if path is None:
+            continue
+        inside = name.partition(".")[0] == PACKAGE
+        found[str(path.relative_to(ROOT.parent)) if inside else path.name] = path
+        for other in {*_imports(name, path), *_parents(name)} - seen:
+            seen.add(other)
+            waiting.append(other)
+    return found
+
+
+def _parents(name: str) -> Iterator[str]:
+    parts = name.split(".")[:-1]
+    yield from (".".join(parts[: count + 1]) for count in range(len(parts)))
+
+
+def _file(name: str) -> Path | None:
+    first, *rest = name.split(".")
+    if first != PACKAGE:
+        held = getattr(sys.modules.get(name), "__file__", None)
+        return Path(held) if held else None
+    place = ROOT.joinpath(*rest)
+    candidates = (place / "__init__.py", place.with_suffix(".py"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _imports(name: str, path: Path) -> Iterator[str]:
+    """The modules of ours that a module's text imports, and names in them that may be modules."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        yield from (one for one in found if one.partition(".")[0] == PACKAGE)
