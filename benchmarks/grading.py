@@ -158,10 +158,10 @@ def phases(root: Path, submitted: Path, out: Path) -> dict[str, float]:
 
         setattr(owner, name, wrapper)
 
-    def counted(self: Any, source: str, seconds: float, run: Any = process.Submission.run_cell) -> Any:
+    def counted(self: Any, *args: Any, run: Any = process.Submission.run_cell, **kwargs: Any) -> Any:
         before = proc.processor_time(self.pid)
         try:
-            return run(self, source, seconds)
+            return run(self, *args, **kwargs)
         finally:
             used = proc.processor_time(self.pid) - before
             spent["cells, processor"] = spent.get("cells, processor", 0.0) + max(used, 0.0)
