@@ -49,7 +49,8 @@ class AsSaved(NotebookExporter):
             if not re.fullmatch(r"[\w-]{1,64}", cell["id"], re.ASCII) or cell["id"] in taken:
                 cell["id"] = f"handed-in-{number}"
             taken.add(cell["id"])
-        made = NotebookNode(**held, metadata=NotebookNode(), nbformat=4, nbformat_minor=5)
+        about = NotebookNode(flags=held.flags)  # where the notebook format has room for it
+        made = NotebookNode(cells=held.cells, metadata=about, nbformat=4, nbformat_minor=5)
         return self.from_notebook_node(made, resources, **options)
 
 
@@ -59,7 +60,8 @@ class PutInOrder(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         about = resources["nbgrader"]
         try:
-            restored = restore(nb, Master.load(course_root(), about["assignment"]))
+            submitted = NotebookNode(cells=nb.cells, flags=nb.metadata.get("flags", []))
+            restored = restore(submitted, Master.load(course_root(), about["assignment"]))
         except FileNotFoundError as error:
             raise NbGraderException(str(error)) from None
         for flag in restored.flags:
