@@ -10,13 +10,14 @@ from __future__ import annotations
 import atexit
 import os
 import re
-from functools import cache
+from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
-from nbgrader.converters.base import NbGraderException
+from nbgrader.converters.base import BaseConverter, NbGraderException
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Float
 
@@ -24,6 +25,7 @@ from ..checkout import course_root
 from ..exercise import lesson_exercises
 from .beside import NONE, Allowance, Beside
 from .enclosure import SandboxMissing
+from .hand_ins import timestamp
 from .keeper import Keeper
 from .markup import readable
 from .notebook_file import SubmissionError, plain, read
@@ -35,7 +37,14 @@ UNSAFE = "COURSE_UNSAFE_NO_SANDBOX"
 
 
 class AsSaved(NotebookExporter):
-    """Reads a notebook as any editor may have saved it, and one in which cells are odd."""
+    """Reads a notebook as any editor may have saved it, and one in which cells are odd; and the time of a hand-in as
+    `course grade` does, where nbgrader gives up the hand-in for a time that it cannot read.
+    """
+
+    def __init__(self, parent: Any = None, **options: Any) -> None:
+        super().__init__(parent=parent, **options)
+        if isinstance(parent, BaseConverter):
+            parent.coursedir.get_existing_timestamp = partial(_timestamp, parent.log)
 
     def from_file(
         self, file_stream: Any, resources: dict[str, Any] | None = None, **options: Any
@@ -106,6 +115,13 @@ class GradeOutside(NbGraderPreprocessor):
             return NONE
         folder = course.format_path(course.submitted_directory, about["student"], about["assignment"])
         return Beside.of(Path(folder), f"{about['notebook']}.ipynb", Allowance.of(self.config))
+
+
+def _timestamp(log: Any, folder: str) -> datetime | None:
+    when, flag = timestamp(Path(folder))
+    if flag:
+        log.warning("%s: %s", folder, flag)
+    return when
 
 
 @cache

@@ -62,6 +62,8 @@ BESIDE = (
         double="import json\nfactor = json.load(open('a.json'))['a'] + len(open('b.txt').read())\n" + BY_FACTOR,
         beside={"a.json": b'{"a": 1}', "b.txt": b"x"},
     ),
+    HandIn("beside", "a time that is none", beside={"timestamp.txt": b"soon"}, flagged="timestamp.txt cannot be read"),
+    HandIn("beside", "a time of half a day", beside={"timestamp.txt": b"2026-11-01 11:30 PM"}, flagged=""),
     HandIn("beside", "a file too many", beside={"weights.pt": b"x"}, flagged="weights.pt"),
     HandIn("beside", "a folder", beside={"data/a.csv": b"1"}, flagged="data"),
     HandIn("beside", "too large", beside={"big.csv": b"1," * 2_000_000}, flagged="big.csv"),
