@@ -11,7 +11,7 @@ import pytest
 
 from autograder.grading.keeper import Keeper
 from autograder.grading.proc import tree
-from autograder.grading.process import GraderBroken, Template
+from autograder.grading.process import GraderBroken, Limits, Template
 from autograder.grading.runner import grade_submission
 from autograder.grading.workers import Grading, Task, graded_as_they_come, workers
 
@@ -26,6 +26,12 @@ def kill(template):
                 os.kill(pid, signal.SIGKILL)
                 return
     raise LookupError("no template")
+
+
+@pytest.fixture
+def limits():
+    """Those of a class: no test here is about them, and a busy machine needs them."""
+    return Limits()
 
 
 @pytest.fixture

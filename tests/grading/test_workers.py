@@ -10,6 +10,7 @@ import os
 import queue
 import threading
 import warnings
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -98,7 +99,7 @@ class Assassin:
         monkeypatch.setattr(under_test, "_fetch", self.fetch)
 
     def __enter__(self):
-        self.pids = self.client.run(os.getpid)
+        self.pids = self.living()
         self.idle = {address: self.offspring(address) for address in self.pids}
         if self.moment == "before":  # all stand still, so that nothing is begun
             self.each("suspend")
@@ -109,6 +110,13 @@ class Assassin:
     def __exit__(self, *_):
         self._over.set()
         self.watch.join()
+
+    def living(self):
+        """The process of each of three workers, once the scheduler has noticed who ended before."""
+        while True:
+            self.client.wait_for_workers(3)
+            with suppress(OSError):  # no answer from one that has just ended
+                return self.client.run(os.getpid)
 
     def each(self, deed):
         for pid in set(self.pids.values()) - set(self.killed):
@@ -149,7 +157,6 @@ MOMENTS = itertools.islice(itertools.cycle(["before", "computing", "computed", "
 
 @pytest.mark.parametrize("number, moment", list(enumerate(MOMENTS)))
 def test_what_is_lost_with_a_worker_is_graded_again(cluster, hand_ins, undisturbed, monkeypatch, number, moment):
-    cluster.wait_for_workers(3)
     with Assassin(cluster, moment, monkeypatch) as assassin:
         came = {task.student: public(result) for task, result in graded_as_they_come(cluster, tasks(hand_ins))}
     assert assassin.killed and came == undisturbed
