@@ -55,6 +55,19 @@ def test_ci_calls_the_readmes_own_test_command():
     assert re.search(r"^make test$", (ROOT / ".ci" / "run").read_text(), re.M)
 
 
+def test_the_usual_host_runs_the_same_command_on_two_pairs_that_are_allowed():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text())["jobs"]
+    pairs = jobs["tests"]["strategy"]["matrix"]["include"]
+    assert len({(pair["python"], pair["torch"]) for pair in pairs}) == 2
+    student = tomllib.loads(PROJECTS[1].read_text())["project"]
+    (oldest,) = re.findall(r"torch>=([\d.]+)", " ".join(student["dependencies"]))
+    (pinned,) = re.findall(r"^torch==([\d.]+)$", (ROOT / "constraints.txt").read_text(), re.M)
+    assert {pair["torch"] for pair in pairs} == {f"{oldest}.0", pinned}
+    assert min(pair["python"] for pair in pairs) == student["requires-python"].removeprefix(">=")
+    commands = [step.get("run", "") for step in jobs["tests"]["steps"]]
+    assert sum(".ci/run" in command for command in commands) == 1 and not any("pip" in command for command in commands)
+
+
 def test_imports_run_one_way():
     imported = re.compile(r"^\s*(?:from|import) autograder", re.M)
     assert [path for path in (ROOT / "course_lib").rglob("*.py") if imported.search(path.read_text())] == []

@@ -194,7 +194,9 @@ def _steps(lesson: Lesson) -> Iterator[Problem]:
 
 
 def _equations(lesson: Lesson) -> Iterator[Problem]:
-    r"""Every displayed `\tag{n}` is unique and checked by a call `verify_equation(n, …)` with a literal number."""
+    r"""Displayed equations are numbered; every `\tag{n}` is unique and checked by a call `verify_equation(n, …)` with a
+    literal number.
+    """
     tagged: dict[str, int] = {}
     for cell in lesson.cells:
         if cell.is_code:
@@ -214,6 +216,9 @@ def _equations(lesson: Lesson) -> Iterator[Problem]:
                     verified.setdefault(str(node.args[0].value), line)
                 else:
                     yield lesson.problem(line, "verify_equation wants the equation's number first, as a literal")
+    if not tagged and not verified and any("$$" in cell.source for cell in lesson.cells if not cell.is_code):
+        text = r"no equation carries \tag{n}: number the displayed ones, and check each by verify_equation(n, …)"
+        yield lesson.problem(1, text, True)
     for number, line in tagged.items():
         if number not in verified:
             yield lesson.problem(line, f"\\tag{{{number}}} is never checked: call verify_equation({number}, …)", True)

@@ -44,8 +44,10 @@ def warm() -> None:
     os.environ["MPLBACKEND"] = "agg"
     import matplotlib.pyplot  # noqa: F401
     import sklearn.datasets  # noqa: F401
+    import sympy.stats  # noqa: F401
 
     import course_lib  # noqa: F401
+    from course_lib import plots, widgets  # noqa: F401
 
     _compile_nothing()
     layer = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.SiLU(), torch.nn.Linear(4, 2))

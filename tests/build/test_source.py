@@ -213,6 +213,10 @@ def test_nothing_leans_on_an_experiment(tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        (
+            "# %% [markdown]\n# $$a$$\n",
+            ["1: no equation carries \\tag{n}: number the displayed ones, and check each by verify_equation(n, …)"],
+        ),
         ("# %% [markdown]\n# $$a \\tag{1}$$\n", ["2: \\tag{1} is never checked: call verify_equation(1, …)"]),
         ("# %%\n# Line 2\nverify_equation(2, 1, 1)\n", ["3: verify_equation(2, …), but no equation carries \\tag{2}"]),
         (

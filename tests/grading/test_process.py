@@ -1,5 +1,7 @@
 """Does a submission's process answer, stop when told, and end for certain?"""
 
+import ast
+import importlib.util
 import itertools
 import time
 from pathlib import Path
@@ -7,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from autograder.build.source import find_lessons, read_lesson
+from autograder.checkout import course_root
 from autograder.grading import process as process_module
 from autograder.grading.proc import tree
 from autograder.grading.process import Submission, Template
@@ -34,6 +38,37 @@ def test_a_cell_gives_the_outputs_a_kernel_would(process):
 def test_what_fails_in_one_cell_leaves_the_next_alone(process, source):
     process.run_cell(source, 5)
     assert process.run_cell("print(6)", 5)[0]["text"] == "6\n"
+
+
+def imports_of_lessons():
+    """The modules that cells of lessons import, experiments and what functions import apart."""
+    found = set()
+    for source in find_lessons(course_root()):
+        for cell in read_lesson(source, course_root()).cells:
+            for node in cell.tree.body if cell.is_code and not cell.is_experiment else ():
+                if isinstance(node, ast.Import):
+                    found.update(alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom):
+                    parts = (f"{node.module}.{alias.name}" for alias in node.names)
+                    found.update({node.module, *(part for part in parts if is_module(part))})
+    return found
+
+
+def is_module(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # its parent is a module, no package
+        return False
+
+
+def test_what_lessons_import_is_there_before_a_submission_starts(process):
+    """Else each submission pays for it, by a third of a second for a large package."""
+    wanted = imports_of_lessons()
+    assert {"torch", "sympy", "course_lib.plots"} <= wanted
+    outputs = process.run_cell(
+        f"import sys\nprint([name for name in {sorted(wanted)!r} if name not in sys.modules])", 5
+    )
+    assert outputs[0]["text"] == "[]\n"
 
 
 def test_top_level_await_works(process):
