@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import torch
 
+from .bounds import Bounds, TooMuch, within
 from .sandbox.host import Host, describe
 from .sandbox.wire import Callback, Handle, WireError, decode, encode
 
@@ -196,9 +197,11 @@ class Remote:
             try:
                 call = decode(frame, self._resolve)
                 function, args, kwargs = callbacks[call["callback"]], list(call["args"]), call["kwargs"]
-                if "grad" in call and isinstance(function, StandIn):
-                    return encode({"value": function.pull_back(args, kwargs, call["grad"])})
-                return encode({"value": function(*args, **kwargs)})
+                within([args, kwargs], "what it was asked with")
+                with Bounds():
+                    if "grad" in call and isinstance(function, StandIn):
+                        return encode({"value": function.pull_back(args, kwargs, call["grad"])})
+                    return encode({"value": function(*args, **kwargs)})
             except Exception as error:  # the student called back with something the check did not expect
                 said = "" if isinstance(function, StandIn) else f": {error}"  # may quote a right value
                 return encode({"error": f"{type(error).__name__}{said}"})
@@ -222,6 +225,10 @@ class Remote:
         if not isinstance(reply, dict):
             return Failure("form", f"{self._name} gave no answer that can be read")
         if "value" in reply:
+            try:
+                within(reply["value"], "it")
+            except TooMuch as error:
+                return Failure("form", f"{self._name} gave an answer that is too large: {error}")
             return reply["value"]
         failure = self._failure(reply.get("error"))
         if failure.kind == "timeout" and isinstance(self._link, Sitting):

@@ -96,6 +96,10 @@ class ControlGroup:
             return int(_fields(folder / "cpu.stat").get("usage_usec", 0)) / 1e6
         return int(text(folder / "cpuacct.usage") or 0) / 1e9
 
+    def demand(self) -> float:
+        """Seconds of processor time used in all."""
+        return self._cpu()
+
     def close(self) -> None:
         """Remove the group. Its processes are somebody else's to end; what has not quite ended is removed later."""
         with _sweeping:

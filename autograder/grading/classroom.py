@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,13 +28,14 @@ from ..exercise import lesson_exercises
 from ..notebook import score
 from .beside import Allowance, Beside
 from .enclosure import require
-from .feedback import FeedbackWriter
+from .feedback import FeedbackWriter, page_maker
 from .gradebook import GradebookWriter, is_there
 from .graded import FAILED, GRADED, NOT_GRADED, Graded, failed, not_graded
 from .hand_ins import ClassError, Entry, timestamp
 from .ledger import Ledger, course_key, key_of
 from .markup import readable
 from .notebook_file import SubmissionError, Unreadable, content
+from .pages import Pages
 from .process import Limits
 from .sources import PACKAGE, sources, versions
 from .submission import Master
@@ -79,12 +80,12 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
     todo = [entry for entry in entries if entry not in results]
     if todo and means.sandbox and not means.scheduler:
         require()
-    # The workers warm up while the grade book is made ready.
-    with _workers(todo, masters, means) as client:
+    # The workers warm up, and so does what makes pages, while the grade book is made ready.
+    with closing(page_maker(config, masters.values())) as pages, _workers(todo, masters, means, pages) as client:
         for lesson in known:
             release(lesson, root, root / "solutions", database_url(out, config))
         with GradebookWriter(out, config) as book, _progress(Console(stderr=True)) as progress:
-            feedback = FeedbackWriter(out, config, book.gradebook)
+            feedback = FeedbackWriter(out, config, book.gradebook, pages)
             bar = progress.add_task("grading", total=len(entries), completed=len(results))
             for entry, graded in _grade(todo, client, allowance):
                 stored = _stored(entry, _flagged(entry, graded), masters[entry.lesson].name, book, feedback)
@@ -175,10 +176,11 @@ def _reason(error: Exception) -> Exception | str:
 
 
 def _workers(
-    todo: Sequence[Entry], masters: Mapping[str, Master], means: Means
+    todo: Sequence[Entry], masters: Mapping[str, Master], means: Means, pages: Pages
 ) -> AbstractContextManager[Client | None]:
     if not todo:
         return nullcontext()
+    pages.start()  # before this process has the workers' threads
     return workers(Grading(masters, means.limits, means.sandbox), means.jobs, means.scheduler)
 
 

@@ -8,6 +8,8 @@ run no script and load nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from copy import deepcopy
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -23,21 +25,38 @@ from .exchange import Exchange
 from .gradebook import resources_for
 from .graded import Graded
 from .page import POLICY, Bounded, exporter, guarded
+from .pages import PageRefused, Pages
+from .submission import Master
 
 CONTENTS = re.compile(r'<div id="toc">.*?</div>', re.S)  # nbgrader's: a line for every test cell, none with a name
+
+
+def page_maker(config: Config, masters: Iterable[Master] = ()) -> Pages:
+    """What makes the pages of `FeedbackWriter`; those of the lessons as released are made first."""
+    converter = GenerateFeedback(config=config)
+    made = exporter(converter.config)
+    for preprocessor in converter.preprocessors:
+        if import_item(preprocessor) is not GetGrades:  # whose work is done where the grade book is open
+            made.register_preprocessor(preprocessor, enabled=True)
+    made.register_preprocessor(Bounded(), enabled=True)
+
+    def make(notebook: NotebookNode, resources: dict[str, Any]) -> str:
+        return guarded(made.from_notebook_node(notebook, resources=resources)[0])
+
+    first = []
+    for master in masters:
+        resources = resources_for("", master.lesson, master.name, "")
+        resources["nbgrader"].update(score=0.0, max_score=0.0, late_penalty=0.0)
+        first.append((master.released, resources))
+    return Pages(make, first)
 
 
 class FeedbackWriter:
     """Writes `feedback/<student>/<lesson>/<name>.html` below `out`, with the scores and comments of `gradebook`."""
 
-    def __init__(self, out: Path, config: Config, gradebook: Gradebook) -> None:
+    def __init__(self, out: Path, config: Config, gradebook: Gradebook, pages: Pages | None = None) -> None:
         self.out = out
-        converter = GenerateFeedback(config=config)
-        self._exporter = exporter(converter.config)
-        for preprocessor in converter.preprocessors:
-            ours = _Scores(gradebook) if import_item(preprocessor) is GetGrades else preprocessor
-            self._exporter.register_preprocessor(ours, enabled=True)
-        self._exporter.register_preprocessor(Bounded(), enabled=True)
+        self._scores, self._pages = _Scores(gradebook), pages or page_maker(config)
 
     def write(self, graded: Graded, name: str, files: Exchange | None = None) -> Path:
         """The page of one submission, in its place when `files` are swapped, or at once."""
@@ -54,9 +73,9 @@ class FeedbackWriter:
             return _refusal(graded)
         resources = resources_for(graded.student, graded.lesson, name, "")
         try:
-            text = guarded(self._exporter.from_notebook_node(graded.notebook, resources=resources)[0])
-        except RecursionError as error:  # of a text that nests too deep; whatever else goes wrong may be our fault
-            return _refusal(graded, f"This notebook cannot be shown ({type(error).__name__}); its marks stand")
+            text = self._pages.page(*self._scores(deepcopy(graded.notebook), resources))
+        except PageRefused as error:  # whatever else goes wrong may be our fault
+            return _refusal(graded, f"This notebook cannot be shown ({error}); its marks stand")
         return CONTENTS.sub(lambda found: _summary(graded), text, count=1)
 
 

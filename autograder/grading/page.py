@@ -78,7 +78,7 @@ def markdown2html(context: Any, source: str) -> str:
     return f"{BOXED[0]}{html}{BOXED[1]}"
 
 
-@lru_cache(maxsize=512)  # most cells are the course's, and the same for everybody
+@lru_cache(maxsize=2048)  # most cells are the course's, and the same for everybody
 def _rendered(source: str) -> str:
     return rendered(source)
 
@@ -88,7 +88,7 @@ def highlight_code(source: str, language: str | None = None, metadata: Any = Non
     return _highlighted(source)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2048)
 def _highlighted(source: str) -> str:
     return Highlight2HTML(pygments_lexer="ipython3")(source)
 

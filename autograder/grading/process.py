@@ -37,6 +37,7 @@ TOO_LARGE = encode({"error": {"type": "WireError", "message": "more than can be 
 MAX_CELL, MAX_REPLY, MAX_CALLBACK = 8 * 2**20, 2 * 2**20, 2**18
 MAX_ASKED = 16 * 2**20  # bytes of one callback's arguments: what the checker computes with them may be larger
 MAX_CALLBACKS = 50_000  # of one call
+LEAST = 0.2  # seconds of grace that a submission has when its clock is over
 MAX_PATIENCE = 10.0  # a time limit grows to this many times itself while others have the processor
 
 
@@ -272,20 +273,24 @@ class Submission:
 
     def _exchange(self, frame: bytes, serve: Callable[[bytes], bytes] | None, seconds: float) -> tuple[bytes, bool]:
         start, interrupted, asked = time.monotonic(), False, 0
-        deadline, starved = start + seconds, _starved(self._schedule)
+        deadline, starved, own = start + seconds, _starved(self._schedule), self._own_demand()
         channel.send(self._connection, channel.REQUEST, frame, deadline + self.limits.grace)
         while True:
             try:
                 kind, payload = channel.receive(self._connection, deadline)
             except TimeoutError:
-                waited, starved = _starved(self._schedule) - starved, _starved(self._schedule)
+                before, starved = starved, _starved(self._schedule)
+                asked_before, own = own, self._own_demand()
+                # Its own other processes and threads keep it waiting at its own expense.
+                waited = starved - before - (own - asked_before)
                 if waited > 0.05 * seconds and time.monotonic() < start + MAX_PATIENCE * seconds:
                     self.clock.extend(waited)
                     deadline = time.monotonic() + waited
                 elif interrupted:
                     raise LinkBroken(f"it ran longer than {seconds:g} s and could not be interrupted") from None
                 else:
-                    interrupted, deadline = True, time.monotonic() + self.limits.grace
+                    grace = min(self.limits.grace, max(self.clock.left(), LEAST))
+                    interrupted, deadline = True, time.monotonic() + grace
                     signal.pidfd_send_signal(self._pidfd, signal.SIGINT)
                 continue
             if kind == channel.CALLBACK and serve is not None:
@@ -297,6 +302,10 @@ class Submission:
                 return payload, interrupted
             else:
                 raise LinkBroken("the process answered out of turn")
+
+    def _own_demand(self) -> float:
+        """Seconds of processor time that the submission has used or asked for beside its first thread."""
+        return max(self._meter.demand() - _ran(self._schedule), 0.0) if self._meter else 0.0
 
     def _end(self) -> None:
         """Kill the process and all it started; safe to call again."""
@@ -346,7 +355,16 @@ def _schedule(pid: int) -> int | None:
 
 def _starved(schedule: int | None) -> float:
     """Seconds for which a process could have run, had others not had the processor; 0 where nobody counts them."""
+    return _account(schedule, 1)
+
+
+def _ran(schedule: int | None) -> float:
+    """Seconds for which a process's first thread has run; 0 where nobody counts them."""
+    return _account(schedule, 0)
+
+
+def _account(schedule: int | None, place: int) -> float:
     try:
-        return 0.0 if schedule is None else int(os.pread(schedule, 100, 0).split()[1]) / 1e9
+        return 0.0 if schedule is None else int(os.pread(schedule, 100, 0).split()[place]) / 1e9
     except (OSError, IndexError, ValueError):  # the process has ended
         return 0.0

@@ -89,7 +89,7 @@ class Run:
             self._process = self.fresh()
             again, self._done = self._done, []
             self._todo = again + self._todo
-        while self._todo:
+        while self._todo and self._clock.left() > 0:
             index = self._todo[0]
             if index not in self._proved and self._clock.left() <= RESERVE * self.limits.submission:
                 self._leave_out("its cells took so long that hardly any time was left for the checks")
@@ -134,6 +134,8 @@ class Run:
         keeping outputs.
         """
         for index in self._done:
+            if self._clock.left() <= 0:
+                raise LinkBroken("the submission had used up its time")
             if before is None or index < before:
                 self._run(process, index)
 

@@ -38,6 +38,9 @@ class Meter(Protocol):
     def excess(self) -> str:
         """What is used beyond the totals, in words; "" while all is well."""
 
+    def demand(self) -> float:
+        """Seconds of processor time that all its processes have used, or would have."""
+
     def close(self) -> None:
         """Measure no more."""
 
@@ -70,14 +73,20 @@ class Tree:
         self.pid, self.totals = pid, totals
         self._base = memory(pid)
         self._cpu: dict[int, float] = {}
+        self._looked = 0  # of other processes at a look: short ones come and go between two
 
     def excess(self) -> str:
         """What is used beyond the totals, in words; "" while all is well."""
         pids = tree(self.pid)
         held = sum(max(0, memory(pid) - self._base) for pid in pids) + waiting_in_sockets(self.pid)
+        self._looked += sum(pid not in self._cpu for pid in pids if pid != self.pid)
         for pid in pids:
             self._cpu[pid] = max(self._cpu.get(pid, 0.0), processor_time(pid))
         return self.totals.exceeded(held, sum(self._cpu.values()))
+
+    def demand(self) -> float:
+        """Seconds of processor time: what was seen of processes, and a look's length for each that was new at one."""
+        return sum(self._cpu.values()) + self._looked * self.totals.period
 
     def close(self) -> None:
         """Nothing was set up."""

@@ -178,6 +178,35 @@ found"""
         assert third.run_cell(look, 5)[-1]["data"] == {"text/plain": "[]"}
 
 
+def test_submissions_cannot_signal_by_what_they_share(template, limits):
+    """Locks, leases, hints and watches on files and devices that all see; pipes and descriptors are one's own."""
+    look = """
+import ctypes, fcntl, os
+import torch
+done = []
+def tries(name, act):
+    try:
+        act()
+        done.append(name)
+    except OSError:
+        pass
+shared, null, own = open(torch.__file__), open('/dev/null', 'r+b', buffering=0), open('/tmp/own', 'w+')
+for name, file in (('shared', shared), ('null', null)):
+    tries(f'flock {name}', lambda: fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB))
+    tries(f'lockf {name}', lambda: fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB))
+    for command in (5, 36, 37, 1024, 1025, 1026, 1035, 1036, 1038):
+        tries(f'{command} {name}', lambda: fcntl.fcntl(file, command, bytes(32)))
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.inotify_init1(0) >= 0:
+    done.append('inotify')
+tries('flags', lambda: fcntl.fcntl(shared, fcntl.F_SETFL, fcntl.fcntl(shared, fcntl.F_GETFL)))
+tries('copy', lambda: os.dup(fcntl.fcntl(own, fcntl.F_DUPFD_CLOEXEC, 10)))
+tries('pipe', lambda: fcntl.fcntl(os.pipe()[0], 1031, 65536))
+done"""
+    with Submission(template, limits, 1) as first:
+        assert first.run_cell(look, 20)[-1]["data"] == {"text/plain": "['flags', 'copy', 'pipe']"}
+
+
 def test_there_are_attacks_of_every_family():
     families = {attack.family for attack in ATTACKS}
     assert len(ATTACKS) >= MIN_ATTACKS and len({(a.family, a.name) for a in ATTACKS}) == len(ATTACKS)

@@ -1,0 +1,121 @@
+"""Where pages are made: a process of its own, forked once more for each page, with a clock and a memory limit.
+
+What a page costs then ends with the page, and nothing is left of one when the next is made. A page that takes too much
+is refused; whoever waits for it goes on with the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import pickle
+import resource
+import signal
+import socket
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from nbformat import NotebookNode
+
+from ..sandbox import channel
+
+Make = Callable[[NotebookNode, dict[str, Any]], str]
+Job = tuple[NotebookNode, dict[str, Any]]
+SECONDS = 10.0  # of processor time for one page; the longest honest ones take some 0.3 s
+PATIENCE = 6.0  # times as long by the clock on the wall, while others have the processor
+MEMORY = 512 * 2**20  # bytes on top of what the process has
+
+
+class PageRefused(Exception):
+    """A page that takes more time or memory than one may, or is nested without end; the message says which."""
+
+
+class Pages:
+    """Makes pages by `make(notebook, resources)`, one at a time; `first` are made beforehand and forgotten, so that
+    texts that all pages share are known.
+    """
+
+    def __init__(self, make: Make, first: Iterable[Job] = (), seconds: float = SECONDS, memory: int = MEMORY) -> None:
+        self._make, self._first, self._seconds, self._memory = make, tuple(first), seconds, memory
+        self._connection: socket.socket | None = None
+        self._pid = 0
+
+    def start(self) -> None:
+        """Start the process, unless there is one: best before this one has other threads."""
+        if self._connection is not None:
+            return
+        ours, theirs = socket.socketpair()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: nothing of theirs is used
+            self._pid = os.fork()
+        if self._pid == 0:
+            self._serve(theirs)
+        theirs.close()
+        self._connection = ours
+
+    def page(self, notebook: NotebookNode, resources: dict[str, Any]) -> str:
+        """The page. Raises `PageRefused`, and RuntimeError for whatever else went wrong there."""
+        self.start()
+        assert self._connection is not None
+        try:
+            channel.send(self._connection, channel.REQUEST, pickle.dumps((notebook, resources)))
+            kind, answer = channel.receive(self._connection, time.monotonic() + PATIENCE * self._seconds + 10.0)
+        except (channel.Closed, TimeoutError):
+            self.close()
+            raise PageRefused(f"more than {self._seconds:g} s or {self._memory / 2**20:g} MiB") from None
+        text = answer.decode()
+        if kind == channel.REPLY:
+            return text
+        if text.startswith(("RecursionError", "MemoryError")):
+            raise PageRefused(text)
+        raise RuntimeError(text)
+
+    def close(self) -> None:
+        """End the process."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self._pid, 0)
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _serve(self, connection: socket.socket) -> NoReturn:
+        try:
+            gc.disable()  # whatever else this process has open is closed below, and must not be closed again
+            gc.freeze()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the grader's to handle
+            os.closerange(3, connection.fileno())
+            os.closerange(connection.fileno() + 1, 65_536)
+            with contextlib.suppress(Exception):  # a request will say what is wrong
+                for job in self._first:
+                    self._make(*job)
+            while True:
+                _, request = channel.receive(connection)
+                if (pid := os.fork()) == 0:
+                    self._one(connection, request)
+                if os.waitpid(pid, 0)[1] != 0:
+                    break  # half an answer may be on its way: nothing more comes from here
+        finally:
+            os._exit(0)
+
+    def _one(self, connection: socket.socket, request: bytes) -> NoReturn:
+        status = 1
+        try:
+            signal.setitimer(signal.ITIMER_PROF, self._seconds)  # each ends the process
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE * self._seconds)
+            held = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_DATA, (held + self._memory, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+            try:
+                kind, text = channel.REPLY, self._make(*pickle.loads(request))
+            except Exception as error:
+                kind, text = channel.CALLBACK, f"{type(error).__name__}: {error}"[:500]
+            channel.send(connection, kind, text.encode("utf-8", "replace"))
+            status = 0
+        finally:
+            os._exit(status)

@@ -1,0 +1,72 @@
+"""Does a page that takes too much end alone, and is the next one made as if it had not been?"""
+
+import os
+from contextlib import closing
+
+import pytest
+
+from autograder.grading.pages import PageRefused, Pages
+
+MB = 2**20
+
+
+def make(notebook, resources):
+    match notebook:
+        case "endless":
+            while True:
+                pass
+        case "asleep":
+            import time
+
+            time.sleep(600)
+        case "large":
+            return str(len(bytearray(400 * MB)))
+        case "nested":
+            return make_nested(notebook)
+        case "wrong":
+            raise KeyError("ours")
+        case "gone":
+            os._exit(1)
+    resources["seen"] = resources.get("seen", 0) + 1
+    HELD.append(notebook)
+    return f"{notebook} {resources['seen']} {len(HELD)}"
+
+
+def make_nested(notebook):
+    return make_nested([notebook])
+
+
+HELD = []
+
+
+@pytest.fixture
+def pages():
+    with closing(Pages(make, seconds=0.3, memory=200 * MB)) as made:
+        yield made
+
+
+@pytest.mark.parametrize("hostile", ["endless", "asleep", "large", "nested", "gone"])
+def test_a_page_that_takes_too_much_is_refused_and_the_next_is_made(pages, hostile):
+    honest = pages.page("a", {})
+    with pytest.raises(PageRefused):
+        pages.page(hostile, {})
+    assert pages.page("a", {}) == honest == "a 1 1"
+    assert pages.page("b", {}) == "b 1 1", "nothing is left of a page when the next is made"
+
+
+def test_what_may_be_our_own_fault_is_no_refusal(pages):
+    with pytest.raises(RuntimeError, match="KeyError: 'ours'"):
+        pages.page("wrong", {})
+
+
+def test_what_is_made_first_is_known_to_all():
+    with closing(Pages(make, [("lesson", {})])) as made:
+        assert made.page("a", {}) == "a 1 2" == made.page("a", {})
+
+
+def test_its_process_ends_with_it(pages):
+    pages.start()
+    pid = pages._pid
+    pages.close()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, 0)
