@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import queue
+import resource
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +23,7 @@ import dask
 import torch
 from distributed import Client, Future, LocalCluster, Security, WorkerPlugin, get_worker
 
+from ..bounds import MEMORY, hold_memory
 from ..exercise import lesson_exercises
 from .beside import NONE, Beside
 from .graded import Graded
@@ -83,10 +85,12 @@ class Grading(WorkerPlugin):
             return asyncio.run_coroutine_threadsafe(made(), loop).result()
 
         self.keeper = Keeper(start)
+        self._before = hold_memory(MEMORY * worker.state.nthreads)
 
     def teardown(self, worker: Any) -> None:
         """End the template."""
         self.keeper.close()
+        resource.setrlimit(resource.RLIMIT_DATA, self._before)
 
     def grade(self, task: Task) -> Graded:
         """Grade one submission; the result carries no hidden value."""

@@ -1,9 +1,12 @@
 """Is what the checker computes for the student's side bounded before it is built, and is honest work let through?"""
 
+import os
+import resource
+
 import pytest
 import torch
 
-from autograder.bounds import MAX_ENTRIES, MAX_NUMBER, Bounds, TooMuch, within
+from autograder.bounds import MAX_ENTRIES, MAX_NUMBER, Bounds, TooMuch, hold_memory, within
 from autograder.sandbox.host import Host
 from autograder.sandbox.wire import encode
 from autograder.student import Failure, LocalLink, Remote, Sitting, StandIn
@@ -85,3 +88,20 @@ def test_an_answer_that_is_too_large_is_no_answer():
 
     failure = Remote(Sitting(Forged()), "f")(1.0)
     assert isinstance(failure, Failure) and "too large" in failure.message
+
+
+def test_a_checker_that_wants_too_much_memory_is_told_so_and_goes_on():
+    """In a process of its own: a limit's breach is an exception, which costs the submission at hand."""
+    if (pid := os.fork()) == 0:
+        status = 1
+        try:
+            before = hold_memory(200 * 2**20)
+            for build in (lambda: bytearray(2**30), lambda: torch.zeros(2**28)):
+                with pytest.raises((MemoryError, RuntimeError)):
+                    build()
+            assert torch.zeros(1000).sum() == 0
+            resource.setrlimit(resource.RLIMIT_DATA, before)
+            status = len(bytearray(2**30)) != 2**30
+        finally:
+            os._exit(status)
+    assert os.waitpid(pid, 0)[1] == 0

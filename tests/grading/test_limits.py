@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from nbformat.v4 import new_code_cell
 
 from autograder.checkout import course_root
 from autograder.grading import enclosure
@@ -92,6 +93,35 @@ def test_a_cell_that_hits_a_limit_is_reported(code, limits, told, meter, hand_in
     graded = grade_submission(path, "ada", master, exercises, template, replace(SMALL, **limits))
     assert any(told in flag and "tiny_double" in flag for flag in graded.flags), graded.flags
     assert [mark.points for mark in graded.marks] == [0, 1]
+
+
+def test_no_cell_begins_when_the_submissions_time_is_over(hand_in, master, exercises, template):
+    def many(notebook):
+        notebook.cells += [new_code_cell("import time\ntime.sleep(60)") for _ in range(20)]
+
+    graded = grade_submission(hand_in(many), "ada", master, exercises, template, replace(SMALL, cell=9, submission=2))
+    begun = [cell for cell in graded.notebook.cells if any(o.output_type == "error" for o in cell.get("outputs", []))]
+    assert len(begun) <= 2 and any("time" in flag or "used up its 2 s" in flag for flag in graded.flags), graded.flags
+
+
+BUSY = """
+import os, time
+for _ in range(4):
+    if os.fork() == 0:
+        while time.process_time() < 0.3:
+            pass
+        os._exit(0)
+for _ in range(4):
+    os.wait()"""
+
+
+@BOTH
+def test_time_that_its_own_children_take_is_a_submissions_own(meter, template):
+    with Submission(template, replace(SMALL, all=replace(ALL, cpu=60.0)), 1) as process:
+        process.run_cell("sum(range(10**6))", 20)
+        alone = process._own_demand()
+        process.run_cell(BUSY, 60)
+        assert process._own_demand() - alone > 0.6 > alone
 
 
 CALLS = {
