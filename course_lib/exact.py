@@ -99,13 +99,29 @@ class GaussianData:
         along = (xt.to(self.mean) - a.sqrt() * self.mean) @ vectors
         return (-(along / (a * values + 1 - a)) @ vectors.T).to(xt)
 
+    def blurred(self, sigma: float) -> "GaussianData":
+        """The law of x_0 + sigma eps: N(mean, cov + sigma^2 I)."""
+        return GaussianData(self.mean, self.cov + sigma**2 * torch.eye(len(self.mean), dtype=torch.float64))
+
     def best_x0(self, xt: Tensor, alpha_bar: Level) -> Tensor:
-        """E[x_0 given x_t], the estimate of x_0 with the least squared error (Wiener, 1949); like x_t."""
-        return _tweedie(self, xt, alpha_bar)
+        """E[x_0 given x_t], the estimate of x_0 with the least squared error (Wiener, 1949); like x_t.
+
+        The regression of x_0 on x_t: mean + sqrt(a) cov C_t^-1 (x_t - sqrt(a) mean).
+        """
+        a = _level(alpha_bar, xt.ndim)
+        values, vectors = self._axes
+        along = (xt.to(self.mean) - a.sqrt() * self.mean) @ vectors
+        return (self.mean + (along * a.sqrt() * values / (a * values + 1 - a)) @ vectors.T).to(xt)
 
     def best_eps(self, xt: Tensor, alpha_bar: Level) -> Tensor:
-        """E[eps given x_t] = -sqrt(1 - a) score, what a noise predictor can reach at best; like x_t."""
-        return _noise_from_score(self, xt, alpha_bar)
+        """E[eps given x_t], what a noise predictor can reach at best; like x_t.
+
+        The regression of eps on x_t.
+        """
+        a = _level(alpha_bar, xt.ndim)
+        values, vectors = self._axes
+        along = (xt.to(self.mean) - a.sqrt() * self.mean) @ vectors
+        return ((along * (1 - a).sqrt() / (a * values + 1 - a)) @ vectors.T).to(xt)
 
     def eps_model(self, alpha_bar: Tensor) -> Network:
         """The best noise predictor in a network's place, (x_t, t) -> eps; `alpha_bar` is a table (T + 1,)."""
@@ -177,19 +193,41 @@ class GaussianMixture:
         r_k is the probability of component k given x_t, C_k = a covs_k + (1 - a) I.
         """
         x, a = xt.to(self.means), _level(alpha_bar, xt.ndim)
-        probability = self._log_joint(x, a).softmax(-1)  # (B, K)
-        values, vectors = self._axes
-        along = torch.einsum("bki,kij->bkj", x[:, None] - a.sqrt()[..., None] * self.means, vectors)
-        pull = torch.einsum("bkj,kij->bki", along / (a[..., None] * values + 1 - a[..., None]), vectors)
-        return -(probability[..., None] * pull).sum(1).to(xt)
+        return -self._average(x, a, lambda values, along, variances: along / variances).to(xt)
+
+    def cdf(self, x: Tensor, alpha_bar: Level = 1.0) -> Tensor:
+        """P(x_t <= x) on the line, (B, 1) -> (B,)."""
+        if self.means.shape[1] != 1:
+            raise ValueError(f"cdf: expected a mixture on the line, got one in {self.means.shape[1]}-D")
+        a = _level(alpha_bar, x.ndim)
+        variances = a * self.covs[:, 0, 0] + 1 - a
+        standard = (x.to(self.means) - a.sqrt() * self.means[:, 0]) / variances.sqrt()
+        return (self.weights * torch.special.ndtr(standard)).sum(-1).to(x)
+
+    def blurred(self, sigma: float) -> "GaussianMixture":
+        """The law of x_0 + sigma eps: the same means, covariances covs_k + sigma^2 I."""
+        identity = torch.eye(self.means.shape[1], dtype=torch.float64)
+        return GaussianMixture(self.weights, self.means, self.covs + sigma**2 * identity)
 
     def best_x0(self, xt: Tensor, alpha_bar: Level) -> Tensor:
-        """E[x_0 given x_t], the estimate of x_0 with the least squared error; like x_t."""
-        return _tweedie(self, xt, alpha_bar)
+        """E[x_0 given x_t], the estimate of x_0 with the least squared error; like x_t.
+
+        The components' regressions of x_0 on x_t, mean_k + sqrt(a) cov_k C_k^-1 (x_t - sqrt(a) mean_k), averaged with
+        the probabilities of the components given x_t.
+        """
+        x, a = xt.to(self.means), _level(alpha_bar, xt.ndim)
+        centre = self._log_joint(x, a).softmax(-1) @ self.means
+        root = a.sqrt()[..., None]
+        return (centre + self._average(x, a, lambda v, along, variances: root * v * along / variances)).to(xt)
 
     def best_eps(self, xt: Tensor, alpha_bar: Level) -> Tensor:
-        """E[eps given x_t] = -sqrt(1 - a) score, what a noise predictor can reach at best; like x_t."""
-        return _noise_from_score(self, xt, alpha_bar)
+        """E[eps given x_t], what a noise predictor can reach at best; like x_t.
+
+        The components' regressions of eps on x_t, averaged as in `best_x0`.
+        """
+        x, a = xt.to(self.means), _level(alpha_bar, xt.ndim)
+        root = (1 - a).sqrt()[..., None]
+        return self._average(x, a, lambda v, along, variances: root * along / variances).to(xt)
 
     def eps_model(self, alpha_bar: Tensor) -> Network:
         """The best noise predictor in a network's place, (x_t, t) -> eps; `alpha_bar` is a table (T + 1,)."""
@@ -199,6 +237,18 @@ class GaussianMixture:
     def _axes(self) -> tuple[Tensor, Tensor]:
         values, vectors = torch.linalg.eigh(self.covs)
         return values.clamp(min=0), vectors
+
+    def _average(self, x: Tensor, a: Tensor, gain: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+        """A linear function of x - sqrt(a) mean_k, averaged over the components given x, (B, D).
+
+        `gain` makes it along each component's axes, (B, K, D), from the component's variances (K, D), the difference
+        along the axes, and the variances of x_t.
+        """
+        probability = self._log_joint(x, a).softmax(-1)  # (B, K)
+        values, vectors = self._axes
+        along = torch.einsum("bki,kij->bkj", x[:, None] - a.sqrt()[..., None] * self.means, vectors)
+        each = torch.einsum("bkj,kij->bki", gain(values, along, a[..., None] * values + 1 - a[..., None]), vectors)
+        return (probability[..., None] * each).sum(1)
 
     def _log_joint(self, x: Tensor, a: Tensor) -> Tensor:
         """log weights_k + log N(x; sqrt(a) means_k, a covs_k + (1 - a) I), (B, K)."""
@@ -298,17 +348,6 @@ def frechet_distance(p: GaussianData, q: GaussianData) -> float:
     cross = torch.linalg.eigvalsh(root @ q.cov @ root).clamp(min=0).sqrt().sum()
     distance = (p.mean - q.mean).square().sum() + p.cov.trace() + q.cov.trace() - 2 * cross
     return max(distance.item(), 0.0)
-
-
-def _tweedie(model: "GaussianData | GaussianMixture", xt: Tensor, alpha_bar: Level) -> Tensor:
-    """E[x_0 given x_t] = (x_t + (1 - a) score) / sqrt(a) (Robbins, 1956; Efron, 2011, equation 1.4)."""
-    a, x = _level(alpha_bar, xt.ndim), xt.to(model._axes[0])
-    return ((x + (1 - a) * model.score(x, alpha_bar)) / a.sqrt()).to(xt)
-
-
-def _noise_from_score(model: "GaussianData | GaussianMixture", xt: Tensor, alpha_bar: Level) -> Tensor:
-    a, x = _level(alpha_bar, xt.ndim), xt.to(model._axes[0])
-    return (-(1 - a).sqrt() * model.score(x, alpha_bar)).to(xt)
 
 
 def _as_network(model: "GaussianData | GaussianMixture", alpha_bar: Tensor) -> Network:
