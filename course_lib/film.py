@@ -8,6 +8,7 @@ from course_lib.picture import display_png, render
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL.Image import Image as Picture
 
 
 def play(frames: Iterable["Figure | tuple[Figure, Any]"], alt: str, *, seconds: float = 3.0, rest: float = 1.5) -> None:
@@ -33,12 +34,8 @@ def play(frames: Iterable["Figure | tuple[Figure, Any]"], alt: str, *, seconds: 
     if len(sizes) > 1:
         raise ValueError(f"play: frames of different sizes, {sorted(sizes)}; give all figures one size")
     (size,) = sizes
-    # Once the page's resolution, not twice, and one palette: a film has many pictures to carry.
-    pictures = [
-        Image.open(io.BytesIO(image)).convert("RGB").resize(size, Image.Resampling.LANCZOS) for image, _ in drawn
-    ]
-    palette = pictures[-1].quantize(64, dither=Image.Dither.NONE)
-    few = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    # Once the page's resolution, not twice, and few colours: a film has many pictures to carry.
+    few = [_few_colours(Image.open(io.BytesIO(image)).convert("RGBA").resize(size)) for image, _ in drawn]
     step = round(1000 * seconds / (len(few) - 1))
     buffer = io.BytesIO()
     few[-1].save(
@@ -52,3 +49,9 @@ def play(frames: Iterable["Figure | tuple[Figure, Any]"], alt: str, *, seconds: 
         optimize=True,
     )
     display_png(buffer.getvalue(), size, alt)
+
+
+def _few_colours(picture: "Picture") -> "Picture":
+    from PIL import Image
+
+    return picture.quantize(16, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).convert("RGBA")

@@ -132,7 +132,9 @@ def _pack_tensor(value: torch.Tensor, blobs: list[bytes]) -> Any:
         raise WireError(f"a tensor with dtype {value.dtype} and layout {value.layout} on {value.device}")
     if value.numel() * value.element_size() > MAX_TENSOR:
         raise WireError(f"a tensor of shape {tuple(value.shape)}, more than {MAX_TENSOR >> 20} MiB")
-    flat = value.detach().to("cpu").resolve_conj().resolve_neg().contiguous().reshape(-1)
+    whole = value.detach().to("cpu").resolve_conj().resolve_neg().contiguous()
+    # A tensor of one entry counts as contiguous whatever its stride, 0 in `tau.expand(1)`, and such a one has no view.
+    flat = whole.as_strided((whole.numel(),), (1,))
     blobs.append(flat.view(torch.uint8).numpy().tobytes())
     return {"t": [name, list(value.shape)]}
 

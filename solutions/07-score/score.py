@@ -12,8 +12,6 @@
 # In lesson 06 you walked from noise to digits in two hundred steps, and one line there said that the network had learned a slope: the score. This lesson takes that line seriously. What can be done
 # with a slope alone? How is it learned, what goes wrong, and what becomes of a thousand small steps when there are infinitely many of them?
 #
-# The answers are one picture. Above, noise is added until nothing is left; below, two ways lead back: a shaky one, with fresh noise at every step, and a smooth one, with none.
-#
 # **At the end you can**
 #
 # 1. say what a score is, learn one from samples in three ways, and prove that they ask for the same thing;
@@ -25,20 +23,20 @@
 #
 # **You need** lessons 04 to 06: $\bar\alpha_t$, the posterior, `ddpm_loss`, `ddim_step`; KL divergence from 01. From calculus the derivative, integration by parts, and Taylor's formula; no stochastic calculus.
 #
-# **Time** about three hours, best in two sittings (1 to 5: 100 minutes, 6 to 9: 90 minutes). Parts headed *Further* may be skipped, nothing later needs them; without them it is about two hours and twenty minutes.
-# The notebook itself computes for about two minutes.
+# **Time** a little under four hours, best in three sittings (1 to 3: 65 minutes, 4 and 5: 45, 6 to 9: 120). Parts headed *Further*, another 25 minutes, may be skipped: nothing later needs them.
+# The notebook itself computes for about two minutes on two processor cores.
 #
 # | section | minutes |
 # |---|---|
-# | 1 A slope instead of a density | 9 |
-# | 2 Learning a score | 34 |
-# | 3 You have had it since lesson 05 | 14 |
-# | 4 Walking uphill with noise | 27 |
-# | 5 Annealing | 16 |
-# | 6 A thousand steps become one equation | 34 |
-# | 7 No noise at all: the flow | 27 |
-# | 8 Exact likelihoods, and a bound | 24 |
-# | 9 In your own words | 10 |
+# | 1 A slope instead of a density | 8 |
+# | 2 Learning a score | 42 |
+# | 3 You have had it since lesson 05 | 13 |
+# | 4 Walking uphill with noise | 30 |
+# | 5 Annealing | 14 |
+# | 6 A thousand steps become one equation | 47 |
+# | 7 No noise at all: the flow | 35 |
+# | 8 Exact likelihoods, and what a bound does not say | 25 |
+# | 9 In your own words | 14 |
 
 # %% [markdown]
 # **Notation.** As in lessons 04 to 06; the new symbols stand below the line of dots.
@@ -87,6 +85,7 @@ from course_lib import (
     metrics,
     networks,
     plots,
+    schematic,
     seed_everything,
     track,
     verify_equation,
@@ -107,6 +106,54 @@ def normal(*shape, seed=0):
     """Standard normal draws in double precision, the same for a seed on every machine."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
+
+# %% [markdown]
+# **The lesson on one page.** Above, noise is added until nothing is left. Below, two ways lead back: a shaky one, with fresh noise at every step, and a smooth one, with none. Whoever knows the score can walk both.
+
+
+# %% tags=["experiment"]
+# Schematic: the way there, and two ways back
+def story():
+    """The lesson on one page."""
+    fig, ax = schematic.canvas(6.2, 3.0)
+    schematic.node(ax, (0.75, 1.6), "data\n$p_0$", "data", shape="box", size=(1.0, 0.9))
+    schematic.node(ax, (5.45, 1.6), "noise\n$N(0, I)$", "prior", shape="box", size=(1.1, 0.9))
+    score_node = schematic.node(
+        ax,
+        (3.1, 1.6),
+        "score\n$\\nabla \\log p_\\tau(x)$",
+        "exact",
+        shape="box",
+        size=(1.6, 0.72),
+        fontsize=12,
+    )
+
+    def shaky(start, end, bend, role, seed):
+        """A path that trembles, with an arrow's head at its end."""
+        share = torch.linspace(0, 1, 60)
+        steps = torch.randn(60, generator=torch.Generator().manual_seed(seed)).cumsum(0)
+        tremble = 0.028 * (steps - steps[0] - share * (steps[-1] - steps[0]))
+        x = start[0] + share * (end[0] - start[0])
+        y = start[1] + share * (end[1] - start[1]) + 4 * bend * share * (1 - share) + tremble
+        ax.plot(x[:-4], y[:-4], color=plots.COLOR[role], linewidth=1.6)
+        schematic.arrow(ax, (x[-5].item(), y[-5].item()), end, role=role)
+
+    shaky((1.0, 2.15), (5.15, 2.15), 0.3, "noise", 3)
+    schematic.label(ax, (3.1, 2.78), "forward SDE: noise comes in")
+    schematic.arrow(ax, (4.85, 1.25), (1.3, 1.25), role="posterior", bend=0.32)
+    schematic.arrow(ax, score_node, (3.1, 0.97), dashed=True)
+    schematic.label(ax, (3.1, 0.74), "probability flow: no noise")
+    shaky((5.2, 1.05), (0.95, 1.05), -0.6, "model", 5)
+    schematic.label(ax, (3.1, 0.14), "reverse SDE: fresh noise at every step")
+    return fig
+
+
+plots.show(
+    story(),
+    alt="Data on the left, noise on the right. Above, a trembling arrow from data to noise, the forward SDE; below, "
+    "from noise to data, a smooth arrow, the probability flow, and a trembling one, the reverse SDE. The score, in "
+    "the middle, tells both ways back.",
+)
 
 # %% [markdown]
 # **From lessons 04 to 06.** Schedules, the forward sample, Algorithm 1's loss, the step of DDIM without fresh noise, and the weight that the bound gives an error in the noise.
@@ -258,7 +305,7 @@ bracket = integral(p * (wrong**2 / 2 + its_slope))
 verify_equation(5, fisher, bracket + information / 2, rtol=1e-6)
 
 # %% [markdown]
-# ### Exercise: `divergence` · ●●● · 15 minutes · 3 points
+# ### Exercise: `divergence` · ●●● · 12 minutes · 3 points
 #
 # The divergence of any field, by automatic differentiation: for each row of $x$ the trace of the Jacobian $J_{ij} = \partial f_i / \partial x_j$ there. The exact trace costs one backward pass per dimension. With `probes` $v_1, \dots, v_N$ it costs one per probe, and is an average of $v \cdot J v$ (line (6), below the exercise, says of what it is an estimate).
 
@@ -409,7 +456,7 @@ slopes = slope_of(Normal(LINE, sigma).log_prob, y.expand(8001, 4))  # of log q(y
 verify_equation(7, MIXTURE.blurred(sigma).score(y[:, None], 1.0)[:, 0], (posterior * slopes).sum(0))
 
 # %% [markdown]
-# ### Step: `kernel_score` · ●○○ · 5 minutes
+# ### Step: `kernel_score` · ●○○ · 3 minutes
 #
 # So what is the slope of the spoiling? With $y = x_0 + \sigma \epsilon$ the law of $y$ given $x_0$ is $\mathcal N(x_0, \sigma^2)$. Find $\frac{\partial}{\partial y} \log q(y \mid x_0)$, in SymPy's symbols.
 
@@ -450,7 +497,7 @@ expect(
 )
 
 # %% [markdown]
-# ### Exercise: `dsm_loss` · ●●○ · 10 minutes · 2 points
+# ### Exercise: `dsm_loss` · ●●○ · 8 minutes · 2 points
 #
 # **Denoising score matching.** For one batch, each example with a noise level of its own: spoil the data, and compare the model's answer with the slope that you have just found. You know the noise, so you can write that slope without $x_0$ and $y$.
 
@@ -693,7 +740,7 @@ posterior_mean, posterior_square = (posterior * LINE).sum(0), (posterior * LINE*
 print(f"the missing root at t = 1 of 1000: a factor of {(1 - LONG[1]) ** -0.5:.0f}")
 
 # %% [markdown]
-# ### Exercise: `tweedie` · ●●○ · 6 minutes · 1 point
+# ### Exercise: `tweedie` · ●●○ · 5 minutes · 1 point
 #
 # A score says in which direction data are denser. It says more: it tells the *clean picture*. Solve the forward sample for $x_0$, take the expectation given $x_t$, and use (11). The result is named after Tweedie, who told it to Robbins, who published it in 1956.
 
@@ -811,7 +858,7 @@ verify_equation(
 #
 # How much of each? The two belong together, and the right proportion is this: for a **step size** $a$, go $\frac a2$ times the score, and add noise of *variance* $a$. It is called (unadjusted) **Langevin dynamics**. Why one half? You will see it in a moment for Gaussians, and in section 6 for all densities.
 #
-# ### Exercise: `langevin_step` · ●○○ · 4 minutes · 1 point
+# ### Exercise: `langevin_step` · ●○○ · 3 minutes · 1 point
 
 
 # %% exercise="langevin_step"
@@ -870,7 +917,7 @@ expect(
 )
 
 # %% [markdown]
-# ### Step: `variance_after` · ●○○ · 5 minutes
+# ### Step: `variance_after` · ●○○ · 3 minutes
 #
 # Where does the walk end when the steps are not tiny? Take data $\mathcal N(0, v)$, whose score is $-x / v$. Somebody's chains have variance $V$ now. What is it after one step with step size $a$?
 
@@ -910,7 +957,7 @@ expect(
 )
 
 # %% [markdown]
-# ### Exercise: `langevin_variance` · ●●○ · 10 minutes · 2 points
+# ### Exercise: `langevin_variance` · ●●○ · 8 minutes · 2 points
 #
 # The recursion stops changing where $V' = V$. Solve for $V$, and find out for which step sizes it ever gets there.
 
@@ -1255,7 +1302,7 @@ widgets.explore(
 #
 # How large a step at each level? By (17) the bias depends on $a / v$ alone, and so does the number of steps until the start is forgotten. While the noise is wider than the data, $v \approx \sigma^2$. So let $a$ be proportional to $\sigma^2$.
 #
-# ### Exercise: `annealed_langevin` · ●●○ · 12 minutes · 2 points
+# ### Exercise: `annealed_langevin` · ●●○ · 10 minutes · 2 points
 
 
 # %% exercise="annealed_langevin"
@@ -1466,7 +1513,7 @@ for lam in (1.0, 1e-4):
 #
 # *where $dw$ stands for $\sqrt{d\tau}\, z$ with fresh $z$ at every moment.* This is a **stochastic differential equation** (SDE): a *drift*, the coefficient of $d\tau$, and a *diffusion*, that of $dw$. Read it as a recipe for a computer and there is nothing mysterious in it. Notice the two powers of $d\tau$. In $1/d\tau$ small steps the drifts add up like $1/d\tau \cdot d\tau$, and the *variances* of the noises do: $1/d\tau \cdot \big( \sqrt{d\tau} \big)^2$.
 #
-# ### Exercise: `vp_alpha_bar` · ●●○ · 10 minutes · 1 point
+# ### Exercise: `vp_alpha_bar` · ●●○ · 6 minutes · 1 point
 #
 # How much of the signal is left at time $\tau$? In the chain it is the product $\prod_{i \le t} (1 - \beta_i)$. Find its limit, for a rate that rises linearly.
 
@@ -1635,7 +1682,7 @@ findings["signal left at the end: limit, and without the factor T"] = f"{right:.
 #
 # *$\nabla p = p\, \nabla \log p$.* **Running like ink is the same as flowing along $-s$.** A drift and a noise can be traded for one another. (So Langevin dynamics is no accident: with $f = \frac12 s$ and $g = 1$ the two terms of (25) cancel, and $p$ stands still. There is the one half, for every density.)
 #
-# ### Step: `traded_drift` · ●●○ · 8 minutes
+# ### Step: `traded_drift` · ●●○ · 5 minutes
 #
 # To run backwards with noise of size $\eta g$, you need an equation in which the noise has the *other* sign, because time will be turned:
 #
@@ -1682,7 +1729,7 @@ expect(
 )
 
 # %% [markdown]
-# ### Exercise: `reverse_drift` · ●●○ · 8 minutes · 2 points
+# ### Exercise: `reverse_drift` · ●●○ · 6 minutes · 2 points
 #
 # Put the VP noising's own $f$ and $g$ in. The drift is what stands in the bracket, the coefficient of $d\tau$; that time will run downwards is the sampler's business, not the drift's.
 
@@ -1786,7 +1833,7 @@ pull = torch.stack(
 verify_equation(28, b * (1 - v), 2 * pull * v - eta**2 * b)
 
 # %% [markdown]
-# ### Exercise: `euler_maruyama` · ●●○ · 8 minutes · 2 points
+# ### Exercise: `euler_maruyama` · ●●○ · 7 minutes · 2 points
 #
 # The recipe of (21), for any SDE and in either direction of time. It is called Euler-Maruyama: Euler's method, with noise.
 
@@ -2023,7 +2070,7 @@ findings["strong order of Euler-Maruyama on the reverse SDE"] = f"{order['VP, re
 #
 # In (28) put $\eta = 0$. What is left is an ordinary differential equation: a smooth curve through every point, the same every time, from noise to data and back again. You have met its steps. Lesson 06's (26) wrote DDIM as position plus a small change of $r$ times $\hat\epsilon$, and asked you to remember it.
 #
-# ### Step: `flow_slope` · ●●● · 10 minutes
+# ### Step: `flow_slope` · ●●● · 6 minutes
 #
 # Along the flow, $\frac{dx}{d\tau} = -\frac\beta2 (x + s)$ with $s = -\epsilon / \sqrt{1 - \bar\alpha}$. Look at it in the coordinates $y = x / \sqrt{\bar\alpha}$ and $\sigma = \sqrt{(1 - \bar\alpha) / \bar\alpha}$. What is $\frac{dy}{d\sigma}$?
 
@@ -2070,7 +2117,7 @@ expect(
 #
 # Euler's method takes the slope at the start of a step for the whole step, and its error falls like the number of steps. **Heun's** method looks twice: it makes the Euler step on trial, asks for the slope *there* too, and goes with the mean of both. Its error falls like the square.
 #
-# ### Exercise: `heun_step` · ●●● · 12 minutes · 2 points
+# ### Exercise: `heun_step` · ●●● · 10 minutes · 2 points
 
 
 # %% exercise="heun_step"
@@ -2213,7 +2260,7 @@ ends = walk(MIXTURE.eps_model(LONG), starts, LONG, times, heun=True)
 verify_equation(32, MIXTURE.cdf(ends, LONG[100]), MIXTURE.cdf(starts, LONG[1000]), atol=2e-3)
 
 # %% [markdown]
-# ### Exercise: `flow_matching_loss` · ●●○ · 6 minutes · 1 point
+# ### Exercise: `flow_matching_loss` · ●●○ · 5 minutes · 1 point
 #
 # A newer recipe looks quite different. No score, no schedule: join each data point with a noise by a *straight line*, $x_\tau = (1 - \tau)\, x_0 + \tau \epsilon$, and let a network learn the velocity with which the point runs along it.
 
@@ -2657,7 +2704,7 @@ print(f"worst: {max(ratios, key=ratios.__getitem__)}; you predicted {my_loser}")
 #
 # *the total derivative, with the velocity $u = dx/d\tau$; (27) with $\eta = 0$; and the product rule, $\operatorname{div}(u p) = p \operatorname{div} u + u \cdot \nabla p$.* Where the flow spreads, the density thins. Nothing else changes it. So run a data point to the noise, where the density is known, and keep an account of the divergence on the way.
 #
-# ### Exercise: `ode_log_likelihood` · ●●● · 15 minutes · 2 points
+# ### Exercise: `ode_log_likelihood` · ●●● · 12 minutes · 2 points
 #
 # Point and account are carried together, both by Heun's rule. The `field` gives velocity and divergence at once.
 
@@ -3182,13 +3229,13 @@ for kind, v in probes.items():
 #
 # ### The prize
 #
-# The flow and the reverse SDE of section 7's network, from the same 1,000 points of noise. Watch the same picture arise in two ways.
+# The flow and the reverse SDE of section 7's network, from the same 800 points of noise. Watch the same picture arise in two ways.
 
 
 # %% tags=["experiment"]
 # The prize: noise becomes moons in two ways
 # A short film: noise becomes moons, along the flow (left) and along the reverse SDE (right).
-def film_of(count=1000, frames=24):
+def film_of(count=800, frames=16):
     """Places of both walks at `frames` + 1 moments: two tensors (frames + 1, count, 2)."""
     net, generator = train_moons(), torch.Generator().manual_seed(77)
     start = torch.randn(count, 2, generator=generator).to(device)
@@ -3213,17 +3260,17 @@ def film_of(count=1000, frames=24):
 
 def frame(places):
     """One moment of both walks."""
-    fig, axes = plots.figure(1, 2, width=6.2, height=2.6, sharey=True)
+    fig, axes = plots.figure(1, 2, width=5.8, height=2.4, sharey=True)
     for ax, cloud, name in zip(
         axes, places, ("the flow: no noise", "the reverse SDE"), strict=True
     ):
-        ax.scatter(*cloud.T.numpy(), s=5, color=plots.COLOR["model"], alpha=0.6, linewidths=0)
+        ax.scatter(*cloud.T.numpy(), s=5, color=plots.COLOR["model"], linewidths=0)
         ax.set(xlim=(-2.8, 2.8), ylim=(-2, 2), aspect="equal", title=name)
     return fig
 
 
 seed_everything(0)
-flow_film, sde_film = film_of(budget(1000))
+flow_film, sde_film = film_of(budget(800))
 film.play(
     (frame(places) for places in zip(flow_film, sde_film, strict=True)),
     "Noise becomes two moons: along the flow the points glide, along the reverse SDE they tremble.",
@@ -3279,7 +3326,7 @@ for what, value in findings.items():
 # * Along the flow likelihoods are exact (34, 35). The bound (37) is about the SDE, and the flow can break it by far.
 # * Four slides, four faults: a factor $T$, a direction of time, a missing root, and a bound for the wrong model. Each showed in a number.
 #
-# ## Check yourself
+# ## Test yourself
 #
 # <details><summary>1. A friend adds noise of size $a$ instead of $\sqrt a$ in each Langevin step. With a = 0.01, what does the histogram of the chains look like?</summary>
 #

@@ -38,6 +38,13 @@ def test_a_tensor_of_every_dtype_and_shape_comes_back_bit_for_bit(dtype, shape):
     assert same(decode(encode(value)), value)
 
 
+@pytest.mark.parametrize("shape", [(1,), (1, 1), (3,), (2, 1, 3)], ids=str)
+def test_a_number_spread_over_a_batch_comes_back(shape):
+    """`tau.expand(len(x))`: stride 0, which for one row counts as contiguous."""
+    value = torch.tensor(0.3).expand(shape)
+    assert same(decode(encode(value)), torch.full(shape, 0.3))
+
+
 def test_a_view_a_transpose_and_a_tensor_with_history_arrive_as_their_values():
     base = torch.arange(12.0).reshape(3, 4)
     assert same(decode(encode(base.T)), base.T.contiguous())

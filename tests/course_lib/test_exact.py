@@ -82,6 +82,25 @@ def test_noised_is_the_law_of_the_noised_sample(model, a):
     assert within(torch.sin(xt @ w.T) - torch.sin(other @ w.T), torch.zeros(5))
 
 
+@pytest.mark.parametrize("sigma", [0.3, 2.0])
+@pytest.mark.parametrize("model", [random_gaussian(2), random_mixture()], ids=["gaussian", "mixture"])
+def test_blurred_is_the_law_of_the_blurred_sample(model, sigma):
+    """y = x_0 + sigma eps is x_t / sqrt(a) with a = 1 / (1 + sigma^2)."""
+    a, y = 1 / (1 + sigma**2), 2 * torch.randn(50, 2, generator=generator(), dtype=torch.float64)
+    by_change_of_variables = model.noised(a).log_prob(a**0.5 * y) + math.log(a)  # two dimensions
+    assert torch.allclose(model.blurred(sigma).log_prob(y), by_change_of_variables)
+
+
+@pytest.mark.parametrize("a", [1.0, *LEVELS])
+def test_the_share_below_is_the_integral_of_the_density(a):
+    line = torch.linspace(-14, 3, 20001, dtype=torch.float64)[:, None]
+    density = MIXTURE_1D.noised(a).log_prob(line).exp()
+    shares = torch.cumulative_trapezoid(density, line[:, 0])
+    assert torch.allclose(MIXTURE_1D.cdf(line[1:], a), shares, atol=1e-6)
+    with pytest.raises(ValueError, match="on the line"):
+        random_mixture().cdf(line)
+
+
 @pytest.mark.parametrize("a", LEVELS)
 @pytest.mark.parametrize("model", MODELS, ids=["gaussian", "mixture", "1-D"])
 def test_score_is_the_gradient_of_the_noised_log_density(model, a):

@@ -1,4 +1,4 @@
-"""Langevin dynamics at falling noise levels: `annealed_langevin`, its checks and right answers."""
+"""Langevin dynamics at falling noise levels: `annealed_langevin`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import torch
 
 from ...exercise import exercise
 from ...student import Failure
-from ..diffusion import asked
-from .shared import Noted
+from ..diffusion import OVERWRITTEN, asked
+from .shared import FRESH, Noted
 
 
 @exercise("annealed_langevin", points=2, after=("langevin_step",))
@@ -115,3 +115,160 @@ def flat_list(score_fn, x, sigmas, step_size, noise, denoise=True):
     if denoise:
         x = x + sigmas[-1].pow(2) * score_fn(x, sigmas[-1].repeat(len(x)))
     return x
+
+
+def cleaned(score_fn, x, sigma, denoise):
+    return x + sigma**2 * score_fn(x, everybody(x, sigma)) if denoise else x
+
+
+def wrong_walk(score_fn, x, sigmas, step_size, noise, denoise=True, size=None, order=None, z=None, ask=everybody):
+    """The right walk, but for a level's step size, the order of the levels, the noise, or what score_fn is told."""
+    size = size or (lambda i: step_size * sigmas[i] ** 2 / sigmas[-1] ** 2)
+    z = z or (lambda i, k: noise[i, k])
+    for place, i in enumerate(order or range(len(sigmas))):
+        for k in range(noise.shape[1]):
+            x = moved(x, score_fn(x, ask(x, sigmas[i])), size(i), z(place, k))
+    return cleaned(score_fn, x, sigmas[-1], denoise)
+
+
+@annealed_langevin.misconception(
+    "one step size for all levels",
+    hint="step_size is meant for the last level. Level i gets it times sigma_i^2 / sigma_L^2.",
+)
+def one_step_size(score_fn, x, sigmas, step_size, noise, denoise=True):
+    return wrong_walk(score_fn, x, sigmas, step_size, noise, denoise, size=lambda i: step_size)
+
+
+@annealed_langevin.misconception(
+    "the ratio of the levels is not squared",
+    hint="Step sizes are variances: the ratio of the levels enters squared.",
+)
+def ratio_not_squared(score_fn, x, sigmas, step_size, noise, denoise=True):
+    return wrong_walk(score_fn, x, sigmas, step_size, noise, denoise, size=lambda i: step_size * sigmas[i] / sigmas[-1])
+
+
+@annealed_langevin.misconception(
+    "step_size belongs to the first level",
+    hint="The step is step_size at the LAST level, sigmas[-1], and larger before it.",
+)
+def step_size_of_first_level(score_fn, x, sigmas, step_size, noise, denoise=True):
+    def size(i):
+        return step_size * sigmas[i] ** 2 / sigmas[0] ** 2
+
+    return wrong_walk(score_fn, x, sigmas, step_size, noise, denoise, size=size)
+
+
+@annealed_langevin.misconception(
+    "the ratio is not divided by the last level",
+    hint="step_size sigma_i^2 alone is not the step: divide by sigma_L^2, so that the last level gets step_size.",
+)
+def not_divided(score_fn, x, sigmas, step_size, noise, denoise=True):
+    return wrong_walk(score_fn, x, sigmas, step_size, noise, denoise, size=lambda i: step_size * sigmas[i] ** 2)
+
+
+@annealed_langevin.misconception(
+    "from small to large",
+    hint="The walk begins at the largest level, sigmas[0], and takes them in the order they come in.",
+)
+def small_to_large(score_fn, x, sigmas, step_size, noise, denoise=True):
+    return wrong_walk(score_fn, x, sigmas, step_size, noise, denoise, order=range(len(sigmas) - 1, -1, -1))
+
+
+@annealed_langevin.misconception(
+    "the last denoising is left out",
+    hint="With denoise, which is the default, x + sigma_L^2 score_fn(x, sigma_L) comes once at the end.",
+)
+def no_denoising(score_fn, x, sigmas, step_size, noise, denoise=True):
+    return wrong_walk(score_fn, x, sigmas, step_size, noise, False)
+
+
+@annealed_langevin.misconception(
+    "denoised whatever is asked",
+    hint="With denoise=False the walk ends with the last Langevin step, and score_fn is not asked again.",
+)
+def always_denoised(score_fn, x, sigmas, step_size, noise, denoise=True):
+    return wrong_walk(score_fn, x, sigmas, step_size, noise, True)
+
+
+@annealed_langevin.misconception(
+    "the last denoising with sigma, not its square",
+    hint="Tweedie's step goes as far as the variance of the noise, sigma_L^2.",
+)
+def denoised_with_sigma(score_fn, x, sigmas, step_size, noise, denoise=True):
+    x = wrong_walk(score_fn, x, sigmas, step_size, noise, False)
+    return x + sigmas[-1] * score_fn(x, everybody(x, sigmas[-1])) if denoise else x
+
+
+@annealed_langevin.misconception(
+    "denoised after each level",
+    hint="Once, at the very end. After each level it would take away the noise that the next level still expects.",
+)
+def denoised_after_each_level(score_fn, x, sigmas, step_size, noise, denoise=True):
+    for i in range(len(sigmas)):
+        size = step_size * sigmas[i] ** 2 / sigmas[-1] ** 2
+        for k in range(noise.shape[1]):
+            x = moved(x, score_fn(x, everybody(x, sigmas[i])), size, noise[i, k])
+        x = cleaned(score_fn, x, sigmas[i], denoise)
+    return x
+
+
+@annealed_langevin.misconception(
+    "denoised at the largest level",
+    hint="The walk ends at the last level, so sigmas[-1] is the noise that is still in x.",
+)
+def denoised_at_largest(score_fn, x, sigmas, step_size, noise, denoise=True):
+    return cleaned(score_fn, wrong_walk(score_fn, x, sigmas, step_size, noise, False), sigmas[0], denoise)
+
+
+@annealed_langevin.misconception(
+    "score_fn gets a number for sigma",
+    hint="score_fn wants one sigma per example, a tensor (B,): sigma.expand(len(x)).",
+)
+def number_for_sigma(score_fn, x, sigmas, step_size, noise, denoise=True):
+    x = wrong_walk(score_fn, x, sigmas, step_size, noise, False, ask=lambda x, sigma: sigma)
+    return x + sigmas[-1] ** 2 * score_fn(x, sigmas[-1]) if denoise else x
+
+
+@annealed_langevin.misconception(
+    "the noise of the first step for all steps of a level",
+    hint="Each step has a z of its own, noise[i, k].",
+)
+def first_noise_of_level(score_fn, x, sigmas, step_size, noise, denoise=True):
+    return wrong_walk(score_fn, x, sigmas, step_size, noise, denoise, z=lambda i, k: noise[i, 0])
+
+
+@annealed_langevin.misconception(
+    "score_fn is always asked at the last level",
+    hint="At level i the data are spoiled with sigma_i, and that is the score to follow.",
+)
+def always_last_level(score_fn, x, sigmas, step_size, noise, denoise=True):
+    def ask(x, sigma):
+        return everybody(x, sigmas[-1])
+
+    return wrong_walk(score_fn, x, sigmas, step_size, noise, denoise, ask=ask)
+
+
+@annealed_langevin.misconception(
+    "one step a level",
+    hint="noise has shape (L, K, ...): there are K steps at each of the L levels.",
+)
+def one_step_per_level(score_fn, x, sigmas, step_size, noise, denoise=True):
+    return wrong_walk(score_fn, x, sigmas, step_size, noise[:, :1], denoise)
+
+
+@annealed_langevin.misconception(
+    "the noise of the levels from the back",
+    hint="noise[0] belongs to sigmas[0], the largest level.",
+)
+def noise_from_back(score_fn, x, sigmas, step_size, noise, denoise=True):
+    return wrong_walk(score_fn, x, sigmas, step_size, noise.flip(0), denoise)
+
+
+@annealed_langevin.misconception(*FRESH)
+def fresh_noise(score_fn, x, sigmas, step_size, noise, denoise=True):
+    return wrong_walk(score_fn, x, sigmas, step_size, torch.randn_like(noise), denoise)
+
+
+@annealed_langevin.misconception(*OVERWRITTEN)
+def overwritten(score_fn, x, sigmas, step_size, noise, denoise=True):
+    return x.copy_(wrong_walk(score_fn, x.clone(), sigmas, step_size, noise, denoise))

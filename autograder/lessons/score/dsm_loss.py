@@ -127,7 +127,7 @@ def target_with_wrong_sign(score_fn, x0, sigma, eps, weight):
 
 @dsm_loss.misconception(
     "the target is the noise itself",
-    hint="The slope of the Gaussian is the noise over its size sigma, not the noise itself: a narrow Gaussian is steep.",
+    hint="The slope is the noise over its size sigma, not the noise itself: a narrow Gaussian is steep.",
 )
 def target_is_noise(score_fn, x0, sigma, eps, weight):
     return (weight * _per_example(score_fn(_spoiled(x0, sigma, eps), sigma) + eps)).mean() / 2

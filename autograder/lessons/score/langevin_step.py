@@ -71,7 +71,7 @@ def noise_times_variance(x, score, step_size, z):
 
 @langevin_step.misconception(
     "the other convention, with 2e",
-    hint="x + e score + sqrt(2e) z is the same dynamics with e = step_size / 2. Here step_size is the noise's variance.",
+    hint="x + e score + sqrt(2e) z is the same walk with e = step_size / 2. Here step_size is the noise's variance.",
 )
 def other_convention(x, score, step_size, z):
     return x + step_size * score + (2 * step_size) ** 0.5 * z
@@ -79,7 +79,7 @@ def other_convention(x, score, step_size, z):
 
 @langevin_step.misconception(
     "the half is missing",
-    hint="Half of step_size goes with the score, all of it with the noise's variance. Otherwise the chains end too narrow.",
+    hint="Half of step_size goes with the score, all of it with the noise's variance: the chains end too narrow.",
 )
 def half_missing(x, score, step_size, z):
     return x + step_size * score + step_size**0.5 * z

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch.distributions import Independent, Normal
@@ -82,7 +83,7 @@ def _followed(field, x, taus, second=None, account=None, step=None):
 @ode_log_likelihood.alternative("a loop over pairs of times")
 def pairs_of_times(field, x0, taus):
     x, total = x0.clone(), torch.zeros(x0.shape[0], dtype=x0.dtype)
-    for a, b in zip(taus[:-1], taus[1:], strict=True):
+    for a, b in pairwise(taus):
         ones = torch.ones(x.shape[0], dtype=x.dtype)
         v1, d1 = field(x, a * ones)
         v2, d2 = field(x + (b - a) * v1, b * ones)
@@ -171,7 +172,7 @@ def normal_at_start(field, x0, taus):
 
 @ode_log_likelihood.misconception(
     "Euler's rule for the change",
-    hint="The divergence is averaged over the step's two ends as the velocity is; otherwise the account is first order.",
+    hint="The divergence is averaged over the step's two ends, as the velocity is; one end alone is first order.",
 )
 def euler_for_change(field, x0, taus):
     x, change = _followed(field, x0, taus, account=lambda h, d, d2: h * d)
@@ -217,8 +218,7 @@ def euler_for_everything(field, x0, taus):
 
 @ode_log_likelihood.misconception(
     "the second divergence at the corrected point",
-    hint="Both second slopes are asked at the predicted point, in one call. A third question after the correction is one "
-    "too many.",
+    hint="Both second slopes are asked at the predicted point, in one call; no third question after the correction.",
 )
 def at_corrected_point(field, x0, taus):
     x, change = x0, x0.new_zeros(len(x0))

@@ -71,8 +71,8 @@ def example_by_example(x, score, rate, eta=1.0):
 
 @reverse_drift.misconception(
     "eta is not squared",
-    hint="The noise eta g has variance eta^2 g^2, and variances are what is traded: (1 + eta^2) / 2. At eta = 0 and 1 the "
-    "difference does not show.",
+    hint="The noise eta g has variance eta^2 g^2, and variances are traded: (1 + eta^2) / 2. At eta = 0 and 1 nothing "
+    "shows.",
 )
 def eta_not_squared(x, score, rate, eta=1.0):
     return _drift(x, score, along(rate, x), (1 + eta) / 2)
@@ -96,7 +96,7 @@ def whole_score(x, score, rate, eta=1.0):
 
 @reverse_drift.misconception(
     "without noise no score",
-    hint="At eta = 0 half of g^2 score stays: it replaces the forward noise, and the flow would otherwise only stretch.",
+    hint="At eta = 0 half of g^2 score stays: it stands for the forward noise; without it the flow only stretches.",
 )
 def no_score_without_noise(x, score, rate, eta=1.0):
     return _drift(x, score, along(rate, x), eta**2)

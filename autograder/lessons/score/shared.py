@@ -1,4 +1,4 @@
-"""What the checks of 07-score share: functions that remember what they were asked, noise levels, and common mistakes."""
+"""What the checks of 07-score share: functions that remember what they were asked, levels, and mistakes."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def wrong_sign(xt, score, t, alpha_bar):
 
 @tweedie.misconception(
     "the root of 1 - alpha_bar_t",
-    hint="The expected noise is the score times -sqrt(1 - alpha_bar_t), and in x_t the noise has that factor once more: "
+    hint="The expected noise is -sqrt(1 - alpha_bar_t) times the score, and in x_t it has that factor once more: "
     "together the variance.",
 )
 def root_of_variance(xt, score, t, alpha_bar):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 
 from ...exercise import exercise
@@ -44,7 +46,7 @@ def truth(tau, beta_min=0.1, beta_max=20.0):
 
     row = [product(steps) for steps in (400, 800, 1600, 3200, 6400)]
     for power in range(1, len(row)):
-        row = [(2**power * fine - coarse) / (2**power - 1) for coarse, fine in zip(row[:-1], row[1:], strict=True)]
+        row = [(2**power * fine - coarse) / (2**power - 1) for coarse, fine in pairwise(row)]
     return row[0].exp().to(tau.dtype)
 
 
@@ -79,18 +81,11 @@ def square_root(tau, beta_min=0.1, beta_max=20.0):
 
 @vp_alpha_bar.misconception(
     "the half of tau^2 is missing",
-    hint="The integral of u from 0 to tau is tau^2 / 2.",
+    hint="The rate changes on the way: the integral of u from 0 to tau is tau^2 / 2, while rate(tau) tau takes the "
+    "last value for all of it.",
 )
 def half_missing(tau, beta_min=0.1, beta_max=20.0):
     return torch.exp(-(beta_min * tau + (beta_max - beta_min) * tau**2))
-
-
-@vp_alpha_bar.misconception(
-    "the rate times tau",
-    hint="The rate changes on the way: integrate it from 0 to tau. rate(tau) tau takes its last value for all of the way.",
-)
-def rate_times_tau(tau, beta_min=0.1, beta_max=20.0):
-    return torch.exp(-(beta_min + (beta_max - beta_min) * tau) * tau)
 
 
 @vp_alpha_bar.misconception(
