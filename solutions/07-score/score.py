@@ -1511,7 +1511,7 @@ for lam in (1.0, 1e-4):
 #
 # $$dx = -\tfrac12 \beta(\tau)\, x\, d\tau + \sqrt{\beta(\tau)}\; dw \tag{21}$$
 #
-# *where $dw$ stands for $\sqrt{d\tau}\, z$ with fresh $z$ at every moment.* This is a **stochastic differential equation** (SDE): a *drift*, the coefficient of $d\tau$, and a *diffusion*, that of $dw$. Read it as a recipe for a computer and there is nothing mysterious in it. Notice the two powers of $d\tau$. In $1/d\tau$ small steps the drifts add up like $1/d\tau \cdot d\tau$, and the *variances* of the noises do: $1/d\tau \cdot \big( \sqrt{d\tau} \big)^2$.
+# *where $dw$ stands for $\sqrt{d\tau}\, z$ with fresh $z$ at every moment.* This is a **stochastic differential equation** (SDE): a *drift*, the coefficient of $d\tau$, and a *diffusion*, that of $dw$. Read it as a recipe for a computer and there is nothing mysterious in it. Notice the two powers of $d\tau$. In $1 / d\tau$ small steps the drifts add up to something like $\frac{1}{d\tau} \cdot d\tau$, and so do the *variances* of the noises, $\frac{1}{d\tau} \cdot \big( \sqrt{d\tau} \big)^2$: both stay finite.
 #
 # ### Exercise: `vp_alpha_bar` · ●●○ · 6 minutes · 1 point
 #
@@ -1550,8 +1550,8 @@ def long_product(tau, first, last, T):
     return torch.log1p(-(first + (last - first) * middle) * tau / T).sum().exp()
 
 
+moments = double([0.1, 0.5, 0.9])
 for first, last in ((0.1, 20.0), (0.5, 3.0), (2.0, 2.0)):
-    moments = double([0.1, 0.5, 0.9])
     # two long products, combined so that the error of order 1/T cancels
     limit = torch.stack(
         [
@@ -1566,6 +1566,12 @@ for first, last in ((0.1, 20.0), (0.5, 3.0), (2.0, 2.0)):
         rtol=1e-5,
         hint="the integral of the rate from 0 to tau, in an exponential with a minus sign",
     )
+expect(
+    moments,
+    double([0.1, 0.5, 0.9]),
+    "vp_alpha_bar: tau itself is unchanged",
+    hint="work on a new tensor: no mul_ or exp_ on tau",
+)
 expect(
     vp_alpha_bar(torch.zeros(2, 3)),
     torch.ones(2, 3),
@@ -1910,6 +1916,16 @@ expect(
     0.25 * double([1.0, 4.0, 9.0, 16.0])[:, None].expand(4, 2),
     "euler_maruyama: noise of variance diffusion^2 |h|, each example with its own",
     hint="the root of |h|, not h itself; diffusion (B,) meets the first axis",
+)
+both_ways = torch.stack([0 * x + 1, 0 * x - 2])
+pushed = euler_maruyama(
+    lambda x, tau: 0 * x, lambda tau: 0 * tau + 1, x, double([0.0, 0.25, 0.5]), both_ways
+)
+expect(
+    pushed - x,
+    0 * x - 0.5,
+    "euler_maruyama: each step with noise of its own",
+    hint="step k takes noise[k]",
 )
 # 400 steps down through the exact marginals of N(0, 0.2) data: the variance at the end, by its recursion.
 lam, taus, V = (
@@ -2301,11 +2317,12 @@ x0, eps, tau = (
     normal(4, 1, 3, seed=54),
     double([1.0, 0.3, 0.8, 0.0]),
 )
-places = []
+places, times = [], []
 
 
 def watching(x, tau):
     places.append(x)
+    times.append(tau)
     return 0 * x
 
 
@@ -2320,6 +2337,12 @@ expect(
     [eps[0], x0[3]],
     "flow_matching_loss: noise at tau = 1, data at tau = 0",
     hint="tau belongs to the noise, 1 - tau to the data; tau (B,) meets the first axis",
+)
+expect(
+    times,
+    [tau],
+    "flow_matching_loss: the model is asked once, with tau as it came",
+    hint="tau (B,) goes to the model without extra axes",
 )
 some = slice(0, 3)
 expect(
@@ -2516,7 +2539,7 @@ print(f"first-order winner: {winner}; Heun overtakes at {overtakes}; you predict
 findings["network calls at which Heun overtakes DDIM"] = f"{overtakes}"
 
 # %% [markdown]
-# The rules are exact in different places. Euler in $x$ makes no error at $\lambda = 1$, where the flow stands still; DDIM none at $\lambda = 0$, where $\hat\epsilon$ is constant along the curve. So which of them is better depends on the data: our Gaussian lies around 1, and Euler in $x$ wins by a factor of ten; images lie on thin sheets with $\lambda$ near 0, and that is DDIM's country. Flow matching is DDIM with a kinder grid.
+# The rules are exact in different places. Euler in $x$ makes no error at $\lambda = 1$, where the flow stands still; DDIM none at $\lambda = 0$, where $\hat\epsilon$ is constant along the curve. So which of them is better depends on the data: our Gaussian lies around 1, and Euler in $x$ wins by a factor of about ten; images lie on thin sheets with $\lambda$ near 0, and that is DDIM's country. Flow matching is DDIM with a kinder grid.
 #
 # And "second order" is a promise about many steps, not about few. With a handful of calls Heun loses to the rule it improves; then it overtakes. The constant in front matters, and here Euler in $x$, helped by its lucky data, stays ahead for long.
 #
@@ -2694,7 +2717,7 @@ for name, ratio in ratios.items():
 print(f"worst: {max(ratios, key=ratios.__getitem__)}; you predicted {my_loser}")
 
 # %% [markdown]
-# The plain walk at one small noise level loses by far, although its 240 calls are the most: it never finds the right share of each moon, and many of its points have not arrived. Annealing repairs that with the same number of calls. The two ways of (28) need forty. And look at the distances of the last three: chance alone explains them. What the flow can do, and nothing else here: it is a map.
+# The plain walk at one small noise level loses by far, although its 240 calls are the most: it never finds the right share of each moon, and many of its points have not arrived. Annealing repairs most of that with the same number of calls. The two ways of (28) need forty. And look at the distances of the last three: chance alone explains them. What the flow can do, and nothing else here: it is a map.
 #
 # ## 8 · Exact likelihoods, and what a bound does not say
 #
