@@ -33,7 +33,8 @@ def annealed_langevin(student, case):
     case.expect(levels, true_levels, "the levels that score_fn is asked at, one sigma per example", 0.25, dtype=True)
     case.expect(places, true_places, "the places that score_fn is asked at", points=0.25, dtype=True)
     case.expect(got, true, "where the walk ends", points=0.25, dtype=True)
-    case.expect(student(score(), *rows, False), truth(score(), *rows, False), "without the last denoising", points=0.5)
+    plain = *rows, False
+    case.expect(student(score(), *plain), truth(score(), *plain), "without the last denoising", points=0.5)
     one, single, square = inputs(1, 3, 5, 2), inputs(4, 1, 2, 3, 4), inputs(3, 3, 3, 3)
     case.expect(
         [student(score(), *given) for given in (one, single, square)],

@@ -9,6 +9,21 @@ from ..diffusion import OVERWRITTEN, along, asked
 from .shared import AXIS, FRESH, Noted, uneven
 
 
+class Diffusion:
+    """A diffusion of its own for each example, which remembers the times that it was asked at."""
+
+    def __init__(self, batch, level):
+        self.sizes = torch.linspace(0.5, 1.5, batch, dtype=torch.float64)
+        self.level = level
+        self.calls: list = []
+
+    def __call__(self, tau):
+        self.calls.append(tau)
+        when = torch.as_tensor(tau).flatten()
+        grown = self.level + when.double() ** 2 if len(when) == len(self.sizes) else self.level
+        return (self.sizes * grown).to(when.dtype)
+
+
 @exercise("euler_maruyama", points=2)
 def euler_maruyama(student, case):
     """S steps x + h drift + diffusion sqrt(abs h) z along rising or falling times, asked at each step's start."""
@@ -19,16 +34,7 @@ def euler_maruyama(student, case):
         return Noted(lambda x, tau: -pull * x + (2 * x).sin() + tau)
 
     def diffusion(batch):
-        sizes = torch.linspace(0.5, 1.5, batch, dtype=torch.float64)
-        calls = []
-
-        def asked_for(tau):
-            calls.append(tau)
-            when = torch.as_tensor(tau).flatten()
-            return (sizes * (level + when.double() ** 2 if len(when) == batch else level)).to(when.dtype)
-
-        asked_for.calls = calls
-        return asked_for
+        return Diffusion(batch, level)
 
     def inputs(first, last, steps, *shape):
         return case.normal(*shape), uneven(case, steps, first, last), case.normal(steps, *shape)

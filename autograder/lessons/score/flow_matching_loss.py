@@ -74,7 +74,8 @@ def flow_matching_loss(student, case):
 @flow_matching_loss.truth
 def truth(model, x0, tau, eps):
     """Place and velocity of each line by differentiating it along tau."""
-    places, velocities = jvp(lambda u: torch.lerp(x0, eps, along(u, x0).expand_as(x0)), (tau,), (torch.ones_like(tau),))
+    moving = jvp(lambda u: torch.lerp(x0, eps, along(u, x0).expand_as(x0)), (tau,), (torch.ones_like(tau),))
+    places, velocities = moving[0], moving[1]
     return torch.dist(model(places, tau), velocities) ** 2 / x0.numel()
 
 
