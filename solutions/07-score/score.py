@@ -2448,16 +2448,18 @@ def even_tau(S):
     )
 
 
-SIGMA_END = (1 / vp_alpha_bar(double(1.0)) - 1).sqrt()  # where all walks begin
+def sigma_end():
+    """The noise size at tau = 1, where all walks begin."""
+    return (1 / vp_alpha_bar(double(1.0)) - 1).sqrt()
 
 
 def even_root(S, lowest=0.01, power=7):
-    low, high = lowest ** (1 / power), SIGMA_END ** (1 / power)
+    low, high = lowest ** (1 / power), sigma_end() ** (1 / power)
     return sigma_table((low + torch.linspace(0, 1, S).double() * (high - low)) ** power)
 
 
 def straight_tau(S):
-    tau = torch.linspace(0, 1, S + 1).double()[1:] * SIGMA_END / (1 + SIGMA_END)
+    tau = torch.linspace(0, 1, S + 1).double()[1:] * sigma_end() / (1 + sigma_end())
     return sigma_table(tau / (1 - tau))
 
 
@@ -3101,7 +3103,7 @@ verify_equation(
     entropy[1] + torch.trapezoid(vp_rate(grid) * (1 - informations), grid) / 2,
     rtol=1e-3,
 )
-lam, R, v1 = 0.2, SIGMA_END**2, variance_at(double(1.0), 0.2)
+lam, R, v1 = 0.2, sigma_end() ** 2, variance_at(double(1.0), 0.2)
 for k in (0.2, -0.2):
     C = (1 + R - (lam + R) / (1 + 2 * k)) / (lam + R) ** (2 + 2 * k)
     verify_equation(
