@@ -1,0 +1,146 @@
+"""What the tests cost: processor time per exercise, here and at another commit, one after the other on one machine.
+
+    python -m benchmarks.tests b983290                    the whole of both, half an hour
+    python -m benchmarks.tests b983290 --only "gaussian_kl or p_step" tests/autograder
+
+Processor time of all processes counts, notebooks' kernels and sandboxes among them; how long it takes does not, so that
+other programs on the machine and tests in parallel change little. Written to benchmarks/results/tests.{json,md}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+# Loaded into pytest by name: adds up the processor time of each file of tests.
+PLUGIN = """
+import collections, json, os, pytest
+spent = collections.Counter()
+def total():
+    return sum(os.times()[:4])
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    before = total()
+    yield
+    spent[item.nodeid.partition("::")[0].rpartition("/")[2]] += total() - before
+def pytest_sessionfinish(session, exitstatus):
+    with open(os.environ["SPENT_IN_TESTS"], "w") as file:
+        json.dump({"files": spent, "tests": session.testscollected, "failed": session.testsfailed}, file)
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One run of the tests: seconds of processor time in all and by file, and what was run."""
+
+    commit: str
+    exercises: int
+    tests: int
+    failed: int
+    seconds: float
+    files: dict[str, float]
+
+    @property
+    def each(self) -> float:
+        """Seconds of processor time for each exercise."""
+        return self.seconds / self.exercises
+
+
+def measure(root: Path, places: list[str], only: str) -> Cost:
+    """Run the tests of the checkout `root` by its own code."""
+    places = [place for place in places if (root / place).exists()]
+    with tempfile.TemporaryDirectory() as folder:
+        spent = Path(folder) / "spent.json"
+        (Path(folder) / "processor_time.py").write_text(PLUGIN, encoding="utf-8")
+        paths = os.pathsep.join([str(root), folder])
+        environment = {**os.environ, "PYTHONPATH": paths, "SPENT_IN_TESTS": str(spent), "OMP_NUM_THREADS": "1"}
+        options = ["-q", "-p", "processor_time", "-p", "no:cacheprovider", *(["-k", only] if only else [])]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "pytest", *options, *places], cwd=root, env=environment, check=False)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        found = json.loads(spent.read_text(encoding="utf-8"))
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    cells = sum(
+        len(re.findall(r'^# %% exercise="', path.read_text(encoding="utf-8"), re.M))
+        for path in root.glob("solutions/*/*.py")
+    )
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=True
+    )
+    files = {name: round(value, 2) for name, value in sorted(found["files"].items(), key=lambda item: -item[1])}
+    return Cost(commit.stdout.strip(), cells, found["tests"], found["failed"], round(seconds, 1), files)
+
+
+@contextlib.contextmanager
+def checkout(commit: str) -> Iterator[Path]:
+    """A worktree of `commit`, removed afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "course"
+        subprocess.run(["git", "worktree", "add", "-q", "--detach", str(place), commit], cwd=ROOT, check=True)
+        try:
+            yield place
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", str(place)], cwd=ROOT, check=True)
+
+
+def as_text(there: Cost, here: Cost, selection: str) -> str:
+    """Both costs side by side, and their ratio."""
+    lines = [
+        "# What the tests cost",
+        "",
+        f"Processor time of {selection}, {there.commit} and {here.commit} one after the other. Made by "
+        "`python -m benchmarks.tests`.",
+        "",
+        "| | exercises in the course | tests | failed | seconds | seconds per exercise |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {c.commit} | {c.exercises} | {c.tests} | {c.failed} | {c.seconds:.1f} | {c.each:.3f} |"
+            for c in (there, here)
+        ),
+        "",
+        f"Ratio per exercise: {here.each / there.each:.2f}.",
+        "",
+        "| file | then | now | ratio |",
+        "|---|---|---|---|",
+    ]
+    for name in dict.fromkeys([*there.files, *here.files]):
+        then, now = there.files.get(name), here.files.get(name)
+        ratio = f"{now / then:.2f}" if then and now is not None else ""
+        lines.append(f"| `{name}` | {'' if then is None else then} | {'' if now is None else now} | {ratio} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """`python -m benchmarks.tests COMMIT [--only EXPRESSION] [PLACE…]`."""
+    parser = argparse.ArgumentParser(description="Processor time of the tests, here and at another commit.")
+    parser.add_argument("commit")
+    parser.add_argument("places", nargs="*", help="files or folders of tests; those that a checkout lacks are left out")
+    parser.add_argument("--only", default="", metavar="EXPRESSION", help="pytest's -k")
+    options = parser.parse_args()
+    with checkout(options.commit) as place:
+        there = measure(place, options.places, options.only)
+    here = measure(ROOT, options.places, options.only)
+    chosen = " ".join([*options.places, *([f"-k {options.only!r}"] if options.only else [])])
+    selection = f"`pytest {chosen}`" if chosen else "all tests"
+    RESULTS.mkdir(exist_ok=True)
+    written = {"selection": chosen, "there": asdict(there), "here": asdict(here)}
+    (RESULTS / "tests.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    text = as_text(there, here, selection)
+    (RESULTS / "tests.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
