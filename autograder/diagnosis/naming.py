@@ -10,7 +10,7 @@ import torch
 from ..exercise import Exercise
 from .kinds import Finding
 from .questions import Questions
-from .remarks import certain, nearly, remark
+from .remarks import certain, nearly, remark, unchanged
 from .search import Candidate, search
 from .transcript import Exchange
 
@@ -36,7 +36,7 @@ def explain(exercise: Exercise, exchanges: Sequence[Exchange]) -> Explanation:
         questions = Questions(exercise, exchanges)
         if plain := certain(questions):
             return Explanation(*plain)
-        found = search(questions)
+        found = [] if unchanged(questions) else search(questions)
         if found:
             return _told(exercise, found)
         if close := nearly(questions):

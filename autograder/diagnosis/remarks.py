@@ -21,7 +21,7 @@ def remark(questions: Questions) -> str:
     calls = [(question, truth) for question, truth in questions.wrong if isinstance(question, Call)]
     if not calls:
         return ""
-    said = _degenerate(calls) or _relation(calls) or _kept(calls)
+    said = unchanged(questions) or _degenerate(calls) or _relation(calls)
     where = [text for text in (_by_time(questions), _by_size(questions), _by_precision(questions)) if text]
     return " ".join([*([said] if said else []), *where[:1]])
 
@@ -183,19 +183,16 @@ def _pair(got: Any, truth: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
     return (a, b) if len(a) == len(b) and len(a) > 0 else None
 
 
-def _kept(calls: Wrong) -> str:
-    """An argument that came back as it was."""
-    for name in ("args",):
-        for question, _ in calls:
-            given = getattr(question, name)
-            same = [
-                i
-                for i, value in enumerate(given)
-                if isinstance(value, torch.Tensor) and not differs(question.got, value)
-            ]
-            if not same:
-                return ""
+def unchanged(questions: Questions) -> str:
+    """Whether an argument came back as it was: there is no formula in that whose mistake could be searched."""
+    calls = [question for question, _ in questions.wrong if isinstance(question, Call)]
+    if not calls or not all(_among(question.got, question.args) for question in calls):
+        return ""
     return "The function returns one of its arguments unchanged."
+
+
+def _among(value: Any, given: list[Any]) -> bool:
+    return any(isinstance(item, torch.Tensor) and not differs(value, item) for item in given)
 
 
 def _by_time(questions: Questions) -> str:

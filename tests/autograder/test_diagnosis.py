@@ -123,6 +123,13 @@ def test_a_plain_relation_and_the_times_that_come_out_right(unlisted):
     assert result.message.startswith("All values are off by one and the same factor.")
 
 
+def test_an_argument_handed_back_is_told_as_that(unlisted):
+    result = unlisted("q_sample", lambda x0, t, alpha_bar, eps: x0)
+    assert result.diagnosis is None and result.message.startswith(
+        "The function returns one of its arguments unchanged."
+    )
+
+
 def test_what_is_plain_from_the_form_is_named(unlisted):
     def overwrites(x0, t, alpha_bar, eps):
         x0.copy_(noised(ROOT, REST)(x0, t, alpha_bar, eps))
