@@ -35,6 +35,7 @@ try:
         networks,
         plots,
         schematic,
+        tables,
         training,
         widgets,
     )
@@ -77,6 +78,7 @@ __all__ = [
     "schematic",
     "seed_everything",
     "stratified_times",
+    "tables",
     "track",
     "training",
     "verify_equation",

@@ -41,6 +41,13 @@ def digits(
     return (images, classes[chosen].to(images.device)) if labels else images
 
 
+def digit_levels(split: str = "train", device: torch.device | str | None = None) -> Tensor:
+    """The digits of `digits(split)`, in the same order, as their grey levels 0 to 16: LongTensor (N, 8, 8)."""
+    levels, _, test = _digits()
+    chosen = test if _checked_split(split) == "test" else ~test
+    return levels[chosen].long().reshape(-1, 8, 8).to(_device(device))
+
+
 def companion_digit(
     flat: bool = True, range: tuple[float, float] = (0, 1), device: torch.device | str | None = None
 ) -> Tensor:

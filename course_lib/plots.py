@@ -14,6 +14,7 @@ from course_lib.training import History
 __all__ = [
     "CLASS_COLORS",
     "COLOR",
+    "cells",
     "curve",
     "figure",
     "guess",
@@ -158,6 +159,49 @@ def image_grid(
     for i, text in enumerate(labels if labels is not None and above else []):
         middle = left[i % columns] + (width - 1) / 2
         ax.text(middle, top[i // columns] - 0.5 - strip / 2, text, ha="center", va="center", fontsize=9)
+    _name(ax, None, None, title)
+    return fig, ax
+
+
+def cells(
+    values: Any,
+    kinds: dict[str, str | None],
+    ax: "Axes | None" = None,
+    *,
+    text: Any = None,
+    title: str | None = None,
+    legend: bool = True,
+) -> tuple["Figure", "Axes"]:
+    """A small table as squares, one for each entry, coloured by what it is: masks, contexts, who depends on whom.
+
+    Args:
+        values: integers (H, W); k stands for the k-th of `kinds`.
+        kinds: name -> role in `COLOR`, or None for a square left empty. The names stand in the legend.
+        text: (H, W), written into the squares; a square without colour and without text differs by colour alone.
+    """
+    values = _array(values).astype(int)
+    if values.ndim != 2 or values.size == 0 or not (0 <= values.min() and values.max() < len(kinds)):
+        raise ValueError(f"cells: expected integers (H, W) from 0 to {len(kinds) - 1}, got shape {values.shape}")
+    from matplotlib.patches import Patch, Rectangle
+
+    height, width = values.shape
+    side = min(0.5, 5.0 / max(height, width))
+    fig, ax = _axes(ax, width * side + 1.0 + 1.6 * legend, height * side + 0.6)
+    looks = [{"facecolor": _color(role) if role else "none", "edgecolor": COLOR["noise"]} for role in kinds.values()]
+    for (row, column), kind in np.ndenumerate(values):
+        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, linewidth=0.7, **looks[kind]))
+        if text is not None:
+            dark = list(kinds.values())[kind] is not None
+            written = str(text[row][column])
+            ax.text(column, row, written, ha="center", va="center", fontsize=9, color=PAPER if dark else None)
+    ax.set(xlim=(-0.6, width - 0.4), ylim=(height - 0.4, -0.6), xticks=[], yticks=[], aspect="equal")
+    ax.spines[:].set_visible(False)
+    ax.grid(False)
+    if legend:
+        used = [
+            Patch(label=name, **look) for k, (name, look) in enumerate(zip(kinds, looks, strict=True)) if k in values
+        ]
+        ax.legend(handles=used, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     _name(ax, None, None, title)
     return fig, ax
 

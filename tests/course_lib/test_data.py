@@ -151,3 +151,10 @@ def test_mnist_without_a_network_is_one_clear_line(openml, monkeypatch):
     with pytest.raises(ConnectionError, match=r"go online once, or use data.digits\(\)") as caught:
         data.mnist()
     assert "\n" not in str(caught.value)
+
+
+def test_levels_are_the_digits_as_integers():
+    for split in ("train", "test"):
+        levels = data.digit_levels(split)
+        assert levels.dtype == torch.long and levels.shape[1:] == (8, 8)
+        assert torch.equal(levels / 16, data.digits(split, flat=False)[:, 0])

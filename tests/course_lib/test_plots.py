@@ -162,3 +162,22 @@ def test_show_gives_a_png_and_its_alternative_text(monkeypatch):
 def test_outside_a_notebook_the_text_is_printed(capsys):
     plots.show(plots.curve([0, 1], [0, 1]), alt="a rising line")
     assert capsys.readouterr().out == "a rising line\n"
+
+
+def test_cells_are_squares_coloured_by_kind_with_the_kinds_that_occur_in_the_legend():
+    kinds = {"not seen": None, "seen": "model", "itself": "data"}
+    _, ax = plots.cells(torch.tensor([[1, 1, 0], [1, 2, 0]]), kinds, text=[["a", "b", ""], ["", "x", "y"]], title="t")
+    squares = ax.patches
+    assert len(squares) == 6 and ax.get_title(loc="left") == "t"
+    faces = [square.get_facecolor() for square in squares]
+    assert faces[0] == faces[1] == faces[3] != faces[4] and faces[2][3] == faces[5][3] == 0
+    assert [square.get_xy() for square in squares][5] == (1.5, 0.5)
+    assert [entry.get_text() for entry in ax.get_legend().get_texts()] == list(kinds)
+    assert [text.get_text() for text in ax.texts] == ["a", "b", "", "", "x", "y"]
+    _, ax = plots.cells([[1]], kinds)
+    assert [entry.get_text() for entry in ax.get_legend().get_texts()] == ["seen"]
+
+
+def test_cells_refuse_what_has_no_kind():
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        plots.cells([[2]], {"a": None, "b": "model"})
