@@ -180,7 +180,7 @@ def cells(
         text: (H, W), written into the squares; a square without colour and without text differs by colour alone.
     """
     values = _array(values).astype(int)
-    if values.ndim != 2 or values.size == 0 or not (0 <= values.min() and values.max() < len(kinds)):
+    if values.ndim != 2 or values.size == 0 or values.min() < 0 or values.max() >= len(kinds):
         raise ValueError(f"cells: expected integers (H, W) from 0 to {len(kinds) - 1}, got shape {values.shape}")
     from matplotlib.patches import Patch, Rectangle
 

@@ -2650,7 +2650,9 @@ class Walk:
         """Store what `layer` gets there, each (B, C, 1, columns)."""
         batch, height, width = self.size
         if layer not in self.maps:  # with a border of zeros
-            self.maps[layer] = [self.like.new_zeros(batch, x.shape[1], height, width) for x in values]
+            self.maps[layer] = [
+                self.like.new_zeros(batch, x.shape[1], height, width) for x in values
+            ]
         columns = slice(self.first + self.SIDE, self.last + self.SIDE)
         for kept, x in zip(self.maps[layer], values, strict=True):
             kept[:, :, self.row + self.UP, columns] = x[:, :, 0]
@@ -2682,7 +2684,9 @@ def draw(model, u, temperature=1.0, given=None):
         return model.logits(shown, walk, model.place[:, row : row + 1, first:last])
 
     for r, c in itertools.product(range(height), range(width)):
-        if c == 0:  # the vertical stack looks to the right as well: its row comes first, from the rows above
+        if (
+            c == 0
+        ):  # the vertical stack looks to the right as well: its row comes first, from the rows above
             look(r, 0, width)
         logits = look(r, c, c + 1)[:, :, 0, 0]
         if r * width + c >= known:
@@ -3148,7 +3152,7 @@ def train_transformer():
 
 
 @torch.no_grad()
-def write(model, u, temperature=1.0, start=LEVELS):
+def write(model, u, temperature=1.0, start=17):
     """Sequences (B, N) from u (B, N): one token at a time, with the cache."""
     token, cache, out = torch.full_like(u[:, :1], start).long(), None, []
     for n in range(u.shape[1]):

@@ -39,8 +39,8 @@ def drawn(model, u, temperature, given, look=None, number=None, order="rows"):
 
 @ancestral_sample.misconception(
     "column by column",
-    hint="Raster order goes along a row before it goes to the next one. The model's answer at a pixel is worth something "
-    "only when all pixels before it in this order are drawn.",
+    hint="Raster order goes along a row before it goes to the next one. The model's answer at a pixel is worth "
+    "something only when all pixels before it in this order are drawn.",
 )
 def column_by_column(model, u, temperature=1.0, given=None):
     return drawn(model, u, temperature, given, order="columns")
@@ -48,8 +48,8 @@ def column_by_column(model, u, temperature=1.0, given=None):
 
 @ancestral_sample.misconception(
     "all pixels from one call",
-    hint="You ask the model once and draw all pixels from its answer. But the row of a pixel depends on the LEVELS of the "
-    "pixels before it: write each into the image, then ask again.",
+    hint="You ask the model once and draw all pixels from its answer. But the row of a pixel depends on the LEVELS of"
+    " the pixels before it: write each into the image, then ask again.",
 )
 def all_pixels_from_one_call(model, u, temperature=1.0, given=None):
     x, known = began(u, given)
@@ -123,8 +123,8 @@ def logits_of_pixel_before(model, u, temperature=1.0, given=None):
 
 @ancestral_sample.misconception(
     "the given pixels are not used, or drawn over",
-    hint="given holds the first m pixels in raster order. They are kept, and the drawing begins behind them, with pixel "
-    "number m.",
+    hint="given holds the first m pixels in raster order. They are kept, and the drawing begins behind them, with "
+    "pixel number m.",
 )
 def given_pixels_are_not_used_or_drawn_over(model, u, temperature=1.0, given=None):
     return drawn(model, u, temperature, None)
@@ -170,8 +170,8 @@ def first_images_given_pixels_for_all(model, u, temperature=1.0, given=None):
 
 @ancestral_sample.misconception(
     "gradients are left on",
-    hint="The images are right, but every call keeps what a backward pass would need, and memory fills up: put the loop "
-    "under torch.no_grad().",
+    hint="The images are right, but every call keeps what a backward pass would need, and memory fills up: put the "
+    "loop under torch.no_grad().",
 )
 def gradients_are_left_on(model, u, temperature=1.0, given=None):
     x, known = began(u, given)

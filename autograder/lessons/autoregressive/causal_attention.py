@@ -86,8 +86,8 @@ def query_by_query(q, k, v):
 
 @causal_attention.misconception(
     "the queries stand at the first positions",
-    hint="PyTorch's is_causal=True, and tril without an offset, let query i see keys 0 to i. Here the queries are the LAST "
-    "M positions: query i sees keys 0 to N - M + i.",
+    hint="PyTorch's is_causal=True, and tril without an offset, let query i see keys 0 to i. Here the queries are the"
+    " LAST M positions: query i sees keys 0 to N - M + i.",
 )
 def queries_stand_at_first_positions(q, k, v):
     M, N = q.shape[-2], k.shape[-2]
@@ -104,7 +104,8 @@ def every_position_sees_every_other_one(q, k, v):
 
 @causal_attention.misconception(
     "one position too many is seen",
-    hint="Query i stands at position N - M + i and sees up to there. Your triangle begins one column too far to the right.",
+    hint="Query i stands at position N - M + i and sees up to there. Your triangle begins one column too far to the "
+    "right.",
 )
 def one_position_too_many_is_seen(q, k, v):
     M, N = q.shape[-2], k.shape[-2]

@@ -81,8 +81,8 @@ def einsum_over_letters(joint):
 
 @chain_rule_tables.misconception(
     "the last table is summed over everything",
-    hint="joint.sum([]) and joint.sum(()) sum over EVERY axis in torch. For the last variable nothing is later, so there "
-    "is nothing to sum: use the joint itself.",
+    hint="joint.sum([]) and joint.sum(()) sum over EVERY axis in torch. For the last variable nothing is later, so "
+    "there is nothing to sum: use the joint itself.",
 )
 def last_table_is_summed_over_everything(joint):
     out = []
@@ -103,7 +103,8 @@ def past_that_never_happens_gives_nan(joint):
 
 @chain_rule_tables.misconception(
     "a past that never happens gives zeros",
-    hint="Keeping 0 / 0 at 0 leaves rows that do not sum to 1. After a past of probability 0 the row is uniform, 1 / K.",
+    hint="Keeping 0 / 0 at 0 leaves rows that do not sum to 1. After a past of probability 0 the row is uniform, 1 / "
+    "K.",
 )
 def past_that_never_happens_gives_zeros(joint):
     return [upto / upto.sum(-1, keepdim=True).clamp(min=1e-30) for upto in beginnings(joint)]
@@ -111,8 +112,8 @@ def past_that_never_happens_gives_zeros(joint):
 
 @chain_rule_tables.misconception(
     "joint tables instead of conditionals",
-    hint="You return p(x_1, ..., x_i). Divide by the probability of the past, so that every row along the last axis sums "
-    "to 1.",
+    hint="You return p(x_1, ..., x_i). Divide by the probability of the past, so that every row along the last axis "
+    "sums to 1.",
 )
 def joint_tables_instead_of_conditionals(joint):
     return beginnings(joint)
@@ -133,8 +134,8 @@ def divided_by_variables_own_probability(joint):
 
 @chain_rule_tables.misconception(
     "only the variable just before is seen",
-    hint="Your rows depend on the last earlier variable alone (a Markov chain). In the chain rule the past is ALL earlier "
-    "variables.",
+    hint="Your rows depend on the last earlier variable alone (a Markov chain). In the chain rule the past is ALL "
+    "earlier variables.",
 )
 def only_variable_just_before_is_seen(joint):
     out = []

@@ -139,8 +139,8 @@ def ones_closed_colour_by_colour(kind, out_channels, in_channels, kernel_size, c
 
 @conv_mask.misconception(
     "kinds A and B are exchanged",
-    hint="A is for the first layer, which must not see the pixel itself: closed at the centre (for the same colour). B is "
-    "open there.",
+    hint="A is for the first layer, which must not see the pixel itself: closed at the centre (for the same colour). "
+    "B is open there.",
 )
 def kinds_a_and_b_are_exchanged(kind, out_channels, in_channels, kernel_size, colours=1):
     centre = compared({"A": "B"}.get(kind, "A"), out_channels, in_channels, colours)
@@ -176,8 +176,8 @@ def colours_are_not_used(kind, out_channels, in_channels, kernel_size, colours=1
 
 @conv_mask.misconception(
     "the colours take turns",
-    hint="The groups are consecutive, r r r g g g b b b: divide the channel's number by the size of a group. You take the "
-    "remainder, r g b r g b.",
+    hint="The groups are consecutive, r r r g g g b b b: divide the channel's number by the size of a group. You take"
+    " the remainder, r g b r g b.",
 )
 def colours_take_turns(kind, out_channels, in_channels, kernel_size, colours=1):
     own, tap = torch.arange(out_channels)[:, None] % colours, torch.arange(in_channels)[None] % colours
@@ -215,8 +215,8 @@ def inputs_stand_before_outputs(kind, out_channels, in_channels, kernel_size, co
 
 @conv_mask.misconception(
     "the groups of the inputs for the outputs too",
-    hint="Outputs and inputs may be of different number: a group of outputs has out / colours channels, one of inputs in / "
-    "colours.",
+    hint="Outputs and inputs may be of different number: a group of outputs has out / colours channels, one of inputs"
+    " in / colours.",
 )
 def groups_of_inputs_for_outputs_too(kind, out_channels, in_channels, kernel_size, colours=1):
     size = in_channels // colours
@@ -269,7 +269,8 @@ def rows_below_instead_of_those_above(kind, out_channels, in_channels, kernel_si
 
 @conv_mask.misconception(
     "any other kind passes",
-    hint='Only "A" and "B" exist. A misspelt kind that is taken for one of them is a leak nobody notices: raise ValueError.',
+    hint='Only "A" and "B" exist. A misspelt kind that is taken for one of them is a leak nobody notices: raise '
+    "ValueError.",
 )
 def any_other_kind_passes(kind, out_channels, in_channels, kernel_size, colours=1):
     centre = compared("A" if kind == "A" else "B", out_channels, in_channels, colours)

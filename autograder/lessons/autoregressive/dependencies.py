@@ -18,7 +18,7 @@ def mixed(x, matrix, out):
 
 @exercise("dependencies", points=1)
 def dependencies(student, case):
-    """BoolTensor (H W, H W): [i, j] says whether any output channel at pixel i has a slope by any input channel at j."""
+    """BoolTensor (H W, H W): [i, j], has any output channel at pixel i a slope by any input channel at pixel j?"""
     truth = dependencies.oracle
     (height, width), channels, out = case.sizes(2, low=2, high=4), 2, 3
     x = case.normal(1, channels, height, width)
@@ -167,7 +167,8 @@ def negative_slopes_are_left_out(f, x):
 
 @dependencies.misconception(
     "small slopes are left out",
-    hint="A derivative of a millionth is a dependence too. Autograd gives exact zeros where there is none: no threshold.",
+    hint="A derivative of a millionth is a dependence too. Autograd gives exact zeros where there is none: no "
+    "threshold.",
 )
 def small_slopes_are_left_out(f, x):
     return (slopes(f, x).abs() > 1e-5).any(2).any(0)

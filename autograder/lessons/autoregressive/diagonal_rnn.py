@@ -180,7 +180,8 @@ def call_for_each_image_of_batch(cell, inputs, hidden_dim):
 
 @diagonal_rnn.misconception(
     "above means above and to the left",
-    hint="The state above (r, c) is that of (r - 1, c), in the same column. In a table with a border both indices move.",
+    hint="The state above (r, c) is that of (r - 1, c), in the same column. In a table with a border both indices "
+    "move.",
 )
 def above_means_above_and_to_left(cell, inputs, hidden_dim):
     return by_diagonals(cell, inputs, hidden_dim, above=(-1, -1))
@@ -207,7 +208,7 @@ def state_to_left_is_not_used(cell, inputs, hidden_dim):
     hint="Outside the image the state is 0. An index of -1 (or torch.roll) takes the last column or row in its place.",
 )
 def images_far_side_stands_where_outside_is(cell, inputs, hidden_dim):
-    batch, channels, height, width = inputs.shape
+    batch, _, height, width = inputs.shape
     h = inputs.new_ones(batch, hidden_dim, height, width) * 0.5
     for r, c in diagonals(height, width):
         parts = [inputs[:, :, r, c], h[:, :, r, c - 1].clone(), h[:, :, r - 1, c].clone()]
@@ -219,10 +220,11 @@ def images_far_side_stands_where_outside_is(cell, inputs, hidden_dim):
 
 @diagonal_rnn.misconception(
     "batch and diagonal are mixed up",
-    hint="(B, L, D) flattened has B L rows in this order; unflatten them in the same order, and only then move the axes.",
+    hint="(B, L, D) flattened has B L rows in this order; unflatten them in the same order, and only then move the "
+    "axes.",
 )
 def batch_and_diagonal_are_mixed_up(cell, inputs, hidden_dim):
-    batch, channels, height, width = inputs.shape
+    batch, _, height, width = inputs.shape
     h = inputs.new_zeros(batch, hidden_dim, height + 1, width + 1)
     for r, c in diagonals(height, width):
         parts = [inputs[:, :, r, c], h[:, :, r + 1, c], h[:, :, r, c + 1]]
@@ -237,7 +239,7 @@ def batch_and_diagonal_are_mixed_up(cell, inputs, hidden_dim):
     hint="The values are right, but each state is cut off from the one before: no detach and no .data.",
 )
 def no_gradient_between_states(cell, inputs, hidden_dim):
-    batch, channels, height, width = inputs.shape
+    batch, _, height, width = inputs.shape
     h = inputs.new_zeros(batch, hidden_dim, height + 1, width + 1)
     out = {}
     for r, c in diagonals(height, width):

@@ -227,8 +227,8 @@ class PaddingOfTwoSidesIsExchanged(_Base):
 
 @masked_conv2d.misconception(
     "the mask is a parameter",
-    hint="nn.Parameter makes the mask something to be trained, and an optimiser would open it. register_buffer keeps it "
-    "with the module and out of training.",
+    hint="nn.Parameter makes the mask something to be trained, and an optimiser would open it. register_buffer keeps "
+    "it with the module and out of training.",
 )
 class MaskIsParameter(_Base):
     def __init__(self, *args, **kwargs):

@@ -54,7 +54,7 @@ def rewritten(case, points, faces):
 
 @mesh_to_sequence.truth
 def truth(vertices, faces):
-    """Different rows, sorted by torch.unique, which also says where each went; of each face's three writings the least."""
+    """Rows sorted by torch.unique, which also says where each went; of each face's three writings the least."""
     sorted_rows, number = torch.unique(vertices.flip(1), dim=0, return_inverse=True)
     size = len(vertices)
     new = number[faces]
@@ -163,8 +163,8 @@ def numbers_are_taken_wrong_way_round(vertices, faces):
 
 @mesh_to_sequence.misconception(
     "the three numbers of a face are sorted",
-    hint="Sorting a face may mirror it: (2, 7, 5) is not (2, 5, 7). Turn it, (a, b, c) -> (b, c, a), until its lowest number "
-    "stands first.",
+    hint="Sorting a face may mirror it: (2, 7, 5) is not (2, 5, 7). Turn it, (a, b, c) -> (b, c, a), until its lowest"
+    " number stands first.",
 )
 def three_numbers_of_face_are_sorted(vertices, faces):
     return steps(vertices, faces, turn=lambda faces: faces.sort(1).values)

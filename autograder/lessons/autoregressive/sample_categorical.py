@@ -170,8 +170,8 @@ def cold_as_well(draw):
 
 @sample_categorical.misconception(
     "the ends of pieces are counted with <",
-    hint="A piece ends just before its end: u equal to an end belongs to the next piece. With < in the count, u = 0 draws "
-    "a first level of probability 0.",
+    hint="A piece ends just before its end: u equal to an end belongs to the next piece. With < in the count, u = 0 "
+    "draws a first level of probability 0.",
 )
 @cold_as_well
 def ends_of_pieces_are_counted_with_less(logits, u, temperature):
@@ -190,7 +190,8 @@ def last_level_where_sum_ends_below_u(logits, u, temperature):
 
 @sample_categorical.misconception(
     "a level beyond the last one",
-    hint="Rounding can leave the whole sum at or below u, and the count is K then: no level. Take the last possible one.",
+    hint="Rounding can leave the whole sum at or below u, and the count is K then: no level. Take the last possible "
+    "one.",
 )
 @cold_as_well
 def level_beyond_last_one(logits, u, temperature):
@@ -237,8 +238,8 @@ def probabilities_are_divided_by_temperature(logits, u, temperature):
 
 @sample_categorical.misconception(
     "temperature 0 is a very low one",
-    hint="Dividing by a small number instead of 0 does not tell logits that differ by less, and lets u choose among equal "
-    "ones. At 0 it is the likeliest level, the lowest of several.",
+    hint="Dividing by a small number instead of 0 does not tell logits that differ by less, and lets u choose among "
+    "equal ones. At 0 it is the likeliest level, the lowest of several.",
 )
 def temperature_0_is_very_low_one(logits, u, temperature=1.0):
     return count_ends(logits, u, max(temperature, 1e-6))
@@ -264,8 +265,8 @@ def always_likeliest_level(logits, u, temperature=1.0):
 
 @sample_categorical.misconception(
     "drawn by chance of its own",
-    hint="All chance comes in through u: the same u always gives the same level. torch.multinomial draws numbers of its "
-    "own.",
+    hint="All chance comes in through u: the same u always gives the same level. torch.multinomial draws numbers of "
+    "its own.",
 )
 def drawn_by_chance_of_its_own(logits, u, temperature=1.0):
     if temperature == 0:

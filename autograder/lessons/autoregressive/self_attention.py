@@ -205,7 +205,8 @@ def keys_queries_and_values_in_another_order(x, w_qkv, w_out, heads, cache=None)
 
 @self_attention.misconception(
     "heads take turns instead of being pieces",
-    hint="Head a has the entries a D/heads to (a + 1) D/heads - 1, a consecutive piece: unflatten into (heads, D/heads).",
+    hint="Head a has the entries a D/heads to (a + 1) D/heads - 1, a consecutive piece: unflatten into (heads, "
+    "D/heads).",
 )
 def heads_take_turns(x, w_qkv, w_out, heads, cache=None):
     def cut(x, heads):

@@ -1,4 +1,4 @@
-"""What the checks of 03-autoregressive have in common: small joint tables, and causal models that remember their calls."""
+"""What the checks of 03-autoregressive have in common: small joint tables, causal models that remember their calls."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def joint_table(case, *shape, holes=False):
 
 
 class Reader:
-    """A causal model of sequences: logits (B, N, K) in `dtype`, entry n a function of tokens 0..n, each with a weight of
-    its own. It remembers every call.
+    """A causal model of sequences: logits (B, N, K) in `dtype`, entry n a function of tokens 0..n, each with a weight
+    of its own. It remembers every call.
     """
 
     def __init__(self, case, tokens, levels, length, dtype=torch.float64):

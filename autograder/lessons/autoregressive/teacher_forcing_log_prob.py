@@ -171,8 +171,8 @@ def next_token_is_scored_first_never(model, x, start):
 
 @teacher_forcing_log_prob.misconception(
     "a token too many goes in",
-    hint="Start and ALL of x are N + 1 tokens; the last answer is not about any token of x. N go in: leave the last one "
-    "out.",
+    hint="Start and ALL of x are N + 1 tokens; the last answer is not about any token of x. N go in: leave the last "
+    "one out.",
 )
 def token_too_many_goes_in(model, x, start):
     tokens = F.pad(x, (1, 0), value=start)
@@ -185,7 +185,8 @@ def token_too_many_goes_in(model, x, start):
 
 @teacher_forcing_log_prob.misconception(
     "one call for each token",
-    hint="The value is right. But a causal model answers all places in a single call, and that is why training is fast.",
+    hint="The value is right. But a causal model answers all places in a single call, and that is why training is "
+    "fast.",
 )
 def one_call_for_each_token(model, x, start):
     tokens = shifted(x, start)

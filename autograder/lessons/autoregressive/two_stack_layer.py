@@ -169,8 +169,8 @@ def vertical_stack_does_not_reach_horizontal_one(v, h, w_v, w_h, w_vh, kind):
 
 @two_stack_layer.misconception(
     "rows centred, as in an ordinary convolution",
-    hint="Zeros on both sides centre the kernel, and it looks below its own row. All rows of zeros go above: the LAST row "
-    "of w_v meets row r - s.",
+    hint="Zeros on both sides centre the kernel, and it looks below its own row. All rows of zeros go above: the LAST"
+    " row of w_v meets row r - s.",
 )
 def rows_centred(v, h, w_v, w_h, w_vh, kind):
     s, rows = int(kind == "A"), w_v.shape[2]
@@ -196,7 +196,8 @@ def row_is_centred(v, h, w_v, w_h, w_vh, kind):
 
 @two_stack_layer.misconception(
     "the vertical stack looks to the left only",
-    hint="Rows above are earlier over their whole width: the columns of w_v are centred. That is what cures the blind spot.",
+    hint="Rows above are earlier over their whole width: the columns of w_v are centred. That is what cures the blind"
+    " spot.",
 )
 def vertical_stack_looks_to_left_only(v, h, w_v, w_h, w_vh, kind):
     s = int(kind == "A")
@@ -214,7 +215,8 @@ def kernels_are_turned_over(v, h, w_v, w_h, w_vh, kind):
 
 @two_stack_layer.misconception(
     "the far side comes in at the border",
-    hint="Outside the image there are zeros. torch.roll brings in the opposite side, and with it pixels that come later.",
+    hint="Outside the image there are zeros. torch.roll brings in the opposite side, and with it pixels that come "
+    "later.",
 )
 def far_side_comes_in_at_border(v, h, w_v, w_h, w_vh, kind):
     s = int(kind == "A")
