@@ -5,6 +5,7 @@ import io
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageSequence
 
 from course_lib import film, plots
@@ -67,3 +68,43 @@ def test_errors(frames, alt, message):
 def test_frames_have_one_size():
     with pytest.raises(ValueError, match="different sizes"):
         film.play([moment(0.1), moment(0.1, width=4.0)], "Two sizes.")
+
+
+def test_images_play_in_their_order_and_the_last_ones_stand_still(shown):
+    frames = torch.zeros(3, 2, 2, 3)
+    frames[1, 0, 0, 0], frames[2, 1, 1, 2] = 1.0, 0.5
+    film.show(frames, 2, "two images", seconds=0.6, rest=1.0, zoom=2)
+    ((data, size, alt),) = shown
+    assert alt == "two images" and size == (2 * (3 + 1 + 3), 4)
+    image = Image.open(io.BytesIO(data))
+    assert image.n_frames == 4 and image.size == size  # the still one, and three that move
+    pictures, times = [], []
+    for n in range(4):
+        image.seek(n)
+        pictures.append(np.asarray(image.convert("RGB"))[::2, ::2, 0])
+        times.append(image.info.get("duration"))
+    assert np.array_equal(pictures[0], pictures[3]) and times[1:] == [300, 300, 1000]
+    assert pictures[2][0, 0] == 255 and pictures[1][0, 0] == 0
+    assert pictures[3][1, 3 + 1 + 2] == 128 and pictures[3][0, 0] == 0
+
+
+def test_the_same_frames_are_the_same_bytes(shown):
+    frames = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    for _ in range(2):
+        film.show(frames, 3, "noise")
+    assert shown[0] == shown[1]
+
+
+def test_values_are_clipped_to_the_range(shown):
+    film.show(np.array([[[[-3.0, 0.0]]], [[[1.0, 3.0]]]]), 1, "two pixels", range=(-1, 1), zoom=1)
+    image = Image.open(io.BytesIO(shown[0][0]))
+    assert np.asarray(image.convert("RGB"))[0, :, 0].tolist() == [255, 255]
+    image.seek(1)
+    assert np.asarray(image.convert("RGB"))[0, :, 0].tolist() == [0, 128]
+
+
+def test_what_is_no_film_is_refused():
+    with pytest.raises(ValueError, match=r"expected frames \(T, N, H, W\)"):
+        film.show(torch.zeros(1, 2, 8, 8), 2, "one frame")
+    with pytest.raises(ValueError, match="alt is empty"):
+        film.show(torch.zeros(2, 2, 8, 8), 2, " ")

@@ -148,7 +148,7 @@ def hidden_weights_are_set_to_0_after_softmax(q, k, v):
 
 @causal_attention.misconception(
     "scores are not divided",
-    hint="Divide the scores by sqrt(d).",
+    hint="The scores of long queries are large ones: divide them by sqrt(d).",
 )
 def scores_are_not_divided(q, k, v):
     return attended(q @ k.mT, past(q.shape[-2], k.shape[-2]), v)

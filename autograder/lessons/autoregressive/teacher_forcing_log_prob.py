@@ -47,8 +47,9 @@ def teacher_forcing_log_prob(student, case):
         "a level as the start token, and sequences of length 1",
         points=0.25,
     )
-    steep = Steep(case, levels)
-    case.expect(student(steep, x, 0), truth(steep, x, 0), "logits of 400, and of -inf", points=0.25)
+    steep, impossible = Steep(case, levels), x.clone()
+    impossible[0, :2] = torch.tensor([1, levels - 1])
+    case.expect(student(steep, impossible, 0), truth(steep, impossible, 0), "logits of 400, and of -inf", points=0.25)
 
     weights = case.normal(levels + 1, levels)
     trained = Source(TRAINABLE.format(weights=weights.tolist()), "model")
@@ -97,7 +98,7 @@ def untouched(student, model, x, start):
 
 
 class Steep:
-    """Logits of +-400 that no probability survives when taken by itself, and an impossible last level."""
+    """Logits of +-400 that no probability survives when taken by itself; after level 1 the last level is impossible."""
 
     def __init__(self, case, levels):
         signs = torch.where(case.uniform(levels + 1, levels) < 0.5, -400.0, 400.0).double()
