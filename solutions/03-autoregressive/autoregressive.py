@@ -32,18 +32,18 @@
 #
 # | | section | minutes | on the shorter path |
 # |--:|---|--:|--:|
-# | 1 | Pixels that know of each other | 27 | 23 |
-# | 2 | One pass scores everything | 17 | 15 |
-# | 3 | Drawing | 29 | 26 |
-# | 4 | A recurrence over the image | 16 | 16 |
-# | 5 | Masks: all pixels at once | 37 | 31 |
+# | 1 | Pixels that know of each other | 41 | 28 |
+# | 2 | One pass scores everything | 14 | 14 |
+# | 3 | Drawing | 26 | 23 |
+# | 4 | A recurrence over the image | 17 | 17 |
+# | 5 | Masks: all pixels at once | 33 | 29 |
 # | 6 | The blind spot, and two stacks that cure it | 19 | 19 |
-# | 7 | Digits in bits | 11 | 11 |
-# | 8 | A causal transformer | 25 | 23 |
+# | 7 | Digits in bits | 10 | 10 |
+# | 8 | A causal transformer | 27 | 25 |
 # | 9 | A mesh is a sequence too | 14 | 10 |
-# | 10 | In your own words | 10 | 10 |
+# | 10 | In your own words | 11 | 11 |
 #
-# About three hours and a half, best in two sittings (1 to 5 and 6 to 10). On the shorter path you skip what is headed *Further*; nothing later needs it. The notebook itself computes for about two minutes on two processor cores, most of it in sections 6 to 8.
+# With this page and the end 220 minutes, best in two sittings (1 to 5: 131 minutes, 6 to 10: 81). On the shorter path, 194 minutes, you skip what is headed *Further*; nothing later needs it. The notebook itself computes for about two minutes on two processor cores, most of it in sections 6 to 8.
 #
 # ### Notation
 #
@@ -220,7 +220,7 @@ for i in range(6):
 verify_equation(2, log_q.exp().sum(), 1.0)
 
 # %% [markdown]
-# ### Exercise: `chain_rule_tables` · ●○○ · 5 minutes · 1 point
+# ### Exercise: `chain_rule_tables` · ●○○ · 4 minutes · 1 point
 #
 # With few pixels a joint distribution is a table, `joint[x_1, x_2, ..., x_n]`. Take it apart as in (1). Mind the pasts that never happen: there the conditional is anything you like, and the exercise says what it shall be.
 
@@ -325,7 +325,7 @@ verify_equation(1, product, ising23)
 #
 # And why networks at all? Count the free numbers in the tables of $N$ pixels with $K$ levels. Each row of $K$ entries has $K - 1$ free ones.
 #
-# ### Step: `free_entries` · ●○○ · 4 minutes
+# ### Step: `free_entries` · ●○○ · 3 minutes
 #
 # How many rows has table $i$? Add up, and find the closed form.
 
@@ -461,7 +461,7 @@ verify_equation(8, floor, costs, relation="<=")  # a hundred random tables of ro
 verify_equation(8, floor, Categorical(best).entropy() @ pair.sum(1))  # equality for the right one
 
 # %% [markdown]
-# ### Exercise: `context_entropy` · ●●○ · 10 minutes · 2 points
+# ### Exercise: `context_entropy` · ●●○ · 8 minutes · 2 points
 #
 # Add (8) up over all pixels, and you have the least that any model with these contexts can cost. For a table it can be computed exactly. Derive first, on paper, how to get $H(x_i \mid x_C)$ from entropies of joint tables: $p(x_i \mid x_C)$ is a quotient, and $-\log$ of a quotient is a difference.
 
@@ -621,7 +621,7 @@ print(f"if every pixel saw all 15 others: {both:.3f} nats, which is less than H"
 #
 # A process shows it in pure form. The **copy process** has a top row of fair coins, and every pixel below copies the one $s$ columns to the right in the row above, erring with probability $f$. Where there is no such pixel, it is a fair coin again. What is its entropy?
 #
-# ### Step: `copy_entropy` · ●○○ · 5 minutes
+# ### Step: `copy_entropy` · ●○○ · 4 minutes
 #
 # Find it without a computer: look for the pixels that are not coins.
 
@@ -756,7 +756,7 @@ beginnings = torch.stack([recurrent(tokens[:, : n + 1])[0, -1] for n in range(6)
 verify_equation(12, whole, beginnings)
 
 # %% [markdown]
-# ### Exercise: `teacher_forcing_log_prob` · ●●○ · 8 minutes · 2 points
+# ### Exercise: `teacher_forcing_log_prob` · ●●○ · 7 minutes · 2 points
 
 
 # %% exercise="teacher_forcing_log_prob"
@@ -842,12 +842,19 @@ expect(
     hint="log_softmax, not the logarithm of a softmax",
 )
 gru.zero_grad()
-teacher_forcing_log_prob(gru, x, 3).sum().backward()
+log_p = teacher_forcing_log_prob(gru, x, 3)
 expect(
-    gru.out.bias.grad is not None,
+    log_p.requires_grad,
     True,
     "teacher_forcing_log_prob: gradients reach the model",
-    hint="no torch.no_grad, no .item(), no .detach()",
+    hint="no torch.no_grad(), no .item(), no .detach()",
+)
+log_p.sum().backward()
+expect(
+    bool((gru.out.bias.grad != 0).any()),
+    True,
+    "teacher_forcing_log_prob: and they are not all 0",
+    hint="the answer must be made of the model's logits",
 )
 
 # %% [markdown]
@@ -878,7 +885,7 @@ print(f"the smallest is {log_p.exp().min():.4f}, the largest {log_p.exp().max():
 #
 # A **temperature** $T$ sharpens the rows: $\operatorname{softmax}(\ell / T)$. At $T = 1$ they stay as they are, for $T \to 0$ the likeliest level gets everything.
 #
-# ### Exercise: `sample_categorical` · ●●○ · 7 minutes · 1 point
+# ### Exercise: `sample_categorical` · ●●○ · 6 minutes · 1 point
 
 
 # %% exercise="sample_categorical"
@@ -999,7 +1006,7 @@ verify_equation(13, shares, row.softmax(0), atol=1e-5)
 #
 # *(13) for each side.* So drawing cuts the cube into boxes, one for each image, each as large as its image is likely. That allows an exact test of a sampler, without statistics: take the middle of each box, and look whether its image comes out.
 #
-# ### Exercise: `ancestral_sample` · ●●○ · 9 minutes · 2 points
+# ### Exercise: `ancestral_sample` · ●●○ · 7 minutes · 2 points
 
 
 # %% exercise="ancestral_sample"
@@ -1302,7 +1309,7 @@ verify_equation(16, joint / beginning.reshape([2] * 4 + [1] * 8), continued)
 #
 # *the sum $r + c$ runs from 0 to $(H - 1) + (W - 1)$.* Drawing gains nothing: the pixels themselves are still missing, and come one at a time.
 #
-# ### Exercise: `diagonal_rnn` · ●●● · 12 minutes · 2 points
+# ### Exercise: `diagonal_rnn` · ●●● · 10 minutes · 2 points
 
 
 # %% exercise="diagonal_rnn"
@@ -1571,7 +1578,7 @@ print(
 )
 
 # %% [markdown]
-# ### Exercise: `conv_mask` · ●●● · 12 minutes · 3 points
+# ### Exercise: `conv_mask` · ●●● · 9 minutes · 3 points
 
 
 # %% exercise="conv_mask"
@@ -1678,7 +1685,7 @@ for wrong in ("C", "a"):
     )
 
 # %% [markdown]
-# ### Exercise: `MaskedConv2d` · ●●○ · 6 minutes · 1 point
+# ### Exercise: `MaskedConv2d` · ●●○ · 4 minutes · 1 point
 #
 # Now a layer that multiplies by the mask whenever it is called. An optimiser writes into the weight after every step, and what it writes at hidden taps must never come to light.
 
@@ -1776,10 +1783,14 @@ expect(
     hint="multiply at every call",
 )
 first = MaskedConv2d("A", 3, 6, (1, 1), colours=3)
+with torch.no_grad():
+    for parameter in first.parameters():
+        parameter.fill_(1.0)
+red = torch.tensor([1.0, 0.0, 0.0]).reshape(1, 3, 1, 1)
 expect(
-    bool((first(torch.rand(1, 3, 2, 2))[:, :2] == first.bias[:2, None, None]).all()),
-    True,
-    "MaskedConv2d: colours arrive: in a first layer red sees nothing of its own pixel",
+    first(red)[0, :, 0, 0],
+    torch.tensor([1.0, 1.0, 2.0, 2.0, 2.0, 2.0]),
+    "MaskedConv2d: in a first layer green and blue see the red of their own pixel, red does not",
     hint="hand colours on to conv_mask",
 )
 first(torch.rand(1, 3, 2, 2)).sum().backward()
@@ -1805,7 +1816,7 @@ expect(
 #
 # You should not have to believe such things of a network that somebody hands you. Ask for its derivatives.
 #
-# ### Exercise: `dependencies` · ●●○ · 8 minutes · 1 point
+# ### Exercise: `dependencies` · ●●○ · 6 minutes · 1 point
 
 
 # %% exercise="dependencies"
@@ -1889,6 +1900,12 @@ expect(
     torch.zeros(6, 6, dtype=torch.bool),
     "dependencies: a function that ignores its input",
     hint="allow_unused, or a function that copes",
+)
+expect(
+    dependencies(lambda x: torch.cat([0 * x[:, :1], previous(x[:, 1:])], 1), x),
+    shift,
+    "dependencies: only the second channels have to do with each other",
+    hint="any output channel, and any input channel",
 )
 leaf = x.clone().requires_grad_()
 dependencies(previous, leaf)
@@ -2176,7 +2193,7 @@ for groups in (3, 1):
 #
 # *with enough layers: every layer of $v$ reaches further to both sides.*
 #
-# ### Exercise: `two_stack_layer` · ●●● · 12 minutes · 2 points
+# ### Exercise: `two_stack_layer` · ●●● · 10 minutes · 2 points
 #
 # One layer of both stacks, without bias and gate (the network below adds them). Write it with convolutions, or with a loop over the kernel's taps. A loop over pixels would be right as well, but the training below runs through your function some thousand times.
 
@@ -2380,7 +2397,7 @@ def train_on_copies(name):
 
 # %% tags=["experiment"]
 # Experiment: four networks on the copy process
-print("Training four small networks takes about 15 seconds.")
+print("Training four small networks takes about 10 seconds.")
 images, log_p = copied_images(2000, 6, 2, 0.1, seed=1)
 coin = -0.1 * math.log(0.1) - 0.9 * math.log(0.9)
 exact_cost = 36 * math.log(2) - 5 * 4 * (math.log(2) - coin)
@@ -2625,7 +2642,7 @@ def counted_nats():
 
 # %% tags=["experiment"]
 # Experiment: bits per pixel of the test digits
-print("Training three networks takes about 40 seconds.")
+print("Training three networks takes about 30 seconds.")
 nats = counted_nats()
 vae = train_vae()
 trained = {name: train_digits(name)[0] for name in ("plain PixelCNN", "two stacks")}
@@ -2658,7 +2675,7 @@ ax.set_title(
 plots.show(fig, alt="Bits per pixel on the test digits of six models, from uniform to two stacks.")
 
 # %% [markdown]
-# Each row of the table adds knowledge, and each is paid back in bits. The VAE sees how the pixels go together, through its code; but given the code its pixels are independent, and it can only bound its own likelihood. (*"No dependencies among pixels, can generate all pixels at the same time!"* says a slide about VAEs. Given $z$, yes. Summed over $z$ they depend, or a VAE could draw nothing but the first picture of this lesson.)
+# Each row of the table adds knowledge, and each is paid back in bits. The VAE sees how the pixels go together, through its code; but given the code its pixels are independent, and it can only bound its own likelihood. (*"No dependencies among pixels, can generate all pixels at the same time!"* says a slide about VAEs. Given $z$, yes. Summed over $z$ they depend (in lesson 01's linear model with covariance $W W^\top + \sigma^2 I$), or a VAE could draw nothing but the first picture of this lesson.)
 #
 # Plain and two stacks differ in gates and depth as well as in the blind spot, so do not read the last difference as the price of blindness.
 #
@@ -2867,7 +2884,7 @@ widgets.explore(
 #
 # When a sequence grows, only the newest places ask. So let there be $M \le N$ queries, those of the **last** $M$ of $N$ places.
 #
-# ### Exercise: `causal_attention` · ●●○ · 8 minutes · 2 points
+# ### Exercise: `causal_attention` · ●●○ · 6 minutes · 2 points
 
 
 # %% exercise="causal_attention"
@@ -2951,7 +2968,7 @@ verify_equation(23, mine, a @ v, F.scaled_dot_product_attention(q, k, v, is_caus
 #
 # *(23) for the newest places alone, with the same $k_j$, $v_j$.* This is the **cache** with which every language model writes. It changes nothing, to the last digit, and it saves almost everything.
 #
-# ### Exercise: `self_attention` · ●●○ · 10 minutes · 2 points
+# ### Exercise: `self_attention` · ●●○ · 8 minutes · 2 points
 
 
 # %% exercise="self_attention"
@@ -3209,7 +3226,7 @@ def write(model, u, temperature=1.0, start=17):
 
 # %% tags=["experiment"]
 # Experiment: the transformer's bits and drawings
-print("Training the transformer takes about 30 seconds.")
+print("Training the transformer takes about 20 seconds.")
 model = train_transformer()
 with torch.no_grad():
     nats = -teacher_forcing_log_prob(model.logits, test_x.flatten(1), LEVELS).cpu()
@@ -3253,7 +3270,7 @@ plots.show(
 #
 # Whatever can be written down as a sequence of tokens can be modelled like this: text, sound, and shapes. A triangle mesh is a list of *vertices*, points with whole-number coordinates, and a list of *faces*, triples of vertex numbers. Here is a new trouble: a mesh has no first vertex. The same tetrahedron can be written in many ways. In how many?
 #
-# ### Step: `writings` · ●○○ · 3 minutes
+# ### Step: `writings` · ●○○ · 2 minutes
 
 
 # %% step="writings"
@@ -3317,7 +3334,7 @@ expect(
 #
 # A model of random writings would have to spread its probability over all of them. PolyGen's way out: agree on **one**. Sort the vertices from bottom to top (by $z$, then $y$, then $x$), number the faces accordingly, let each begin with its lowest number, and sort them.
 #
-# ### Exercise: `mesh_to_sequence` · ●●○ · 8 minutes · 1 point
+# ### Exercise: `mesh_to_sequence` · ●●○ · 7 minutes · 1 point
 
 
 # %% exercise="mesh_to_sequence"
@@ -3536,7 +3553,7 @@ findings["boxes: nats above the exact cost, share drawn right"] = (
 # ### END MARK SCHEME
 #
 # ### BEGIN SOLUTION
-# 1. A training image is complete, so every pixel's past is there from the start. The masks make sure that the answer at a place depends on its own past only, and one pass of the convolutions gives all 64 rows together. A drawing has no past beyond what was drawn: the level of pixel $i$ goes into the row of pixel $i + 1$, so there are as many passes as pixels (63 for given first pixel, 64 in all).
+# 1. A training image is complete, so every pixel's past is there from the start. The masks make sure that the answer at a place depends on its own past only, and one pass of the convolutions gives all 64 rows together. A drawing has no past beyond what was drawn: the level of pixel $i$ goes into the row of pixel $i + 1$, so there are as many passes as pixels, 64 for a digit.
 # 2. By the chain rule $p(x)$ is a product of 64 rows, and each row is a softmax that sums to 1. All of them can be evaluated, and their product is the probability itself. A VAE has to average over all codes $z$; that integral is out of reach, and what it computes leaves out the KL divergence from its encoder to the true posterior.
 # 3. A pixel that sees itself does not need to be predicted; the network copies it and says "certain". On fair coins, which nobody can predict, the loss went from 4.159 to 0.000 nats, and the 64 numbers summed to 64 instead of 1: they are not the probabilities of any distribution, so minus their logarithm is not the length of any code. Asked to draw, it copied the zeros of the canvas a thousand times.
 # 4. Its derivatives: `dependencies` shows an entry on or above the diagonal.
@@ -3564,9 +3581,9 @@ for what, value in findings.items():
 # Yes: one strictly earlier step is enough, wherever it stands, and (19) does not care about the place. With residual paths around the later layers it is not: the path around them consists of B alone.
 # </details>
 #
-# <details><summary>2. Your model needs 1.83 bits per pixel on average. How many bytes would a file with one test digit have, if an ideal coder used your rows?</summary>
+# <details><summary>2. A model needs 1.8 bits per pixel on average. How many bytes would a file with one test digit have, if an ideal coder used its rows?</summary>
 #
-# $64 \cdot 1.83 = 117$ bits, about 15 bytes, against 33 bytes for the uniform code of 4.09 bits. And the receiver decodes pixel by pixel with the same network: it needs the same $N$ passes as drawing does.
+# $64 \cdot 1.8 = 115$ bits, between 14 and 15 bytes, against 33 bytes for the uniform code of 4.09 bits. And the receiver decodes pixel by pixel with the same network: it needs the same $N$ passes as drawing does.
 # </details>
 #
 # <details><summary>3. With a model for raster order, could you fill a hole in the middle of an image by drawing many images and keeping those that agree with the rest?</summary>
