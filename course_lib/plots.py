@@ -189,7 +189,7 @@ def cells(
     fig, ax = _axes(ax, width * side + 1.0 + 1.6 * legend, height * side + 0.6)
     looks = [{"facecolor": _color(role) if role else "none", "edgecolor": COLOR["noise"]} for role in kinds.values()]
     for (row, column), kind in np.ndenumerate(values):
-        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, linewidth=0.7, **looks[kind]))
+        ax.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, linewidth=0.7, **looks[kind]))
         if text is not None:
             dark = list(kinds.values())[kind] is not None
             written = str(text[row][column])

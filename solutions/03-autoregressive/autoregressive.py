@@ -188,7 +188,9 @@ plots.show(
 for name, share in shares.items():
     print(f"{name:20} recognised {share}")
 print(f"you predicted        {my_share:g}")
-findings["recognised, every pixel drawn alone"] = str(shares["pixels drawn alone"])
+findings["recognised, every pixel drawn alone"] = f"{shares['pixels drawn alone']}".replace(
+    "+-", "±"
+)
 
 # %% [markdown]
 # Every pixel is right and the picture is wrong. What makes a digit is not how dark each place is, but how the places go together: a stroke that begins here goes on there. A model of images is a model of *dependence*.
@@ -554,7 +556,7 @@ expect(
 
 # %% [markdown]
 # Now the question of the lesson, asked exactly. An Ising model on 4x4 pixels with coupling $J = 0.4$: neighbours like to be equal. It has 65,536 images, and $H = 8.663$ nats. Five kinds of contexts: a pixel sees **nothing**; its **row** to the left; the **quadrant** of pixels neither below nor to the right of it; the quadrant and one column
-# more to the right for every row upwards (what **plain masks** of size 3x3 will see in section 5); **all** earlier pixels. In the picture the pixel in question is blue, what it sees is red.
+# more to the right for every row upwards (what **plain masks** of size 3x3 will see in section 5); **all** earlier pixels. In the picture the pixel in question is blue, what it sees orange, what came earlier and is not seen grey.
 
 # %% tags=["experiment"]
 # Five kinds of contexts, for one pixel of an image of 5x6
@@ -1177,6 +1179,8 @@ plots.curve(
 plots.curve(temperatures, entropies["sharper joint"], "exact", label="$p(x)^{1/T} / Z$", ax=ax)
 plots.guess(ax, y=my_entropy)
 ax.set(xlabel="temperature $T$", ylabel="entropy (nats)", xscale="log")
+ax.set_xticks(temperatures, [f"{temperature:g}" for temperature in temperatures])
+ax.minorticks_off()
 at_half = temperatures.index(0.5)
 ax.set_title(
     f"At T = 0.5: {entropies['what is drawn'][at_half]:.2f} nats are drawn, "
@@ -1186,7 +1190,7 @@ plots.show(
     fig, alt="Entropy against temperature of the sharper joint and of what the sampler draws."
 )
 for temperature, gap in zip(temperatures, gaps, strict=True):
-    print(f"T = {temperature:4g}   KL from the sharper joint to what is drawn: {gap:.3f} nats")
+    print(f"T = {temperature:4g}   KL from the sharper joint to what is drawn: {abs(gap):.3f} nats")
 findings["entropy at T = 0.5: sharper joint, what is drawn"] = (
     f"{entropies['sharper joint'][at_half]:.2f}, {entropies['what is drawn'][at_half]:.2f} nats"
 )
@@ -1470,9 +1474,9 @@ def as_matrix(contexts):
 # Equations (17) and (18): on all 512 images of 3x3, and (18) by counting
 seed_everything(3)
 rnn = PixelRNN(2).double()
-verify_equation(
-    17, influences(rnn, 3, 3).double(), as_matrix(tables.seen(3, 3, "quadrant")).double()
-)
+found, rule = influences(rnn, 3, 3), as_matrix(tables.seen(3, 3, "quadrant"))
+verify_equation(17, found.sum(), rule.sum())  # as many pairs, and the same ones
+verify_equation(17, found.double(), rule.double())
 steps = []
 diagonal_rnn(lambda inputs, left, above: steps.append(1) or left, torch.zeros(1, 1, 8, 8), 1)
 verify_equation(18, len(steps), 8 + 8 - 1)
@@ -1957,7 +1961,11 @@ for reach in (1, 2):
     )
     by_slopes = dependencies(net, torch.randn(1, 1, 5, 6, dtype=f64))
     rule = as_matrix(tables.seen(5, 6, "plain", reach))
-    verify_equation(20, chained(*[b] * 9, a).double(), rule.double(), by_slopes.double())
+    by_powers = chained(*[b] * 9, a)
+    verify_equation(
+        20, by_powers.sum(), rule.sum(), by_slopes.sum()
+    )  # as many pairs, and the same ones
+    verify_equation(20, by_powers.double(), rule.double(), by_slopes.double())
 
 # %% [markdown]
 # ### A network that cheats
@@ -2343,7 +2351,9 @@ class TwoStacks(PixelCNN):
 seed_everything(10)
 wide = TwoStacks(2, 4, 6, channels=6, depth=5).double()
 found = dependencies(wide.logits, torch.randn(1, 2, 4, 6, dtype=f64))
-verify_equation(21, found.double(), as_matrix(tables.seen(4, 6, "full")).double())
+rule = as_matrix(tables.seen(4, 6, "full"))
+verify_equation(21, found.sum(), rule.sum())  # as many pairs, and the same ones
+verify_equation(21, found.double(), rule.double())
 
 # %% [markdown]
 # **Does it matter in practice?** A data set made for the purpose: the copy process of section 1 on 6x6 pixels with shift $s = 2$. Each pixel below copies the one in the row above, two columns to the *right*: in the blind spot of 3x3 masks, outside the quadrant, within reach of 5x5 masks. By (10) it has 17.59 nats, and somebody who does not see the copied pixel pays for all coins, 24.95.
@@ -2507,7 +2517,7 @@ widgets.explore(
 
 # %% tags=["experiment"]
 # Drag: when does the blind spot matter?
-couplings = [n / 20 for n in range(21)]
+couplings = [n / 20 for n in range(1, 21)]
 lost_by = {name: [] for name in ("none", "row", "quadrant", "plain")}
 for coupling in couplings:
     joint = tables.ising(4, 4, coupling)
@@ -2523,7 +2533,7 @@ def draw_lost(coupling, context):
             plots.curve(couplings, lost, "model", ax=ax, label=name, linewidth=2.6)
         else:
             plots.curve(couplings, lost, "noise", ax=ax, linewidth=1.0)
-    now = lost_by[context][round(coupling * 20)]
+    now = lost_by[context][round(coupling * 20) - 1]
     ax.axvline(coupling, color=plots.COLOR["data"], linewidth=1)
     ax.set(
         xlabel="coupling $J$",
@@ -2538,7 +2548,7 @@ def draw_lost(coupling, context):
 widgets.explore(
     draw_lost,
     alt="Nats lost on an Ising model against its coupling, for four contexts.",
-    coupling=(0.0, 1.0, 0.4),
+    coupling=(0.05, 1.0, 0.4),
     context=["plain", "quadrant", "row", "none"],
 )
 
@@ -2767,7 +2777,7 @@ for temperature, share in shares.items():
     with torch.no_grad():
         own = image_nats(model, drawn[temperature]).mean().item() / (64 * math.log(2))
     print(f"T = {temperature}: recognised {share}; {own:.2f} bits per pixel under the model itself")
-    findings[f"two-stack digits recognised at T = {temperature}"] = str(share)
+    findings[f"two-stack digits recognised at T = {temperature}"] = f"{share}".replace("+-", "±")
 print(f"you predicted {my_recognised:g} at T = 1")
 rows = torch.cat([drawn[temperature][:12] for temperature in drawn] + [test_x[:12]]).cpu() / 16
 fig, _ = plots.image_grid(
@@ -3148,37 +3158,43 @@ verify_equation(25, seen_by_layers["with"], 64)
 # %% [markdown]
 # ### Where am I?
 #
-# Nothing in (23) knows *where* a key comes from. Shuffle the earlier keys together with their values, and the sum is the same. A slide draws a sweeping conclusion: self-attention *"works on sets"*. For a causal network that is half true:
-#
-# $$\text{one causal layer without positions: } y_i \text{ depends on token } i \text{ and on the multiset of tokens} < i; \quad \text{two layers: on their order too} \tag{26}$$
-#
-# *in the second layer the keys are first-layer outputs, and output $j$ has seen the first $j$ tokens: it knows how many came before it.* Take a network of eight tokens without any position, shuffle the first seven, and look at the last logits. **Predict** by how much they change with **two** layers: 0 (a set is a set), or a number?
+# Nothing in (23) knows *where* a key comes from. Shuffle the earlier keys together with their values, and the sum is the same. A slide draws a sweeping conclusion: self-attention *"works on sets"*. Is that so for a causal network? Take one for eight tokens, shuffle the first seven, and look at the last logits. With one layer and without a table of
+# positions they stay what they were. **Predict** by how much they change with **two** such layers: 0 (a set is a set), or a number?
 
 # %% predict="my_change"
 my_change = 0.0  # your prediction for two layers without positions
 
+
 # %%
-# Equation (26): eight tokens, shuffled
-changes = {}
-sequence = torch.tensor([[3, 1, 4, 1, 5, 0, 2, 6]])
-shuffled = sequence[:, [4, 6, 0, 2, 5, 3, 1, 7]]
-for depth, positions in ((1, False), (1, True), (2, False), (2, True)):
+# Given: how much the last logits change when the first seven tokens are shuffled
+def order_felt(depth, positions):
     seed_everything(15)
     net = Transformer(8, 8, 8, width=16, depth=depth, positions=positions).double()
+    sequence = torch.tensor([[3, 1, 4, 1, 5, 0, 2, 6]])
     with torch.no_grad():
-        a, b = net.logits(sequence)[:, -1], net.logits(shuffled)[:, -1]
-    changes[depth, positions] = (a - b).abs().max().item()
-    name = "with positions" if positions else "without positions"
-    print(f"{depth} layer(s) {name:18} the last logits change by {changes[depth, positions]:.2g}")
-verify_equation(26, changes[1, False], 0.0, atol=1e-12)
-verify_equation(26, 1e-3, changes[2, False], relation="<=")
+        before, after = (
+            net.logits(x)[:, -1] for x in (sequence, sequence[:, [4, 6, 0, 2, 5, 3, 1, 7]])
+        )
+    return (before - after).abs().max().item()
+
 
 # %% tags=["experiment"]
-# Experiment: two layers without positions
-print(f"two layers without positions: {changes[2, False]:.3f}; you predicted {my_change:g}")
-findings["order felt by 1 and 2 layers without positions"] = (
-    f"{changes[1, False]:.0e}, {changes[2, False]:.2f}"
-)
+# Experiment: shuffled tokens, one layer and two, without positions and with
+for depth, positions in itertools.product((1, 2), (False, True)):
+    name = f"{depth} layer{'s' if depth > 1 else ''} with{'' if positions else 'out'} positions"
+    print(f"{name:26} the last logits change by {order_felt(depth, positions):.2g}")
+print(f"you predicted {my_change:g} for two layers without")
+findings["order felt by 2 layers without positions"] = f"{order_felt(2, False):.2f}"
+
+# %% [markdown]
+# $$\text{one causal layer without positions: } y_i \text{ depends on token } i \text{ and on the multiset of tokens} < i; \quad \text{two layers: on their order too} \tag{26}$$
+#
+# *one layer: the sum (23) does not change when its terms are shuffled. Two: now the keys are first-layer outputs, and output $j$ has seen the first $j$ tokens, so it knows which came before it.*
+
+# %%
+# Equation (26): eight tokens, shuffled
+verify_equation(26, order_felt(1, False), 0.0, atol=1e-12)
+verify_equation(26, 1e-3, order_felt(2, False), relation="<=")
 
 # %% [markdown]
 # So the mask itself carries some order, if there are layers enough. Yet it is much easier to learn where one is from a table of positions, and that is what the network for the digits gets.
@@ -3244,7 +3260,7 @@ pictures = {
 shares = {name: metrics.recognised(x[:, None] / 16) for name, x in pictures.items()}
 for name, share in shares.items():
     print(f"{name:12} T = 0.8: recognised {share}")
-    findings[f"recognised at T = 0.8, {name}"] = str(share)
+    findings[f"recognised at T = 0.8, {name}"] = f"{share}".replace("+-", "±")
 rows = torch.cat([x[:24] for x in pictures.values()]).cpu() / 16
 title = ", ".join(f"{name} {share.value:.0%}" for name, share in shares.items())
 names = [name for name in pictures for _ in range(2)]
