@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import wraps
 
 import torch
 
@@ -162,6 +163,7 @@ def first_true_last_end_set_to_infinity(logits, u, temperature=1.0):
 def cold_as_well(draw):
     """A draw for temperatures above 0, with the likeliest level at 0."""
 
+    @wraps(draw)
     def drawn(logits, u, temperature=1.0):
         return logits.argmax(-1) if temperature == 0 else draw(logits, u, temperature)
 
