@@ -187,7 +187,9 @@ def cells(
     height, width = values.shape
     side = min(0.5, 5.0 / max(height, width))
     fig, ax = _axes(ax, width * side + 1.0 + 1.6 * legend, height * side + 0.6)
-    looks = [{"facecolor": _color(role) if role else "none", "edgecolor": COLOR["noise"]} for role in kinds.values()]
+    looks: list[dict[str, Any]] = [
+        {"facecolor": _color(role) if role else "none", "edgecolor": COLOR["noise"]} for role in kinds.values()
+    ]
     for (row, column), kind in np.ndenumerate(values):
         ax.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, linewidth=0.7, **looks[kind]))
         if text is not None:

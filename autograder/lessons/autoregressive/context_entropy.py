@@ -84,7 +84,8 @@ def state_by_state_in_plain_python(joint, contexts):
     total = 0.0
     states = list(itertools.product(*map(range, joint.shape)))
     for i, context in enumerate(contexts):
-        pair, past = {}, {}
+        pair: dict[tuple, float] = {}
+        past: dict[tuple, float] = {}
         for state in states:
             p, key = float(joint[state]), tuple(state[j] for j in context)
             pair[key, state[i]] = pair.get((key, state[i]), 0.0) + p

@@ -89,7 +89,7 @@ def diagonals(height, width):
 def by_diagonals(cell, inputs, hidden, left=(0, -1), above=(-1, 0), cut=lambda h: h):
     """The right answer; `left` and `above` are where the two states come from, `cut` acts on each new state."""
     batch, channels, height, width = inputs.shape
-    h = {}
+    h: dict[tuple[int, int], torch.Tensor] = {}
     zero = inputs.new_zeros(batch, hidden)
     for rows, columns in diagonals(height, width):
         places = list(zip(rows.tolist(), columns.tolist(), strict=True))
@@ -163,7 +163,8 @@ def left_and_above_are_exchanged(cell, inputs, hidden_dim):
 )
 def pixel_by_pixel(cell, inputs, hidden_dim):
     batch, _, height, width = inputs.shape
-    h, zero = {}, inputs.new_zeros(batch, hidden_dim)
+    h: dict[tuple[int, int], torch.Tensor] = {}
+    zero = inputs.new_zeros(batch, hidden_dim)
     for r in range(height):
         for c in range(width):
             h[r, c] = cell(inputs[:, :, r, c], h.get((r, c - 1), zero), h.get((r - 1, c), zero))

@@ -61,12 +61,9 @@ def check_slopes(case, bench, image):
     out = F.conv2d(image.double(), weight * bench.mask.double(), bias, padding=bench.padding)
     truth = torch.autograd.grad((towards.double() * out).sum(), [weight, bias])
     slopes = bench.model.slopes(image, weights=[towards])
-    if isinstance(slopes, Failure):
-        found = slopes
-    else:
-        found = [slopes.get("weight"), slopes.get("bias")]
-        if isinstance(found[0], torch.Tensor) and found[0].shape == bench.mask.shape:
-            found[0] = found[0] * bench.mask
+    found = [slopes, slopes] if isinstance(slopes, Failure) else [slopes.get("weight"), slopes.get("bias")]
+    if isinstance(found[0], torch.Tensor) and found[0].shape == bench.mask.shape:
+        found[0] = found[0] * bench.mask
     case.expect(found, list(truth), "gradients reach weight and bias", points=0.15, rtol=1e-3)
 
 
@@ -122,10 +119,12 @@ def right_mask(kind, out, inner, kernel_size, colours):
 class _Base(nn.Module):
     """Weight, bias and mask; a wrong answer changes one thing."""
 
+    mask: torch.Tensor
+
     def __init__(self, kind, in_channels, out_channels, kernel_size, colours=1):
         super().__init__()
-        start = nn.Conv2d(in_channels, out_channels, kernel_size)
-        self.weight, self.bias = start.weight, start.bias
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, *kernel_size) / 5)
+        self.bias = nn.Parameter(torch.randn(out_channels) / 5)
         self.padding = (kernel_size[0] // 2, kernel_size[1] // 2)
         self.register_buffer("mask", right_mask(kind, out_channels, in_channels, kernel_size, colours))
 
@@ -140,6 +139,8 @@ class WeightBiasAndBuffer(_Base):
 
 @masked_conv2d.alternative("a subclass of nn.Conv2d")
 class SubclassOfConv2d(nn.Conv2d):
+    mask: torch.Tensor
+
     def __init__(self, kind, in_channels, out_channels, kernel_size, colours=1):
         pad = tuple(size // 2 for size in kernel_size)
         super().__init__(in_channels, out_channels, kernel_size, padding=pad)

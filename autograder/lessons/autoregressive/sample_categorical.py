@@ -71,7 +71,7 @@ def rows_with_walls(case, levels):
 
 def rows_that_end_short(case):
     """float32 rows that end in three impossible levels, whose float32 sum ends at or below `LARGEST`, and that as u."""
-    found = []
+    found: list[torch.Tensor] = []
     while len(found) < 4:
         row = torch.cat([case.normal(5, dtype=torch.float32), torch.full((3,), -math.inf)])
         p = row.softmax(-1)

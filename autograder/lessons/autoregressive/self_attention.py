@@ -73,7 +73,7 @@ def attended(attend, x, w_qkv, w_out, heads, cache=None):
     """Head after head, each with its own rows of the weights; `attend` does the attention."""
     D = x.shape[-1]
     size = D // heads
-    answers, keys, values = 0.0, [], []
+    answers, keys, values = torch.zeros_like(x), [], []
     for head in range(heads):
         q, k, v = (torch.einsum("bmi,oi->bmo", x, w_qkv[n * D + head * size :][:size]) for n in range(3))
         if cache is not None:
@@ -84,7 +84,8 @@ def attended(attend, x, w_qkv, w_out, heads, cache=None):
         if seen.shape != (*q[:, None].shape[:3], v.shape[-1]):
             return Failure("form", "causal_attention returned another shape")
         answers = answers + torch.einsum("bmo,po->bmp", seen[:, 0], w_out[:, head * size :][:, :size])
-        keys, values = [*keys, k], [*values, v]
+        keys.append(k)
+        values.append(v)
     return answers, (torch.stack(keys, 1), torch.stack(values, 1))
 
 

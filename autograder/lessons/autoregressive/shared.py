@@ -61,12 +61,9 @@ class Painter:
     def again(self):
         """The same model with an empty memory."""
         other = object.__new__(Painter)
-        other.size, other.dtype, other.bias, other.weight, other.calls = *self.fixed, []
+        other.size, other.dtype, other.bias, other.weight = self.size, self.dtype, self.bias, self.weight
+        other.calls = []
         return other
-
-    @property
-    def fixed(self):
-        return self.size, self.dtype, self.bias, self.weight
 
     def middles(self, images, temperature=1.0):
         """The u that lie in the middle of the piece of every pixel of these images, (B, H, W)."""

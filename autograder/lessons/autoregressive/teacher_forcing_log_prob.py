@@ -112,7 +112,7 @@ class Steep:
 @teacher_forcing_log_prob.truth
 def truth(model, x, start):
     """N calls on growing beginnings; in each, the last row's odds against the level that came."""
-    beginning, total = x.new_full((len(x), 1), start), 0.0
+    beginning, total = x.new_full((len(x), 1), start), torch.zeros(len(x), dtype=torch.float64)
     for n in range(x.shape[1]):
         logits = model(beginning)[:, -1]
         wide = logits.double()

@@ -14,11 +14,11 @@ def two_stack_layer(student, case):
     truth = two_stack_layer.oracle
     sizes = case.sizes(7, low=2, high=8)
     rows, taps = case.sizes(2, low=2, high=4)
-    given = layer(case, *sizes, rows, 3, taps)
+    given = layer(case, sizes, rows, 3, taps)
     for kind, what in (("A", "kind A: moved by one"), ("B", "kind B")):
         got = case.unpack(student(*given, kind), "v'", "h'")
         case.expect(got, list(truth(*given, kind)), what, points=0.6)
-    single = layer(case, *sizes, 1, 1, 1), layer(case, *sizes, taps, 5, rows)
+    single = layer(case, sizes, 1, 1, 1), layer(case, sizes, taps, 5, rows)
     got = [case.unpack(student(*one, kind), "v'", "h'") for one in single for kind in "AB"]
     right = [list(truth(*one, kind)) for one in single for kind in "AB"]
     case.expect(got, right, "kernels of a single tap, and wider ones", points=0.4)
@@ -39,8 +39,9 @@ class Pair:
         return self.function.inputs_after(*given)
 
 
-def layer(case, batch, height, width, inner, beside, stack, out, rows, columns, taps):
+def layer(case, sizes, rows, columns, taps):
     """(v, h, w_v, w_h, w_vh), all sizes different."""
+    batch, height, width, inner, beside, stack, out = sizes
     shapes = (
         (batch, inner, height, width),
         (batch, beside, height, width),
@@ -66,7 +67,7 @@ def moved(x, down, right):
 def truth(v, h, w_v, w_h, w_vh, kind):
     """Tap by tap: the whole image moved to where the tap finds it, times the tap's matrix over the channels."""
     s, (rows, columns), taps = int(kind == "A"), w_v.shape[2:], w_h.shape[3]
-    new_v, new_h = 0.0, 0.0
+    new_v, new_h = (x.new_zeros(len(x), len(w), *x.shape[2:]) for x, w in ((v, w_v), (h, w_h)))
     for i in range(rows):
         for j in range(columns):
             new_v = new_v + torch.einsum("bchw,oc->bohw", moved(v, s + rows - 1 - i, columns // 2 - j), w_v[:, :, i, j])
@@ -77,7 +78,7 @@ def truth(v, h, w_v, w_h, w_vh, kind):
 
 def both(v, h, w_v, w_h, w_vh, v_move, h_move, columns=None):
     """The right answer with the shift of each stack given, and where the columns of w_v are centred."""
-    rows, wide, taps = *w_v.shape[2:], w_h.shape[3]
+    (rows, wide), taps = w_v.shape[2:], w_h.shape[3]
     left = wide // 2 if columns is None else columns
     new_v = F.conv2d(F.pad(v, (left, wide - 1 - left, rows - 1 + v_move, -v_move)), w_v)
     along = F.conv2d(F.pad(h, (taps - 1 + h_move, -h_move)), w_h)
