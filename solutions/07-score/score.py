@@ -300,7 +300,8 @@ verify_equation(2, difference, (joint / joint.sum(1, keepdim=True) * pulls).sum(
 # *(4) in (3).* The bracket needs samples and the model, nothing else. What does it ask for? The divergence is to be negative at the data (the field flows together there), but the field must not be long. Without the first term a network would make the divergence $-\infty$.
 
 # %%
-# (3) to (5) by quadrature, for a model that is clearly wrong: -0.7 x + 0.3 sin x.
+# Equations (3) to (5), by quadrature
+# The model is clearly wrong: -0.7 x + 0.3 sin x.
 p, s, x = MIXTURE.log_prob(LINE).exp(), MIXTURE.score(LINE, 1.0)[:, 0], LINE[:, 0]
 wrong, its_slope = -0.7 * x + 0.3 * x.sin(), -0.7 + 0.3 * x.cos()
 fisher, information = integral(p * (wrong - s) ** 2) / 2, integral(p * s**2)
@@ -823,7 +824,7 @@ expect(
 # *the derivative of a posterior mean in $x_t$ is the covariance of $x_0$ with the slope of the log-likelihood, $\sqrt{\bar\alpha_t}\, x_0 / (1 - \bar\alpha_t)$ and a part without $x_0$; solve for the covariance.* (Lesson 05's best reverse variance is $\tilde\beta_t$ plus $c_0^2$ times this.)
 
 # %%
-# (12) and (13) against the posterior on the grid; (14) and (15) on a batch.
+# Equations (12) to (15)
 mine = tweedie(xt[:, None], exact_score[:, None], torch.tensor([1, 1, 1]), double([1.0, 0.37]))
 verify_equation(12, mine[:, 0], posterior_mean)
 bend = divergence(lambda x: MIXTURE.score(x, level), xt[:, None]).detach()
@@ -1033,9 +1034,6 @@ expect(
 #
 # **Predict** the variance of many chains on $\mathcal N(0, 1)$ with $a = 2$. Would you see in their histogram that something is wrong?
 
-# %% predict="my_variance"
-my_variance = 1.0  # your prediction: the chains' variance at a = 2
-
 # %%
 # Equations (16) and (17)
 # (16): 20,000 chains, one step out of a known variance; (17): the recursion, iterated to its end.
@@ -1046,6 +1044,9 @@ verify_equation(16, V, stepped.var(), standard_error=(V * (2 / 20_000) ** 0.5).i
 for _ in range(4000):
     V = (1 - a / (2 * v)) ** 2 * V + a
 verify_equation(17, V, a / (1 - (1 - a / (2 * v)) ** 2), langevin_variance(double([v]), a))
+
+# %% predict="my_variance"
+my_variance = 1.0  # your prediction: the chains' variance at a = 2
 
 # %% tags=["experiment"]
 # Experiment: failure one, the steps; 20,000 chains on N(0, 1)
@@ -1081,9 +1082,6 @@ findings["variance of Langevin chains on N(0, 1) at a = 2"] = f"{found[2]:.2f}"
 #
 # Now the mixture, 0.3 at $-2$ and 0.7 at 1.5. All chains start in the right bump. No simulation is needed: on a grid one step is a matrix, row $i$ the law of a step out of point $i$, and so the law of the chain after any number of steps is a matrix power. **Predict** the share of chains left of $-0.5$ after 200 steps with $a = 0.05$. (Of the data, 0.3003 lie there.)
 
-# %% predict="my_share"
-my_share = 0.1  # your prediction: the share on the left after 200 steps
-
 
 # %%
 # One Langevin step as a matrix on a grid
@@ -1097,6 +1095,9 @@ def masses_of(density, grid):
     """A density given on the grid, as masses that sum to one."""
     return density / density.sum()
 
+
+# %% predict="my_share"
+my_share = 0.1  # your prediction: the share on the left after 200 steps
 
 # %% tags=["experiment"]
 # Experiment: failure two, the weights
@@ -1202,9 +1203,6 @@ findings["what matching sees of exchanged weights, sigma 0 and 1"] = (
 #
 # So far the score was exact. A learned one is learned where data are. Two small networks learn the score of the mixture from 2,000 samples, with your `dsm_loss`, one at $\sigma = 0.1$ (almost clean), one at $\sigma = 1$. **Predict** the place between $-5$ and 4 where the first one is worst.
 
-# %% predict="my_worst_place"
-my_worst_place = -2.0  # your prediction: where the network of sigma = 0.1 is worst
-
 
 # %%
 # Training a score at one noise level
@@ -1232,6 +1230,9 @@ def train_on_line(sigma):
     )
     return lambda y: net(y.float().to(device)).cpu().double() / sigma
 
+
+# %% predict="my_worst_place"
+my_worst_place = -2.0  # your prediction: where the network of sigma = 0.1 is worst
 
 # %% tags=["experiment"]
 # Experiment: failure three, the holes; it trains for about 5 seconds
@@ -2016,15 +2017,15 @@ findings["sd on N(0, 1) data when time runs the wrong way"] = f"{path[-1][0]:.0f
 #
 # How good is a random method? Its **strong order** is the power of $h$ with which single paths err, its **weak order** that for averages. Everyone learns that Euler-Maruyama has strong order one half. **Predict** its order on the VP SDE and its reverse.
 
-# %% predict="my_order"
-my_order = 0.5  # your prediction: the strong order on the reverse SDE
-
 # %%
-# (29): what is left, over beta_t^2.
+# Equation (29): what is left, over beta_t^2
 for b in (1e-3, 1e-4):
     root = (1 - double(b)).sqrt()
     left = torch.stack([1 / root - (1 + b / 2), b / root - b]) / b**2
 verify_equation(29, left, double([3 / 8, 1 / 2]), rtol=1e-3)
+
+# %% predict="my_order"
+my_order = 0.5  # your prediction: the strong order on the reverse SDE
 
 # %% tags=["experiment"]
 # Experiment: strong orders
@@ -2431,9 +2432,6 @@ verify_equation(33, by_ve, by_line, by_vp / vp_alpha_bar(moment[1]).sqrt(), rtol
 #
 # **Predict** which first-order rule wins on the correlated Gaussian, whose eigenvalues are 1.8 and 0.2, and **at how many calls of the network** Heun overtakes DDIM, both on Heun's grid. (A Heun step costs two calls.)
 
-# %% predict="my_calls"
-my_calls = 10  # your prediction: network calls at which Heun overtakes DDIM
-
 
 # %%
 # Grids, and the exact end of every rule on Gaussian data
@@ -2496,6 +2494,9 @@ def w2(deviations, lam):
     """The 2-Wasserstein distance of centred Gaussians with common axes."""
     return (deviations - lam.sqrt()).square().sum().sqrt().item()
 
+
+# %% predict="my_calls"
+my_calls = 10  # your prediction: network calls at which Heun overtakes DDIM
 
 # %% tags=["experiment"]
 # Experiment: which coordinates, which grid?
@@ -2610,9 +2611,6 @@ widgets.explore(
 #
 # Enough of exact scores. A network learns the two moons with *your* `dsm_loss`, at all noise levels at once. It has one output, a noise prediction; Langevin, annealed Langevin, the reverse SDE, the flow with Euler and Heun all draw from it. The distance from fresh moons is measured as in lesson 06, as a multiple of what chance would give. **Predict** which of them loses by far.
 
-# %% predict="my_loser"
-my_loser = "Heun"  # your prediction: the sampler with the largest distance
-
 
 # %%
 # Training one network at all noise levels
@@ -2707,6 +2705,9 @@ def moon_samples(count=1000, seed=60):
     found["Heun"] = (39, walk(model, start, table, list(range(20, -1, -1)), heun=True))
     return found
 
+
+# %% predict="my_loser"
+my_loser = "Heun"  # your prediction: the sampler with the largest distance
 
 # %% tags=["experiment", "nbval-ignore-output"]
 # Experiment: one network, five samplers; it trains for about 10 seconds
@@ -2872,7 +2873,7 @@ def exact_velocity(x, tau):
 
 
 # %%
-# (34) by finite differences along the flow of the mixture; (35) with 200 steps.
+# Equations (34) and (35), on the mixture
 x, tau, h = double([[-1.5], [0.3], [1.7]]), double(0.3), 1e-5
 velocity, spread = field_of(exact_velocity)(x, tau.expand(3))
 
@@ -2985,9 +2986,6 @@ verify_equation(37, gaussian_kl(ours[-1:, -1:], theirs[-1:, -1:]), path_kl, rela
 # %% [markdown]
 # Put it to the test, exactly. The data are $\mathcal N(0, 0.2)$ and the model's score is twenty per cent too large, $s_\theta = 1.2\, s$. Everything stays Gaussian. There are three numbers: the KL of the SDE's samples, the KL of the flow's samples, and the bound. **Predict** the largest.
 
-# %% predict="my_largest"
-my_largest = "bound"  # your prediction: "SDE", "flow" or "bound"
-
 
 # %%
 # Both models and the bound, for Gaussian data
@@ -3018,6 +3016,9 @@ def bound_of(k, lam, steps=20_000):
     integral_of = (vp_rate(tau) / variance_at(tau, lam)).mean()  # E s^2 = 1 / v
     return k**2 / 2 * integral_of + kl_normal(variance_at(double(1.0), lam), double(1.0))
 
+
+# %% predict="my_largest"
+my_largest = "bound"  # your prediction: "SDE", "flow" or "bound"
 
 # %% tags=["experiment"]
 # Experiment: who keeps the bound?
@@ -3121,9 +3122,6 @@ for k in (0.2, -0.2):
 #
 # Train a network on the mixture and ask the flow for its density everywhere. If the account is right, it integrates to one, at any quality of the network. And is the KL below the bound, or above? **Predict.**
 
-# %% predict="my_side"
-my_side = "below"  # your prediction: the flow's KL, compared with the bound
-
 
 # %%
 # Training on the mixture
@@ -3149,6 +3147,9 @@ def early_grid(S, first=1e-3):
     """Times from `first` to 1, denser near the data."""
     return torch.linspace(first**0.5, 1, S + 1) ** 2
 
+
+# %% predict="my_side"
+my_side = "below"  # your prediction: the flow's KL, compared with the bound
 
 # %% tags=["experiment", "nbval-ignore-output"]
 # Experiment: a learned density on the line; it trains for about 6 seconds
@@ -3190,9 +3191,6 @@ findings["learned score on the line: flow's KL, and the SDE's bound"] = (
 #
 # **Predict** the bits per dimension, and, with (6), by how many nats one sign probe scatters $\log p$ of an image. (For the flow of a Gaussian the integral of $J$ is $U \operatorname{diag}\big( \frac12 \log \frac{v_1}{\lambda} \big) U^\top$.)
 
-# %% predict="my_bits"
-my_bits = 3.0  # your prediction: bits per dimension
-
 
 # %%
 # Dequantised digits, and a network for them
@@ -3232,6 +3230,9 @@ def signs(*shape, seed):
     generator = torch.Generator().manual_seed(seed)
     return (2 * torch.randint(0, 2, shape, generator=generator) - 1).float().to(device)
 
+
+# %% predict="my_bits"
+my_bits = 3.0  # your prediction: bits per dimension
 
 # %% tags=["experiment", "nbval-ignore-output"]
 # Experiment: bits per dimension; training and adding up take about 25 seconds
