@@ -283,22 +283,31 @@ expect(
     kl_discrete(half, skew),
     math.log(2) - math.log(3) / 2,
     "kl_discrete: KL((1/2, 1/2) || (1/4, 3/4)) is log 2 - (log 3)/2",
+    hint="the order of the two logarithms, and which table weighs them",
 )
-expect(kl_discrete(skew, skew), 0.0, "kl_discrete: a table has KL 0 from itself")
+expect(
+    kl_discrete(skew, skew),
+    0.0,
+    "kl_discrete: a table has KL 0 from itself",
+    hint="the two logarithms cancel when the tables are the same",
+)
 expect(
     kl_discrete(torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.5])),
     math.log(2),
     "kl_discrete: an entry with p = 0 counts 0",
+    hint="0 * log 0 is nan: what does such an entry contribute?",
 )
 expect(
     kl_discrete(torch.tensor([0.5, 0.5]), torch.tensor([0.0, 1.0])),
     math.inf,
     "kl_discrete: p > 0 where q = 0 gives +inf",
+    hint="nothing is clipped or added inside the logarithm",
 )
 expect(
     kl_discrete(p_data, coin_model(0.5)),
     kl,
     "kl_discrete: the pixel against a fair coin, as torch.distributions has it",
+    hint="the sum runs over all 17 levels, in nats",
 )
 
 # %% [markdown]
@@ -521,14 +530,21 @@ expect(
     log_normal(x, mean, logvar),
     independent,
     "log_normal: five means against four points, as torch.distributions has it",
+    hint="one sum over the coordinates, with log 2 pi for each of them",
 )
 expect(
     log_normal(x, mean, logvar[:1]),
     log_normal(x, mean, logvar[:1].expand(3)),
     "log_normal: a logvar of length 1 holds for all coordinates",
+    hint="a logvar of length 1 broadcasts: it counts for every coordinate",
 )
 far = log_normal(torch.full((1, 3), 1e3, dtype=f64), mean[0], logvar)
-expect(far.isfinite().all(), True, "log_normal: finite a thousand units from the mean")
+expect(
+    far.isfinite().all(),
+    True,
+    "log_normal: finite a thousand units from the mean",
+    hint="work with logarithms throughout: the density itself underflows",
+)
 line = torch.linspace(-12, 12, 4001, dtype=f64)[:, None]
 area = torch.trapezoid(
     log_normal(line, torch.tensor(0.5, dtype=f64), torch.tensor(0.3, dtype=f64)).exp(), line[:, 0]
@@ -616,27 +632,32 @@ expect(
     log_mean_exp(values, 0),
     values.exp().mean(0).log(),
     "log_mean_exp: harmless numbers, first axis",
+    hint="the mean of the exponentials along dim, and then its logarithm",
 )
 expect(
     log_mean_exp(values, -1),
     values.exp().mean(-1).log(),
     "log_mean_exp: harmless numbers, last axis",
+    hint="dim may be any axis: nothing is hard-wired to the first",
 )
 expect(
     log_mean_exp(values - 5000, 1),
     values.exp().mean(1).log() - 5000,
     "log_mean_exp: numbers far too small for exp",
+    hint="take the largest entry out before exp, add it afterwards",
 )
 expect(
     log_mean_exp(values + 5000, 1),
     values.exp().mean(1).log() + 5000,
     "log_mean_exp: numbers far too large for exp",
+    hint="take the largest entry out before exp, add it afterwards",
 )
 zeros = torch.tensor([[-math.inf, 0.0], [-math.inf, -math.inf]], dtype=f64)
 expect(
     log_mean_exp(zeros, 1),
     torch.tensor([math.log(0.5), -math.inf], dtype=f64),
     "log_mean_exp: -inf stands for the number 0",
+    hint="exp(-inf) is 0 and counts in the mean",
 )
 
 # %% [markdown]
@@ -684,11 +705,13 @@ expect(
     evidence_monte_carlo(table.log()),
     torch.tensor([0.4, 0.5], dtype=f64).log(),
     "evidence_monte_carlo: means 0.4 and 0.5 over three samples",
+    hint="the mean of the likelihoods, not of their logarithms",
 )
 expect(
     evidence_monte_carlo(table.log() - 2000) + 2000,
     torch.tensor([0.4, 0.5], dtype=f64).log(),
     "evidence_monte_carlo: the same 2000 nats lower",
+    hint="use your log_mean_exp: exp of these numbers underflows",
 )
 z = torch.randn(50_000, 2, dtype=f64, generator=torch.Generator().manual_seed(3))
 log_px_given_z = (
@@ -699,6 +722,7 @@ expect(
     model.log_evidence(digit),
     "evidence_monte_carlo: near the exact evidence at J = 2",
     atol=0.1,
+    hint="which axis holds the samples?",
 )
 
 # %% [markdown]
@@ -882,12 +906,18 @@ def ppca_posterior(x, W, b, sigma2):
 # Checks of ppca_posterior
 mean, cov = ppca_posterior(digit, model.W, model.b, model.sigma2)
 grid_mean = (posterior_on_grid[:, None] * grid_z).sum(0, keepdim=True) * cell_area
-expect(mean, grid_mean, "ppca_posterior: mean as found on the grid, J = 2")
+expect(
+    mean,
+    grid_mean,
+    "ppca_posterior: mean as found on the grid, J = 2",
+    hint="the mean: which vector does W^T act on, and what divides it?",
+)
 centred = grid_z - grid_mean
 expect(
     cov,
     (posterior_on_grid[:, None] * centred).T @ centred * cell_area,
     "ppca_posterior: covariance as found on the grid, J = 2",
+    hint="the precision is the identity plus what the data add; the covariance is its inverse",
 )
 mean, cov = ppca_posterior(train[:5], wide.W, wide.b, wide.sigma2)
 for seed in (
@@ -904,6 +934,7 @@ for seed in (
         log_px,
         wide.log_evidence(train[:5]),
         f"ppca_posterior: Bayes' rule at z number {seed + 1} gives the exact evidence, J = 32",
+        hint="mean and covariance must fit together: p(z) p(x|z) / p(z|x) is the same at every z",
     )
 
 # %% [markdown]
@@ -1052,17 +1083,20 @@ expect(
     gaussian_kl_full(centres[:1].expand(4, 3), covariances[0], rows, covariances[1]),
     library,
     "gaussian_kl_full: four rows, as torch.distributions has it",
+    hint="trace, distance, dimension and log-determinants: one sign each",
 )
 expect(
     gaussian_kl_full(rows, covariances[0], rows, covariances[0]),
     torch.zeros(4, dtype=f64),
     "gaussian_kl_full: a Gaussian has KL 0 from itself",
+    hint="what is left of each term when both Gaussians are the same?",
 )
 one = torch.eye(1, dtype=f64)
 expect(
     gaussian_kl_full(3 * one, one, 0 * one, one),
     torch.tensor([4.5], dtype=f64),
     "gaussian_kl_full: moving a unit Gaussian by 3 costs 9/2 nats",
+    hint="the distance is measured by the second covariance, and everything is halved",
 )
 tiny = 1e-12 * torch.eye(40, dtype=f64)
 still = gaussian_kl_full(
@@ -1072,6 +1106,7 @@ expect(
     still,
     torch.tensor([20 * math.log(2) - 10], dtype=f64),
     "gaussian_kl_full: determinants of 1e-480 do no harm",
+    hint="use logdet or slogdet: the determinant itself underflows",
 )
 
 # %% [markdown]
@@ -1299,23 +1334,27 @@ expect(
     elbo_discrete(p_xz, p_xz / p_xz.sum()),
     math.log(0.4),
     "elbo_discrete: at the posterior the ELBO is log p(x)",
+    hint="the mean under q of log p(x, z) - log q(z)",
 )
 uniform = torch.full((3,), 1 / 3, dtype=f64)
 expect(
     elbo_discrete(p_xz, uniform),
     p_xz.log().mean() + math.log(3),
     "elbo_discrete: uniform q: mean log joint plus the entropy log 3",
+    hint="the entropy enters with a plus sign",
 )
 expect(
     elbo_discrete(p_xz, torch.tensor([0.0, 1.0, 0.0], dtype=f64)),
     math.log(0.05),
     "elbo_discrete: q on one z: the log joint there",
+    hint="0 * log 0: guard the entries where q is 0",
 )
 impossible = torch.tensor([0.4, 0.0, 0.0], dtype=f64)
 expect(
     elbo_discrete(impossible, uniform),
     -math.inf,
     "elbo_discrete: q draws a z that cannot have made x: -inf",
+    hint="q > 0 where p is 0 gives -inf: only entries with q = 0 are guarded",
 )
 
 # %% [markdown]
@@ -1360,7 +1399,10 @@ def elbo_gap_discrete(p_xz, q):
 # %% checks="elbo_gap_discrete"
 # Checks of elbo_gap_discrete
 expect(
-    elbo_gap_discrete(p_xz, p_xz / p_xz.sum()), 0.0, "elbo_gap_discrete: no gap at the posterior"
+    elbo_gap_discrete(p_xz, p_xz / p_xz.sum()),
+    0.0,
+    "elbo_gap_discrete: no gap at the posterior",
+    hint="the gap is a KL: from q to the posterior, which sums to 1",
 )
 for share in ([0.2, 0.3, 0.5], [0.9, 0.1, 0.0]):
     q_any = torch.tensor(share, dtype=f64)
@@ -1368,11 +1410,13 @@ for share in ([0.2, 0.3, 0.5], [0.9, 0.1, 0.0]):
         elbo_discrete(p_xz, q_any) + elbo_gap_discrete(p_xz, q_any),
         math.log(0.4),
         f"elbo_gap_discrete: ELBO + gap = log p(x) for q = {share}",
+        hint="a KL is infinite where q puts mass that the posterior does not",
     )
 expect(
     elbo_gap_discrete(impossible, uniform),
     math.inf,
     "elbo_gap_discrete: the gap is infinite where the ELBO is -inf",
+    hint="the normaliser of the posterior is p(x), the sum of the joint table",
 )
 
 # %% [markdown]
@@ -1495,6 +1539,7 @@ expect(
     toy_elbo.reshape(1),
     "elbo_monte_carlo: near the ELBO of the small model, as integrated on the grid",
     atol=0.05,
+    hint="log p(x, z) - log q(z), averaged over the samples",
 )
 tables = [
     torch.tensor(rows, dtype=f64)
@@ -1508,6 +1553,7 @@ expect(
     elbo_monte_carlo(*tables),
     torch.tensor([-5.5, -2.5], dtype=f64),
     "elbo_monte_carlo: two samples, two examples, by hand",
+    hint="a mean over the samples alone: one value for each example",
 )
 
 # %% [markdown]
@@ -2004,29 +2050,34 @@ expect(
     e_step(middle, thirty, centre, unit),
     thirty[None],
     "e_step: half way between equal bumps the prior decides",
+    hint="Bayes' rule: weight times density, divided by the sum over components",
 )
 odds = e_step(line_x[:5], thirty, centre, unit)
 expect(
     (odds[:, 1] / odds[:, 0]).log(),
     3.5 * line_x[:5, 0] + 0.875 + math.log(7 / 3),
     "e_step: log odds are linear in x for equal variances",
+    hint="the normaliser of each Gaussian has its own variance in it",
 )
 lost_point = torch.tensor([[1e4]], dtype=f64)
 expect(
     e_step(lost_point, thirty, centre, unit),
     torch.tensor([[0.0, 1.0]], dtype=f64),
     "e_step: stable ten thousand units away",
+    hint="work with logarithms and softmax: the densities underflow",
 )
 expect(
     e_step(middle, torch.tensor([0.0, 1.0], dtype=f64), centre, unit),
     torch.tensor([[0.0, 1.0]], dtype=f64),
     "e_step: weight 0, responsibility 0",
+    hint="log 0 is -inf, and softmax turns it into 0",
 )
 best_r = e_step(line_x, weights, means, variances)
 expect(
     mixture_elbo(line_x, best_r, weights, means, variances),
     log_likelihood,
     "e_step: after the E step the ELBO equals the log-likelihood",
+    hint="each row sums to 1, and so the gap is 0",
 )
 
 # %% [markdown]
@@ -2089,16 +2140,30 @@ expect(
     m_step(cloud, hard),
     wanted,
     "m_step: hard assignments: shares, means and variances of the two groups",
+    hint="responsibilities are shares of a point: divide by what a component got in all",
 )
 new = [t.clone().requires_grad_() for t in m_step(line_x, r_any)]
 slope_weights, slope_means, slope_variances = torch.autograd.grad(
     mixture_elbo(line_x, r_any, *new), new
 )
 expect(
-    slope_means, torch.zeros(2, 1, dtype=f64), "m_step: (42) is zero for soft responsibilities, too"
+    slope_means,
+    torch.zeros(2, 1, dtype=f64),
+    "m_step: (42) is zero for soft responsibilities, too",
+    hint="the new mean is an average with the responsibilities as weights",
 )
-expect(slope_variances, torch.zeros(2, 1, dtype=f64), "m_step: (43) is zero")
-expect(slope_weights[0], slope_weights[1], "m_step: (44) is the same for all components")
+expect(
+    slope_variances,
+    torch.zeros(2, 1, dtype=f64),
+    "m_step: (43) is zero",
+    hint="the new variance is taken around the new mean",
+)
+expect(
+    slope_weights[0],
+    slope_weights[1],
+    "m_step: (44) is the same for all components",
+    hint="weights are shares of the data: they sum to 1",
+)
 
 # %% [markdown]
 # **Why EM cannot go down.** Let $r$ be the responsibilities after the E step at $\theta_\text{old}$. The gap is zero

@@ -457,16 +457,19 @@ expect(
     1.4,
     "score_function_gradient: their mean is the exact gradient 2 mu, within 4 standard errors",
     atol=4 * float(estimates.std()) / 400_000**0.5,
+    hint="f at the draw times the derivative of log q there, and sigma is a standard deviation",
 )
 expect(
     score_function_gradient(lambda z: z, 0.0, 2.0, torch.ones(3)),
     torch.ones(3),
     "score_function_gradient: f(z) = z at mu = 0, eps = 1: the estimate is 1",
+    hint="the derivative of log q by mu at mu = 0, sigma = 1, z = 1",
 )
 expect(
     score_function_gradient(lambda z: (z > 0).to(z.dtype), 0.0, 1.0, torch.tensor([-2.0, 2.0])),
     torch.tensor([0.0, 2.0]),
     "score_function_gradient: a step, which has no useful derivative, is welcome",
+    hint="f is only called, never differentiated",
 )
 
 # %% [markdown]
@@ -525,16 +528,19 @@ expect(
     1.4,
     "pathwise_gradient: their mean is the exact gradient 2 mu, within 4 standard errors",
     atol=4 * float(estimates.std()) / 400_000**0.5,
+    hint="the derivative of f at z = mu + sigma eps, one for each draw",
 )
 expect(
     pathwise_gradient(torch.exp, 0.7, 0.5, torch.zeros(2)),
     torch.full((2,), math.exp(0.7)),
     "pathwise_gradient: without noise it is f'(mu): exp at 0.7",
+    hint="at which point is the derivative taken when sigma is 0?",
 )
 expect(
     pathwise_gradient(lambda z: 3 * z, 0.7, 0.5, draws),
     torch.full_like(draws, 3.0),
     "pathwise_gradient: f(z) = 3z has gradient 3 at every draw, without any noise",
+    hint="one value for each draw, nothing averaged",
 )
 expect(
     estimates.requires_grad,
@@ -755,7 +761,13 @@ mu = torch.full((200_000,), 1.5, dtype=f64, requires_grad=True)
 # A variance of 9 is a standard deviation of 3.
 logvar = torch.full_like(mu, math.log(9.0)).detach().requires_grad_()
 z = reparameterize(mu, logvar, torch.randn(mu.shape, generator=generator, dtype=f64))
-expect(z.mean(), 1.5, "reparameterize: draws have mean mu", atol=4 * 3 / 200_000**0.5)
+expect(
+    z.mean(),
+    1.5,
+    "reparameterize: draws have mean mu",
+    atol=4 * 3 / 200_000**0.5,
+    hint="eps is multiplied by something without sign and added to mu",
+)
 expect(
     z.std(),
     3.0,
@@ -770,12 +782,19 @@ expect(
     "reparameterize: gradients reach mu and logvar",
     hint="no detach, no torch.no_grad, no new tensor made from numbers",
 )
-expect(mu.grad.sum(), 2 * 1.5, "reparameterize: d/dmu E[z^2] = 2 mu", atol=4 * 6 / 200_000**0.5)
+expect(
+    mu.grad.sum(),
+    2 * 1.5,
+    "reparameterize: d/dmu E[z^2] = 2 mu",
+    atol=4 * 6 / 200_000**0.5,
+    hint="mu must stay in the graph: no detach, no .data",
+)
 expect(
     logvar.grad.sum(),
     9.0,
     "reparameterize: d/dlogvar E[z^2] = sigma^2",
     atol=4 * 9 * 3 / 200_000**0.5,
+    hint="logvar must stay in the graph, and sigma is exp(logvar / 2)",
 )
 
 # %% [markdown]
@@ -869,15 +888,20 @@ expect(
     gaussian_kl(torch.zeros(2, 4), torch.zeros(2, 4)),
     torch.zeros(2),
     "gaussian_kl: zero when q is the prior",
+    hint="what is left of each term at mu = 0, logvar = 0?",
 )
 expect(
     gaussian_kl(torch.tensor([[0.3]]), torch.tensor([[math.log(0.25)]])),
     torch.tensor([0.36315]),
     "gaussian_kl: mu = 0.3, sigma = 0.5: 0.36315 nats",
     atol=1e-5,
+    hint="the factor 1/2, and the logarithm of sigma^2",
 )
 expect(
-    bool((gaussian_kl(mu, logvar) >= 0).all()), True, "gaussian_kl: never negative: equation (7)"
+    bool((gaussian_kl(mu, logvar) >= 0).all()),
+    True,
+    "gaussian_kl: never negative: equation (7)",
+    hint="the sign: three terms with a plus or minus of their own",
 )
 
 # %% [markdown]
@@ -1037,6 +1061,7 @@ expect(
     bernoulli_log_likelihood(coins, logits),
     Bernoulli(logits=logits).log_prob(coins).sum(-1),
     "bernoulli_log_likelihood: black-and-white images: agrees with torch.distributions",
+    hint="logits become probabilities by a sigmoid; sum over the pixels",
 )
 greys = torch.rand(5, 7, generator=generator, dtype=f64)
 coin = Bernoulli(logits=logits)
@@ -1045,11 +1070,13 @@ expect(
     bernoulli_log_likelihood(greys, logits),
     (greys * white + (1 - greys) * black).sum(-1),
     "bernoulli_log_likelihood: grey images: the mean over binarised ones",
+    hint="a grey pixel weighs both logarithms",
 )
 expect(
     bernoulli_log_likelihood(torch.rand(2, 64), torch.zeros(2, 64)),
     torch.full((2,), -64 * math.log(2)),
     "bernoulli_log_likelihood: logits 0: every pixel is a fair coin, -64 log 2",
+    hint="log 2 per pixel: one sum over all pixels, none over the batch",
 )
 expect(
     bernoulli_log_likelihood(torch.tensor([[1.0, 0.0]]), torch.tensor([[1000.0, 1000.0]])),
@@ -1109,6 +1136,7 @@ expect(
     1.0,
     "gaussian_log_likelihood: a density: it integrates to one",
     atol=1e-6,
+    hint="the normaliser log(2 pi sigma^2) / 2 for each pixel, and exp(-...) of a square over 2 sigma^2",
 )
 
 # %% [markdown]
@@ -1236,17 +1264,20 @@ expect(
     negative_elbo(x, logits, mu, logvar, beta=0.0),
     -bernoulli_log_likelihood(x, logits).mean(),
     "negative_elbo: beta = 0 leaves the reconstruction",
+    hint="minus the log-likelihood, plus beta times the KL",
 )
 growth = negative_elbo(x, logits, mu, logvar, beta=3.0) - negative_elbo(x, logits, mu, logvar)
 expect(
     growth,
     2 * gaussian_kl(mu, logvar).mean(),
     "negative_elbo: raising beta from 1 to 3 adds twice the KL",
+    hint="beta multiplies the KL and nothing else",
 )
 expect(
     negative_elbo(*(torch.cat([v, v]) for v in (x, logits, mu, logvar))),
     negative_elbo(x, logits, mu, logvar),
     "negative_elbo: repeating the batch changes nothing",
+    hint="the batch is averaged, not summed",
 )
 weights = [v.clone().requires_grad_() for v in (logits, mu, logvar)]
 loss = negative_elbo(x, *weights)
@@ -1257,7 +1288,12 @@ expect(
     hint="no detach, no no_grad, no .item(), here or in the two functions it is made of",
 )
 loss.backward()
-expect(weights[1].grad, mu / 4, "negative_elbo: d loss / d mu = mu / B: the KL trains the encoder")
+expect(
+    weights[1].grad,
+    mu / 4,
+    "negative_elbo: d loss / d mu = mu / B: the KL trains the encoder",
+    hint="the KL must stay in the graph",
+)
 
 # %% [markdown]
 # ### Exercise: `VAE` · ●●● · 8 minutes · 4 points
@@ -1331,6 +1367,7 @@ expect(
     [tuple(v.shape) for v in (logits, mu, logvar)],
     [(4, 10), (4, 3), (4, 3)],
     "VAE: forward gives logits (4, 10), mu (4, 3), logvar (4, 3)",
+    hint="latent_dim numbers for mu and as many for logvar, data_dim logits",
 )
 expect(
     (mu, logvar),
@@ -1338,9 +1375,19 @@ expect(
     "VAE: forward and encode agree",
     hint="forward uses encode; no dropout",
 )
-expect(model(x, torch.zeros(4, 3))[0], model.decode(mu), "VAE: without noise, z is mu")
+expect(
+    model(x, torch.zeros(4, 3))[0],
+    model.decode(mu),
+    "VAE: without noise, z is mu",
+    hint="z is mu when eps is 0: eps is multiplied, mu is added",
+)
 change = (model(x, eps)[0] - model(x, -eps)[0]).abs().max()
-expect(bool(change > 0), True, "VAE: noise changes the logits")
+expect(
+    bool(change > 0),
+    True,
+    "VAE: noise changes the logits",
+    hint="eps enters through your reparameterize",
+)
 step = 3 * torch.randn(4, 3)
 first, middle, last = model.decode(-step), model.decode(0 * step), model.decode(step)
 expect(
@@ -1427,14 +1474,24 @@ for p in model.parameters():
     p.grad = torch.full_like(p, 100.0)  # left over from somewhere else
 loss = train_step(model, torch.optim.SGD(model.parameters(), lr=1.0), x, eps)
 expect(isinstance(loss, float), True, "train_step: returns a Python float", hint="loss.item()")
-expect(loss, 4 * math.log(2), "train_step: the loss before the step: 4 pixels at log 2 each")
+expect(
+    loss,
+    4 * math.log(2),
+    "train_step: the loss before the step: 4 pixels at log 2 each",
+    hint="the loss is computed before the step, with your negative_elbo",
+)
 expect(
     model.logits.detach(),
     x.mean(0) - 0.5,
     "train_step: one step of SGD moves the logits by mean(x) - 1/2",
     hint="forget old gradients first; step once",
 )
-expect(model.mu.detach(), torch.zeros(2), "train_step: mu = 0 is already best, and stays")
+expect(
+    model.mu.detach(),
+    torch.zeros(2),
+    "train_step: mu = 0 is already best, and stays",
+    hint="zero_grad before backward, and no noise of your own",
+)
 
 # %% [markdown]
 # Your step is all there is to training. Here it runs in a plain loop, 300 times on 128 random digits, for about a second.
@@ -1593,7 +1650,12 @@ def latent_grid(n):
 # %% checks="latent_grid"
 # Checks of latent_grid
 codes = latent_grid(20)
-expect(tuple(codes.shape), (400, 2), "latent_grid: 400 codes of two numbers")
+expect(
+    tuple(codes.shape),
+    (400, 2),
+    "latent_grid: 400 codes of two numbers",
+    hint="n * n rows, two columns",
+)
 expect(
     codes[1] - codes[0] == torch.tensor([codes[1, 0] - codes[0, 0], 0.0]),
     torch.tensor([True, True]),
@@ -1604,14 +1666,21 @@ expect(
     bool(codes[0, 1] < codes[20, 1]),
     True,
     "latent_grid: from one row to the next, the second latent grows",
+    hint="which of the two latents runs fastest from row to row?",
 )
 expect(
     Normal(0.0, 1.0).cdf(codes[:20, 0]).diff(),
     torch.full((19,), 1 / 20),
     "latent_grid: neighbours are 1/20 of the probability apart",
     atol=1e-5,
+    hint="quantiles of the prior at (i + 1/2) / n",
 )
-expect(latent_grid(1), torch.zeros(1, 2), "latent_grid: a single code sits in the middle")
+expect(
+    latent_grid(1),
+    torch.zeros(1, 2),
+    "latent_grid: a single code sits in the middle",
+    hint="for n = 1 the quantile is the middle of the prior",
+)
 
 # %% tags=["experiment"]
 # Experiment: the latent plane
@@ -1704,11 +1773,24 @@ def traverse(z, dim, values):
 # Checks of traverse
 z = torch.tensor([0.5, -1.0, 2.0])
 codes = traverse(z, 1, torch.tensor([-3.0, 0.0, 3.0, 6.0]))
-expect(tuple(codes.shape), (4, 3), "traverse: four values, three latents: (4, 3)")
 expect(
-    codes[:, 1], torch.tensor([-3.0, 0.0, 3.0, 6.0]), "traverse: the chosen column holds the values"
+    tuple(codes.shape),
+    (4, 3),
+    "traverse: four values, three latents: (4, 3)",
+    hint="one row for each value, as many columns as latents",
 )
-expect(codes[:, [0, 2]], z[[0, 2]].expand(4, 2), "traverse: the others are as they were")
+expect(
+    codes[:, 1],
+    torch.tensor([-3.0, 0.0, 3.0, 6.0]),
+    "traverse: the chosen column holds the values",
+    hint="the column dim is replaced, not added to",
+)
+expect(
+    codes[:, [0, 2]],
+    z[[0, 2]].expand(4, 2),
+    "traverse: the others are as they were",
+    hint="start from copies of z: the other columns stay",
+)
 expect(
     z,
     torch.tensor([0.5, -1.0, 2.0]),
@@ -1877,6 +1959,7 @@ expect(
     iwae_bound(*terms[:, :1]),
     terms[0, 0] + terms[1, 0] - terms[2, 0],
     "iwae_bound: K = 1: the log-weight itself, (1, 4) -> (4,)",
+    hint="average over the samples' axis, the first",
 )
 expect(
     iwae_bound(*terms).exp(),
@@ -1889,6 +1972,7 @@ expect(
     iwae_bound(*terms) - 5000,
     "iwae_bound: 5000 nats lower: no underflow",
     atol=1e-6,
+    hint="log-sum-exp, and the logarithm of K comes off",
 )
 posterior = prior * likelihood / (prior * likelihood).sum()
 chosen = torch.multinomial(posterior, 6, replacement=True, generator=generator)[:, None]
@@ -1896,6 +1980,7 @@ expect(
     iwae_bound(likelihood[chosen].log(), prior[chosen].log(), posterior[chosen].log()),
     log_px[None],
     "iwae_bound: when q is the posterior, every draw gives log p(x) exactly",
+    hint="the mean of equal weights is the weight itself",
 )
 
 # %% [markdown]

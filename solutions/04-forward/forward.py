@@ -184,13 +184,24 @@ expect(
     hint="beta[0] = 0 comes extra",
 )
 beta = linear_beta(1000)
-expect(tuple(beta.shape), (1001,), "linear_beta: 1000 steps make a table of 1001 entries")
+expect(
+    tuple(beta.shape),
+    (1001,),
+    "linear_beta: 1000 steps make a table of 1001 entries",
+    hint="one entry for each time from 0 to T",
+)
 expect(
     beta[[0, 1, 1000]],
     torch.tensor([0.0, 1e-4, 0.02]),
     "linear_beta: beta[0], beta[1] and beta[T] are as asked",
+    hint="beta[0] is 0, and the line begins at beta[1]",
 )
-expect(beta.sum().item(), 10.05, "linear_beta: their sum is T times the mean of the ends")
+expect(
+    beta.sum().item(),
+    10.05,
+    "linear_beta: their sum is T times the mean of the ends",
+    hint="equal steps from the first to the last",
+)
 
 # %% [markdown]
 # ### How much should the picture shrink?
@@ -288,6 +299,7 @@ expect(
     variance_after(keep, torch.zeros(3)),
     torch.tensor([1.0, 0.25, 0.0625]),
     "variance_after: no noise: only the shrinking is left",
+    hint="one step multiplies the variance by keep squared",
 )
 keep, beta = double([1.0, 0.9, 0.3, 1.2]), double([0.0, 0.2, 0.6, 0.1])
 x = torch.randn(400_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -299,6 +311,7 @@ expect(
     x.var(),
     "variance_after: three steps agree with 400,000 sampled chains",
     rtol=0.01,
+    hint="the noise's variance is added after the picture has been shrunk",
 )
 
 # %% [markdown]
@@ -507,6 +520,7 @@ expect(
     q_step(one, t, beta, zero)[:, 0],
     torch.tensor([0.6, 0.8]),
     "q_step: factor of the picture, each example at its own t",
+    hint="the root of 1 - beta at each example's own t",
 )
 expect(
     q_step(zero, t, beta, one)[:, 0],
@@ -522,10 +536,17 @@ expect(
     q_step(x, t, beta, eps),
     torch.cat(alone),
     "q_step: a batch of images gives what its images give one by one",
+    hint="the table is indexed by t and reshaped to the axes of the picture",
 )
 many = torch.randn(200_000, 1, generator=generator), torch.randn(200_000, 1, generator=generator)
 var = q_step(many[0], torch.full((200_000,), 3), beta, many[1]).var()
-expect(var.item(), 1.0, "q_step: variance 1 stays variance 1 (200,000 samples)", atol=0.015)
+expect(
+    var.item(),
+    1.0,
+    "q_step: variance 1 stays variance 1 (200,000 samples)",
+    atol=0.015,
+    hint="the squares of the two factors add up to 1",
+)
 
 # %% [markdown]
 # Drop the digit into all three chains and look at where they end. The pictures below use the same noise three times.
@@ -766,11 +787,17 @@ def alpha_bar_from_beta(beta):
 # Checks of alpha_bar_from_beta
 got = alpha_bar_from_beta(torch.tensor([0.0, 0.1, 0.2, 0.5]))
 expect(
-    got, torch.tensor([1.0, 0.9, 0.72, 0.36]), "alpha_bar_from_beta: three uneven steps, by hand"
+    got,
+    torch.tensor([1.0, 0.9, 0.72, 0.36]),
+    "alpha_bar_from_beta: three uneven steps, by hand",
+    hint="products of 1 - beta, from the first entry on",
 )
 got = alpha_bar_from_beta(double([0.0] + 20 * [0.3]))
 expect(
-    got, 0.7 ** torch.arange(21).double(), "alpha_bar_from_beta: twenty equal steps: a power of 0.7"
+    got,
+    0.7 ** torch.arange(21).double(),
+    "alpha_bar_from_beta: twenty equal steps: a power of 0.7",
+    hint="a running product, not a running sum",
 )
 
 # %% [markdown]
@@ -818,11 +845,13 @@ expect(
     q_sample(one, t, table, zero)[:, 2],
     torch.tensor([0.28, 0.8]),
     "q_sample: what is left of the picture at each t",
+    hint="the root of alpha_bar at each example's own t",
 )
 expect(
     q_sample(zero, t, table, one)[:, 2],
     torch.tensor([0.96, 0.6]),
     "q_sample: the standard deviation of the noise at each t",
+    hint="the root of 1 - alpha_bar, not the root of beta",
 )
 generator = torch.Generator().manual_seed(2)
 x, eps = torch.randn(3, 1, 8, 8, generator=generator), torch.randn(3, 1, 8, 8, generator=generator)
@@ -831,6 +860,7 @@ expect(
     q_sample(x, torch.tensor([1, 2, 1]), table, eps),
     torch.cat(alone),
     "q_sample: a batch gives what its images give alone",
+    hint="reshape the level to (B, 1, ..., 1), with as many axes as x0",
 )
 x0 = exact.MIXTURE_1D.sample(100_000, torch.Generator().manual_seed(3))
 xt = q_sample(
@@ -848,6 +878,7 @@ expect(
     truth,
     "q_sample: quantiles of the noised 1-D mixture",
     atol=0.03,
+    hint="both factors at once: mean and width of the noised mixture",
 )
 
 # %% [markdown]
@@ -1026,21 +1057,29 @@ expect(
     cosine_alpha_bar(3, s=0.0),
     torch.tensor([1.0, 0.75, 0.25, 0.0]),
     "cosine_alpha_bar: at s = 0: cos² of 0°, 30°, 60°, 90°",
+    hint="the square of a cosine, with t / T as a share of a right angle",
 )
 got = cosine_alpha_bar(50, s=0.0)
 expect(
     got + got.flip(0),
     torch.ones(51),
     "cosine_alpha_bar: at s = 0: what one end has lost, the other still has",
+    hint="cos² and sin² add up to 1",
 )
 got = cosine_alpha_bar(50)
 expect(got[0].item(), 1.0, "cosine_alpha_bar: clean data at t = 0", hint="divide by f(0)")
-expect(bool((got.diff() < 0).all()), True, "cosine_alpha_bar: the signal only falls")
+expect(
+    bool((got.diff() < 0).all()),
+    True,
+    "cosine_alpha_bar: the signal only falls",
+    hint="t / T grows from 0 to 1 over the table",
+)
 expect(
     got[25].item(),
     cosine_alpha_bar(50, s=0.0)[25].item(),
     "cosine_alpha_bar: s = 0.008 changes the middle by less than 0.02",
     atol=0.02,
+    hint="the offset s moves both t / T and what it is divided by",
 )
 expect(
     got[25].item() < 0.499,
@@ -1104,11 +1143,13 @@ expect(
     got,
     torch.tensor([0.0, 0.5, 0.999]),
     "beta_from_alpha_bar: a last step that wipes out everything is clipped at 0.999",
+    hint="the clip is from above, after the ratio has been taken",
 )
 expect(
     beta_from_alpha_bar(torch.tensor([1.0, 0.5, 1e-6]), max_beta=0.2)[1:],
     torch.tensor([0.2, 0.2]),
     "beta_from_alpha_bar: or where you say",
+    hint="max_beta is an argument",
 )
 
 # %% [markdown]
@@ -1189,9 +1230,15 @@ expect(
     got,
     torch.tensor([math.inf, math.log(4), 0.0, -math.log(4)]),
     "log_snr: clean, four to one, equal, one to four",
+    hint="the natural logarithm of signal over noise",
 )
 table = torch.linspace(0.9, 0.01, 30, dtype=torch.float64)
-expect(torch.sigmoid(log_snr(table)), table, "log_snr: equation (25) leads back to alpha_bar")
+expect(
+    torch.sigmoid(log_snr(table)),
+    table,
+    "log_snr: equation (25) leads back to alpha_bar",
+    hint="sigmoid of lambda is alpha_bar again",
+)
 
 # %% [markdown]
 # ### Experiment: two schedules compared
@@ -1403,8 +1450,18 @@ expect(
     "prior_kl: equals torch.distributions at alpha_bar_T = 0.64",
     hint="sum over every event axis",
 )
-expect(prior_kl(x.reshape(3, 10), 0.64), truth, "prior_kl: the shape of the event does not matter")
-expect(bool((prior_kl(x, 1e-9) < 1e-6).all()), True, "prior_kl: no signal left: no divergence left")
+expect(
+    prior_kl(x.reshape(3, 10), 0.64),
+    truth,
+    "prior_kl: the shape of the event does not matter",
+    hint="sum over all axes but the first",
+)
+expect(
+    bool((prior_kl(x, 1e-9) < 1e-6).all()),
+    True,
+    "prior_kl: no signal left: no divergence left",
+    hint="at alpha_bar = 0 every term vanishes",
+)
 
 # %% [markdown]
 # Inserting $m = \sqrt{\bar\alpha_T}\,x_0$ and $s^2 = 1 - \bar\alpha_T$ into (30), pixel by pixel, gives what you just wrote:
@@ -1533,9 +1590,17 @@ def to_course_convention(a, b):
 # Checks of to_course_convention
 alpha, beta = to_course_convention(torch.tensor([1.0, 0.8, 0.28]), torch.tensor([0.0, 0.6, 0.96]))
 expect(
-    alpha, torch.tensor([1.0, 0.64, 0.0784]), "to_course_convention: alpha of two steps, by hand"
+    alpha,
+    torch.tensor([1.0, 0.64, 0.0784]),
+    "to_course_convention: alpha of two steps, by hand",
+    hint="their factor is a root: ours is its square",
 )
-expect(alpha + beta, torch.ones(3), "to_course_convention: our alpha and beta add up to 1")
+expect(
+    alpha + beta,
+    torch.ones(3),
+    "to_course_convention: our alpha and beta add up to 1",
+    hint="b squared is the variance of the noise",
+)
 
 # %% [markdown]
 # With $\bar a_t = a_1 a_2 \cdots a_t$ and $\bar b_t = \sqrt{1 - \bar a_t^2}$, the other convention's jump is $x_t = \bar

@@ -514,13 +514,19 @@ some = LINE[300:501:50]  # x_{t-1} = -2, -1, 0, 1, 2
 density, _, _ = numerical_bayes(0.7, -0.4, 4, SHORT_BETA)
 xt, x0 = torch.full_like(some, -0.4), torch.full_like(some, 0.7)
 mine = posterior_exponent(some, xt, x0, 1 - SHORT_BETA[4], SHORT[3])
-expect(mine.shape, some.shape, "posterior_exponent: one value for each x_{t-1}")
+expect(
+    mine.shape,
+    some.shape,
+    "posterior_exponent: one value for each x_{t-1}",
+    hint="nothing is summed: one number for each entry",
+)
 verify_equation(
     17,
     mine - mine[2],
     density.log()[300:501:50] - density.log()[400],
     rtol=1e-6,
     of="posterior_exponent",
+    hint="each square over twice its own variance; which root belongs to which?",
 )
 
 # %% [markdown]
@@ -563,13 +569,21 @@ expect(
     1 / bayes,
     "posterior_precision: one over numerical variance",
     rtol=1e-6,
+    hint="two precisions add up: one from the step, one from the jump out of x_0",
 )
 backwards = posterior_precision(LATER.flip(0), SHORT)
-expect(backwards, 1 / bayes.flip(0), "posterior_precision: each example has its own t", rtol=1e-6)
+expect(
+    backwards,
+    1 / bayes.flip(0),
+    "posterior_precision: each example has its own t",
+    rtol=1e-6,
+    hint="alpha_bar is indexed with the tensor t and with t - 1",
+)
 expect(
     posterior_precision(LATER, SHORT.float()).dtype,
     torch.float32,
     "posterior_precision: float32 in, float32 out",
+    hint="no tensor of your own with another dtype",
 )
 
 # %% [markdown]
@@ -610,17 +624,31 @@ t = torch.tensor([4, 2])
 found = [numerical_bayes(x0[i, 0], xt[i, 0], int(t[i]), SHORT_BETA) for i in range(2)]
 bayes = torch.stack([mean / variance for _, mean, variance in found])[:, None]
 b_mine = posterior_linear_term(x0, xt, t, SHORT)
-expect(b_mine, bayes, "posterior_linear_term: mean over variance of numerical Bayes", rtol=1e-6)
+expect(
+    b_mine,
+    bayes,
+    "posterior_linear_term: mean over variance of numerical Bayes",
+    rtol=1e-6,
+    hint="each source is weighed by its precision times the factor in its mean",
+)
 flat = posterior_linear_term(IMAGE.flatten(1), -IMAGE.flatten(1), t, SHORT).reshape(IMAGE.shape)
 expect(
     posterior_linear_term(IMAGE, -IMAGE, t, SHORT),
     flat,
     "posterior_linear_term: an image is so many numbers",
+    hint="the coefficients need as many axes as x0",
 )
 # The parabola at x_{t-1} = 0.5, against the logarithm of the density there over that at 0.
 values = b_mine[:, 0] * 0.5 - posterior_precision(t, SHORT) / 2 * 0.5**2
 log_ratio = torch.stack([(density[425] / density[400]).log() for density, _, _ in found])
-verify_equation(19, values, log_ratio, rtol=1e-6, of="posterior_linear_term")
+verify_equation(
+    19,
+    values,
+    log_ratio,
+    rtol=1e-6,
+    of="posterior_linear_term",
+    hint="b and A must come from the same exponent",
+)
 
 # %% [markdown]
 # ## 5 · The posterior
@@ -688,14 +716,27 @@ def posterior_variance(t, alpha_bar):
 # %% checks="posterior_variance"
 # Checks of posterior_variance
 bayes = torch.stack([numerical_bayes(0.7, -0.4, int(t), SHORT_BETA)[2] for t in LATER])
-verify_equation(23, posterior_variance(LATER, SHORT), bayes, rtol=1e-6, of="posterior_variance")
+verify_equation(
+    23,
+    posterior_variance(LATER, SHORT),
+    bayes,
+    rtol=1e-6,
+    of="posterior_variance",
+    hint="one over the precision, with both fractions brought together",
+)
 expect(
     posterior_variance(torch.tensor([1]), SHORT),
     torch.zeros(1).double(),
     "posterior_variance: no doubt at t = 1",
+    hint="at t = 1 the level before is alpha_bar[0], which is 1",
 )
 less = (posterior_variance(EVERY, LONG) < linear_beta(1000)[1:]).all()
-expect(less, True, "posterior_variance: knowing x_0 leaves less doubt than beta_t")
+expect(
+    less,
+    True,
+    "posterior_variance: knowing x_0 leaves less doubt than beta_t",
+    hint="t - 1 in the numerator, t in the denominator",
+)
 
 # %% [markdown]
 # ### Exercise: `posterior_coefficients` · ●●○ · 6 minutes · 3 points
@@ -730,18 +771,27 @@ def posterior_coefficients(t, alpha_bar):
 # Checks of posterior_coefficients
 c0, ct = posterior_coefficients(LATER, SHORT)
 bayes = torch.stack([numerical_bayes(0.7, -0.4, int(t), SHORT_BETA)[1] for t in LATER])
-verify_equation(25, c0 * 0.7 + ct * -0.4, bayes, rtol=1e-6, of="posterior_coefficients")
+verify_equation(
+    25,
+    c0 * 0.7 + ct * -0.4,
+    bayes,
+    rtol=1e-6,
+    of="posterior_coefficients",
+    hint="the linear term times the variance, split by source",
+)
 one, zero = torch.ones(1).double(), torch.zeros(1).double()
 expect(
     posterior_coefficients(torch.tensor([1]), SHORT),
     (one, zero),
     "posterior_coefficients: x_0 itself at t = 1",
+    hint="at t = 1 the level before is alpha_bar[0], which is 1",
 )
 c0, ct = posterior_coefficients(EVERY, LONG)
 expect(
     c0 + ct * LONG[1:].sqrt(),
     LONG[:-1].sqrt(),
     "posterior_coefficients: a path without noise stays without noise",
+    hint="which of the two belongs to x_0 and which to x_t, and which root each brings",
 )
 
 # %% [markdown]
@@ -817,13 +867,29 @@ def q_posterior(x0, xt, t, alpha_bar):
 one = torch.ones(1, 1, dtype=torch.float64)
 mean, variance = q_posterior(0.7 * one, -0.4 * one, torch.tensor([300]), LONG)
 expect(
-    round(mean.item(), 6), -0.392756, "q_posterior: the mean that Bayes gives at t = 300 of 1000"
+    round(mean.item(), 6),
+    -0.392756,
+    "q_posterior: the mean that Bayes gives at t = 300 of 1000",
+    hint="the coefficients with x0 and xt, in this order",
 )
-expect(round(variance.item(), 8), 0.00603182, "q_posterior: and its variance")
-mean, variance = q_posterior(IMAGE, -IMAGE, torch.tensor([6, 1]), SHORT)
-expect(mean.shape, IMAGE.shape, "q_posterior: a mean for every pixel")
 expect(
-    (variance + 0 * IMAGE).shape, IMAGE.shape, "q_posterior: a variance that broadcasts to the mean"
+    round(variance.item(), 8),
+    0.00603182,
+    "q_posterior: and its variance",
+    hint="the variance itself, not its root or logarithm",
+)
+mean, variance = q_posterior(IMAGE, -IMAGE, torch.tensor([6, 1]), SHORT)
+expect(
+    mean.shape,
+    IMAGE.shape,
+    "q_posterior: a mean for every pixel",
+    hint="reshape the coefficients to (B, 1, ..., 1)",
+)
+expect(
+    (variance + 0 * IMAGE).shape,
+    IMAGE.shape,
+    "q_posterior: a variance that broadcasts to the mean",
+    hint="reshape the variance to (B, 1, ..., 1), or expand it",
 )
 
 # %% [markdown]
@@ -1034,9 +1100,18 @@ generator = torch.Generator().manual_seed(0)
 x0, eps = (torch.randn(3, 1, 2, 4, generator=generator, dtype=torch.float64) for _ in range(2))
 t = torch.tensor([1, 3, 6])
 expect(
-    predict_x0(q_sample(x0, t, SHORT, eps), eps, t, SHORT), x0, "predict_x0: there and back again"
+    predict_x0(q_sample(x0, t, SHORT, eps), eps, t, SHORT),
+    x0,
+    "predict_x0: there and back again",
+    hint="subtract the noise with its factor, then undo the shrinking",
 )
-verify_equation(26, predict_x0(q_sample(x0, t, SHORT, eps), eps, t, SHORT), x0, of="predict_x0")
+verify_equation(
+    26,
+    predict_x0(q_sample(x0, t, SHORT, eps), eps, t, SHORT),
+    x0,
+    of="predict_x0",
+    hint="both factors are roots at the example's own t",
+)
 
 # %% [markdown]
 # ### Exercise: `predict_eps` · ●○○ · 3 minutes · 1 point
@@ -1074,6 +1149,7 @@ expect(
     predict_eps(q_sample(x0, t, SHORT, eps), x0, t, SHORT),
     eps,
     "predict_eps: the noise comes out again",
+    hint="subtract the shrunken x_0, then undo the noise's factor",
 )
 
 # %% [markdown]
@@ -1115,7 +1191,12 @@ xt = q_sample(x0, t, SHORT, eps)
 found = [numerical_bayes(x0[i, 0], xt[i, 0], int(t[i]), SHORT_BETA) for i in range(2)]
 bayes = torch.stack([mean for _, mean, _ in found])[:, None]
 verify_equation(
-    30, posterior_mean_from_eps(xt, eps, t, SHORT), bayes, rtol=1e-6, of="posterior_mean_from_eps"
+    30,
+    posterior_mean_from_eps(xt, eps, t, SHORT),
+    bayes,
+    rtol=1e-6,
+    of="posterior_mean_from_eps",
+    hint="compare with q_posterior of your predict_x0: where do the two part?",
 )
 start = torch.tensor([1, 1])
 x1 = q_sample(x0, start, SHORT, eps)
@@ -1123,6 +1204,7 @@ expect(
     posterior_mean_from_eps(x1, eps, start, SHORT),
     x0,
     "posterior_mean_from_eps: at t = 1 the mean is x_0",
+    hint="at t = 1 alpha_t and alpha_bar_t are the same",
 )
 
 # %% [markdown]
@@ -1198,11 +1280,13 @@ expect(
     normal_kl(means[0], narrow, means[1], wide),
     truth.sum((1, 2)),
     "normal_kl: torch.distributions gives the same",
+    hint="which variance stands below, and whether the sum is over all event axes",
 )
 expect(
     normal_kl(means[0], narrow, means[0], narrow),
     torch.zeros(3).double(),
     "normal_kl: no divergence from itself",
+    hint="which constant makes the bracket vanish for equal Gaussians?",
 )
 one = torch.ones(1, dtype=torch.float64)
 verify_equation(
@@ -1210,6 +1294,7 @@ verify_equation(
     normal_kl(0.3 * one, 2 * (0.5 * one).log(), -0.2 * one, 2 * (0.8 * one).log()),
     kl_divergence(first, second),
     of="normal_kl",
+    hint="the factor 1/2, and the natural logarithm of the ratio of variances",
 )
 
 # %% [markdown]
@@ -1281,12 +1366,18 @@ truth = torch.stack(
     [kl_divergence(Normal(m, v.sqrt()), Normal(m_, v.sqrt())) for (m, v), (m_, _) in found]
 )
 verify_equation(
-    36, loss_weight_x0(LATER, SHORT) * (0.7 - guess) ** 2, truth, rtol=1e-6, of="loss_weight_x0"
+    36,
+    loss_weight_x0(LATER, SHORT) * (0.7 - guess) ** 2,
+    truth,
+    rtol=1e-6,
+    of="loss_weight_x0",
+    hint="the difference of both means for a unit error, squared, over twice the variance",
 )
 expect(
     bool((loss_weight_x0(torch.arange(2, 1001), LONG) > 0).all()),
     True,
     "loss_weight_x0: every error costs something",
+    hint="the signal-to-noise ratio falls with t: which comes first?",
 )
 
 # %% [markdown]
@@ -1335,6 +1426,7 @@ verify_equation(
     truth,
     rtol=1e-6,
     of="loss_weight_eps",
+    hint="an error in the noise is an error in x_0 times a factor of (38), squared",
 )
 
 # %% [markdown]

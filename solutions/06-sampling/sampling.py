@@ -348,6 +348,7 @@ expect(
     silent,
     (eps**2).mean(),
     "ddpm_loss: a model that answers 0 has the noise's mean square as its loss",
+    hint="the squared error against eps, averaged over every entry",
 )
 twice = ddpm_loss(
     lambda xt, t: torch.zeros_like(xt),
@@ -356,10 +357,20 @@ twice = ddpm_loss(
     eps.repeat(2, 1, 1, 1),
     SHORT,
 )
-expect(twice, silent, "ddpm_loss: the same batch twice, the same loss")
+expect(
+    twice,
+    silent,
+    "ddpm_loss: the same batch twice, the same loss",
+    hint="a mean, not a sum: the size of the batch does not matter",
+)
 weight = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
 ddpm_loss(lambda xt, t: weight * xt, x0, t, eps, SHORT).backward()
-expect(weight.grad is not None, True, "ddpm_loss: gradients reach the model")
+expect(
+    weight.grad is not None,
+    True,
+    "ddpm_loss: gradients reach the model",
+    hint="no detach and no no_grad on the way",
+)
 
 # %% [markdown]
 # ### How far from the best?
@@ -570,12 +581,23 @@ def timestep_embedding(t, dim, max_period=10000.0):
 # Checks of timestep_embedding
 times = torch.tensor([1, 5, 200])
 emb = timestep_embedding(times, 8)
-expect(emb.shape, torch.Size([3, 8]), "timestep_embedding: one vector of length dim for each time")
-expect(emb.dtype, torch.float32, "timestep_embedding: float32")
+expect(
+    emb.shape,
+    torch.Size([3, 8]),
+    "timestep_embedding: one vector of length dim for each time",
+    hint="dim / 2 sines and as many cosines",
+)
+expect(
+    emb.dtype,
+    torch.float32,
+    "timestep_embedding: float32",
+    hint="the times are integers: convert them before you multiply",
+)
 expect(
     emb[:, :4] ** 2 + emb[:, 4:] ** 2,
     torch.ones(3, 4),
     "timestep_embedding: each sine meets its cosine",
+    hint="sine and cosine of the same angle: squares add up to 1",
 )
 small = timestep_embedding(torch.tensor([5]), 4, max_period=100.0)  # frequencies 1 and 0.1
 truth = torch.tensor([[math.sin(5), math.sin(0.5), math.cos(5), math.cos(0.5)]])
@@ -585,9 +607,18 @@ expect(
     "timestep_embedding: by hand: dim = 4, max_period = 100",
     hint="the exponent -i / half, i from 0",
 )
-verify_equation(9, small, truth, of="timestep_embedding")
+verify_equation(
+    9, small, truth, of="timestep_embedding", hint="the frequencies fall geometrically from 1"
+)
 pairs = timestep_embedding(torch.tensor([7, 3, 104, 100]), 32)
-verify_equation(10, pairs[0] @ pairs[1], pairs[2] @ pairs[3], atol=1e-4, of="timestep_embedding")
+verify_equation(
+    10,
+    pairs[0] @ pairs[1],
+    pairs[2] @ pairs[3],
+    atol=1e-4,
+    of="timestep_embedding",
+    hint="which half holds the sines, and at which frequency",
+)
 
 # %% tags=["experiment"]
 # Experiment: patterns of time
@@ -674,12 +705,16 @@ generator = torch.Generator().manual_seed(3)
 h, emb = torch.randn(3, 4, 2, 5, generator=generator), torch.randn(3, 6, generator=generator)
 layer = AdaptiveNorm(4, 6, groups=2)
 expect(
-    layer(h, emb), F.group_norm(h, 2), "AdaptiveNorm: untouched, it is plain group normalisation"
+    layer(h, emb),
+    F.group_norm(h, 2),
+    "AdaptiveNorm: untouched, it is plain group normalisation",
+    hint="the layer starts at zero: scale 1, shift 0",
 )
 expect(
     sum(p.numel() for p in layer.parameters()),
     2 * 4 * (6 + 1),
     "AdaptiveNorm: one linear layer, no more",
+    hint="one nn.Linear from emb to twice the channels, and GroupNorm without parameters of its own",
 )
 linear = next(m for m in layer.modules() if isinstance(m, nn.Linear))
 with torch.no_grad():
@@ -693,6 +728,7 @@ verify_equation(
     out[1, 3].flatten()[:4],
     (by_hand * (1 + told[1, 3]) + told[1, 7]).flatten()[:4],
     of="AdaptiveNorm",
+    hint="1 + scale multiplies, shift is added, per channel",
 )
 
 # %% [markdown]
@@ -845,15 +881,27 @@ start, weights = [double([4.0, 0.0])], [[double([float(k), 1.0])] for k in range
 average = start
 for current in weights:
     average = ema_update(average, current, 0.9)
-expect(start[0], double([4.0, 0.0]), "ema_update: the old average is left alone")
+expect(
+    start[0],
+    double([4.0, 0.0]),
+    "ema_update: the old average is left alone",
+    hint="a new list of new tensors: nothing in place",
+)
 unrolled = 0.9**5 * start[0] + 0.1 * sum(0.9 ** (5 - k) * weights[k - 1][0] for k in range(1, 6))
-verify_equation(13, average[0], unrolled, of="ema_update")
+verify_equation(13, average[0], unrolled, of="ema_update", hint="decay belongs to the old average")
 once = ema_update([double([2.0])], [double([3.0])], 0.9)[0]
-verify_equation(12, once, 0.9 * 2 + 0.1 * 3, of="ema_update")
+verify_equation(
+    12,
+    once,
+    0.9 * 2 + 0.1 * 3,
+    of="ema_update",
+    hint="repeat the update: the start fades like decay to the n",
+)
 expect(
     ema_update([double([1.0])], [double([3.0])], 0.0),
     [double([3.0])],
     "ema_update: decay 0 forgets all",
+    hint="decay 0 keeps nothing of the old",
 )
 
 # %% [markdown]
@@ -1047,11 +1095,28 @@ x0, z = IMAGE, torch.randn(IMAGE.shape, generator=generator, dtype=torch.float64
 eps, t = torch.randn(IMAGE.shape, generator=generator, dtype=torch.float64), torch.tensor([2, 6])
 xt = q_sample(x0, t, SHORT, eps)
 mean, tilde = q_posterior(x0, xt, t, SHORT)
-verify_equation(15, p_step(xt, eps, t, SHORT, 0 * z), mean, of="p_step")
-verify_equation(16, (p_step(xt, eps, t, SHORT, z) - mean) ** 2, tilde * z**2, of="p_step")
+verify_equation(
+    15,
+    p_step(xt, eps, t, SHORT, 0 * z),
+    mean,
+    of="p_step",
+    hint="the mean from your noise form, plus a standard deviation times z",
+)
+verify_equation(
+    16,
+    (p_step(xt, eps, t, SHORT, z) - mean) ** 2,
+    tilde * z**2,
+    of="p_step",
+    hint="no noise at t = 1, whatever z is",
+)
 step_beta = column(linear_beta(6, 0.05, 0.5)[t], xt)
 noisier = p_step(xt, eps, t, SHORT, z, variance="beta")
-expect((noisier - mean) ** 2, step_beta * z**2, 'p_step: "beta" adds noise of variance beta_t')
+expect(
+    (noisier - mean) ** 2,
+    step_beta * z**2,
+    'p_step: "beta" adds noise of variance beta_t',
+    hint="the variance chosen, not its root, is named by the argument",
+)
 last = torch.tensor([1, 1])
 x1 = q_sample(x0, last, SHORT, eps)
 for variance in ("posterior", "beta"):
@@ -1067,7 +1132,12 @@ try:
     refused = False
 except ValueError:
     refused = True
-expect(refused, True, "p_step: an unknown variance is refused with a ValueError")
+expect(
+    refused,
+    True,
+    "p_step: an unknown variance is refused with a ValueError",
+    hint="raise ValueError before anything is computed",
+)
 
 # %% [markdown]
 # ### Exercise: `ddpm_sample` · ●●○ · 8 minutes · 3 points
@@ -1123,8 +1193,14 @@ expect(
     asked,
     [[t, t] for t in (6, 5, 4, 3, 2, 1)],
     "ddpm_sample: the model is asked once at 6, 5, 4, 3, 2, 1",
+    hint="t runs from T down to 1, as a LongTensor (B,)",
 )
-expect(x0, IMAGE[:1].expand_as(x0), "ddpm_sample: data of one image: every walk ends there")
+expect(
+    x0,
+    IMAGE[:1].expand_as(x0),
+    "ddpm_sample: data of one image: every walk ends there",
+    hint="noise[t] for the step at t, and x_T as it was handed over",
+)
 two = SHORT[[0, 2, 5]]  # a schedule with T = 2 can be walked by hand
 t1, t2 = torch.tensor([1]), torch.tensor([2])
 model = GAUSSIAN.eps_model(two)
@@ -1139,7 +1215,7 @@ expect(
 )
 weight = torch.ones((), dtype=torch.float64, requires_grad=True)
 kept = ddpm_sample(lambda xt, t: weight * xt, start, two, z).requires_grad
-expect(kept, False, "ddpm_sample: no gradients are kept")
+expect(kept, False, "ddpm_sample: no gradients are kept", hint="run the loop under torch.no_grad()")
 
 # %% [markdown]
 # ### The walk, in pictures
@@ -1485,14 +1561,29 @@ x0, eps, z = (torch.randn(3, 1, 2, 4, generator=generator, dtype=torch.float64) 
 xt = q_sample(x0, torch.tensor([5]), SHORT, eps)
 same_noise = q_sample(x0, torch.tensor([2]), SHORT, eps)
 verify_equation(
-    20, ddim_step(xt, eps, 5, 2, SHORT), same_noise, of="ddim_step"
+    20,
+    ddim_step(xt, eps, 5, 2, SHORT),
+    same_noise,
+    of="ddim_step",
+    hint="sigma by its formula, with eta in front",
 )  # eta = 0: the same noise
-expect(ddim_step(xt, eps, 5, 0, SHORT), x0, "ddim_step: s = 0 is the guess of x_0")
+expect(
+    ddim_step(xt, eps, 5, 0, SHORT),
+    x0,
+    "ddim_step: s = 0 is the guess of x_0",
+    hint="at s = 0 the level is 1: no direction and no noise are left",
+)
 keep = ddim_step(
     0 * x0 + (1 - SHORT[5]).sqrt(), 0 * x0 + 1, 5, 2, SHORT, 0.7, 0 * z
 )  # x_0 = 0, eps = 1
 fresh = ddim_step(0 * x0, 0 * x0, 5, 2, SHORT, 0.7, 0 * z + 1)  # nothing but fresh noise
-verify_equation(19, keep**2 + fresh**2, 1 - SHORT[2], of="ddim_step")
+verify_equation(
+    19,
+    keep**2 + fresh**2,
+    1 - SHORT[2],
+    of="ddim_step",
+    hint="guess x_0 first, then noise it to level s in the direction of eps_hat",
+)
 half, whole = (ddim_step(0 * x0, 0 * x0, 5, 2, SHORT, eta, 0 * z + 1) for eta in (0.5, 1.0))
 verify_equation(
     21,
@@ -1500,6 +1591,7 @@ verify_equation(
     4 * half**2,
     (1 - SHORT[2]) / (1 - SHORT[5]) * (1 - SHORT[5] / SHORT[2]),
     of="ddim_step",
+    hint="the variance left for the direction is 1 - alpha_bar_s - sigma^2",
 )
 for t in (5, 1):
     x, times = q_sample(x0, torch.tensor([t]), SHORT, eps), torch.full((3,), t)
@@ -1508,6 +1600,7 @@ for t in (5, 1):
         ddim_step(x, eps, t, t - 1, SHORT, 1.0, z),
         ancestral,
         f"ddim_step: eta = 1, s = t - 1 is p_step, t = {t}",
+        hint="sigma at eta = 1 is the posterior's standard deviation",
     )
 
 # %% [markdown]
@@ -1541,16 +1634,30 @@ def ddim_times(T, steps):
 
 # %% checks="ddim_times"
 # Checks of ddim_times
-expect(ddim_times(200, 4).tolist(), [200, 150, 100, 50, 0], "ddim_times: four steps of fifty")
+expect(
+    ddim_times(200, 4).tolist(),
+    [200, 150, 100, 50, 0],
+    "ddim_times: four steps of fifty",
+    hint="both ends are included: steps + 1 numbers",
+)
 expect(
     ddim_times(10, 4).tolist(),
     [10, 8, 5, 2, 0],
     "ddim_times: 7.5 becomes 8 and 2.5 becomes 2: ties to even",
+    hint="round sends ties to the even neighbour; adding 1/2 and cutting off does not",
 )
 expect(
-    ddim_times(6, 6).tolist(), [6, 5, 4, 3, 2, 1, 0], "ddim_times: as many steps as there are times"
+    ddim_times(6, 6).tolist(),
+    [6, 5, 4, 3, 2, 1, 0],
+    "ddim_times: as many steps as there are times",
+    hint="the distance between neighbours is T / steps",
 )
-expect(ddim_times(200, 1).dtype, torch.int64, "ddim_times: integers, since they index a table")
+expect(
+    ddim_times(200, 1).dtype,
+    torch.int64,
+    "ddim_times: integers, since they index a table",
+    hint="convert to integers after rounding",
+)
 
 # %% [markdown]
 # ### The same noise in five, ten, twenty steps
@@ -1988,6 +2095,7 @@ expect(
     denoising_kl(IMAGE, xt, eps, t, SHORT),
     double([0.0, 0.0]),
     "denoising_kl: the right noise costs nothing",
+    hint="both means come from the same x_t",
 )
 guess = predict_x0(xt, wrong, t, SHORT)
 (mean1, variance), (mean2, _) = (q_posterior(x, xt, t, SHORT) for x in (IMAGE, guess))
@@ -1995,9 +2103,18 @@ truth = (
     kl_divergence(Normal(mean1, variance.sqrt()), Normal(mean2, variance.sqrt())).flatten(1).sum(1)
 )
 got = denoising_kl(IMAGE, xt, wrong, t, SHORT)
-expect(got, truth, "denoising_kl: torch.distributions gives the same")
+expect(
+    got,
+    truth,
+    "denoising_kl: torch.distributions gives the same",
+    hint="which two Gaussians, in which order, summed over the event",
+)
 verify_equation(
-    30, got, loss_weight_eps(t, SHORT) * ((eps - wrong) ** 2).flatten(1).sum(1), of="denoising_kl"
+    30,
+    got,
+    loss_weight_eps(t, SHORT) * ((eps - wrong) ** 2).flatten(1).sum(1),
+    of="denoising_kl",
+    hint="the error in the noise, squared, with the weight of lesson 05",
 )
 
 # %% [markdown]
@@ -2058,26 +2175,50 @@ def discretized_log_likelihood(x0, mean, sigma, levels=17):
 grey = torch.linspace(-1, 1, 17, dtype=torch.float64)[:, None]  # all 17 levels, an event of 1 pixel
 for mean, sigma in ((0.13, 0.2), (-1.4, 0.05)):
     mass = discretized_log_likelihood(grey, torch.full_like(grey, mean), sigma).exp().sum()
-    verify_equation(31, mass, 1.0, of="discretized_log_likelihood")
+    verify_equation(
+        31,
+        mass,
+        1.0,
+        of="discretized_log_likelihood",
+        hint="the mass between the middles of neighbouring levels",
+    )
 one = double([[0.25]])
 density = Normal(0.3, 0.2).log_prob(one) + math.log(2 / 2000)
 fine = discretized_log_likelihood(one, one * 0 + 0.3, 0.2, levels=2001)
-expect(fine, density[0], "discretized_log_likelihood: narrow bins: density times width", rtol=1e-4)
+expect(
+    fine,
+    density[0],
+    "discretized_log_likelihood: narrow bins: density times width",
+    rtol=1e-4,
+    hint="a difference of two probabilities underflows: work with logarithms in the tails",
+)
 far = discretized_log_likelihood(double([[0.5]]), double([[-0.5]]), 0.02)
 edge = -((1 - 1 / 16) ** 2) / (2 * 0.02**2)  # log-density at the bin's nearest edge, to first order
 expect(
     bool(far.isfinite()) and abs(far.item() / edge - 1) < 0.01,
     True,
     "discretized_log_likelihood: 47 sigma away, still finite",
+    hint="mirror x0 and the mean: the same mass",
 )
 mirror = discretized_log_likelihood(double([[-0.5]]), double([[0.5]]), 0.02)
-expect(mirror, far, "discretized_log_likelihood: left and right are alike", rtol=1e-6)
+expect(
+    mirror,
+    far,
+    "discretized_log_likelihood: left and right are alike",
+    rtol=1e-6,
+    hint="sum over the event, not over the batch",
+)
 both = discretized_log_likelihood(double([[0.5, -1.0]]), double([[0.3, -0.9]]), 0.1)
 single = [
     discretized_log_likelihood(double([[x]]), double([[m]]), 0.1)
     for x, m in ((0.5, 0.3), (-1.0, -0.9))
 ]
-expect(both, single[0] + single[1], "discretized_log_likelihood: pixels add up")
+expect(
+    both,
+    single[0] + single[1],
+    "discretized_log_likelihood: pixels add up",
+    hint="the end bins are open: all masses add up to 1",
+)
 
 # %% [markdown]
 # ### Exercise: `bits_per_dim` · ●○○ · 2 minutes · 1 point
@@ -2108,16 +2249,23 @@ def bits_per_dim(nats, dims):
 
 # %% checks="bits_per_dim"
 # Checks of bits_per_dim
-expect(bits_per_dim(math.log(2), 1), 1.0, "bits_per_dim: a fair coin has one bit")
+expect(
+    bits_per_dim(math.log(2), 1),
+    1.0,
+    "bits_per_dim: a fair coin has one bit",
+    hint="nats over log 2, and per dimension",
+)
 expect(
     bits_per_dim(64 * math.log(16), 64),
     4.0,
     "bits_per_dim: 16 equally likely levels take four bits each",
+    hint="divide by dims once",
 )
 expect(
     bits_per_dim(double([0.0, math.log(8)]), 3),
     double([0.0, 1.0]),
     "bits_per_dim: a tensor, entry by entry",
+    hint="no .item(): a tensor stays a tensor",
 )
 
 # %% [markdown]
