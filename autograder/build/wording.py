@@ -144,12 +144,14 @@ def _first_line(lesson: Lesson, cell: Cell) -> Iterator[Problem]:
 
 
 def _named(lesson: Lesson, cell: Cell) -> Iterator[Problem]:
-    """Each visible check begins with its exercise's name, so that Validate's report can be read."""
+    """Each visible check begins with its exercise's name, so that Validate's report can be read, and has a hint."""
     for node in ast.walk(cell.tree):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
             continue
         given = {keyword.arg: keyword.value for keyword in node.keywords}
         line = cell.line_of(node.lineno - 1)
+        if node.func.id in ("expect", "verify_equation") and not _begins(given.get("hint")).strip():
+            yield lesson.problem(line, f'a check of {cell.name} without a hint: hint="what to look at"')
         if node.func.id == "expect":
             what = given.get("what", node.args[2] if len(node.args) > 2 else None)
             if not _begins(what).startswith(f"{cell.name}: "):

@@ -309,6 +309,13 @@ expect(
     "kl_discrete: the pixel against a fair coin, as torch.distributions has it",
     hint="the sum runs over all 17 levels, in nats",
 )
+tiny = torch.tensor([1e-40, 1.0], dtype=f64)
+expect(
+    kl_discrete(half, tiny),
+    20 * math.log(10) - math.log(2),
+    "kl_discrete: an entry q = 1e-40 counts as such",
+    hint="nothing is clipped or added inside the logarithm",
+)
 
 # %% [markdown]
 # **Predict, then run.** Which $\theta$ will maximum likelihood choose for the pixel? Picture its histogram: the pixel
@@ -550,6 +557,12 @@ area = torch.trapezoid(
     log_normal(line, torch.tensor(0.5, dtype=f64), torch.tensor(0.3, dtype=f64)).exp(), line[:, 0]
 )
 expect(area, 1.0, "log_normal: the density integrates to 1", hint="the constants")
+expect(
+    log_normal(torch.zeros(1, dtype=f64), torch.zeros(3, dtype=f64), logvar),
+    log_normal(torch.zeros(3, dtype=f64), torch.zeros(3, dtype=f64), logvar),
+    "log_normal: a point of length 1 holds for all coordinates",
+    hint="D is the length of what the three broadcast to: let log 2 pi broadcast with the rest",
+)
 
 # %% [markdown]
 # ### Brute force
@@ -658,6 +671,13 @@ expect(
     torch.tensor([math.log(0.5), -math.inf], dtype=f64),
     "log_mean_exp: -inf stands for the number 0",
     hint="exp(-inf) is 0 and counts in the mean",
+)
+far_apart = torch.tensor([[0.0, 0.0], [-2000.0, -2000.0]], dtype=f64)
+expect(
+    log_mean_exp(far_apart, 1),
+    torch.tensor([0.0, -2000.0], dtype=f64),
+    "log_mean_exp: rows that are 2000 nats apart",
+    hint="each row has a largest entry of its own",
 )
 
 # %% [markdown]
@@ -919,14 +939,15 @@ expect(
     "ppca_posterior: covariance as found on the grid, J = 2",
     hint="the precision is the identity plus what the data add; the covariance is its inverse",
 )
-mean, cov = ppca_posterior(train[:5], wide.W, wide.b, wide.sigma2)
-for seed in (
-    0,
-    1,
-):  # (13) solved for log p(x) holds at every z, so any z must give the exact evidence
+turn = torch.linalg.qr(torch.randn(32, 32, dtype=f64, generator=torch.Generator().manual_seed(8)))[
+    0
+]
+leaning = wide.rotated(turn)  # the same evidence, and a posterior that leans
+mean, cov = ppca_posterior(train[:5], leaning.W, leaning.b, leaning.sigma2)
+for seed in (0, 1):  # (13) solved for log p(x): every z must give the exact evidence
     z = torch.randn(1, 32, dtype=f64, generator=torch.Generator().manual_seed(seed))
     joint_there = (
-        Normal(z @ wide.W.T + wide.b, wide.sigma2**0.5).log_prob(train[:5]).sum(-1)
+        Normal(z @ leaning.W.T + leaning.b, leaning.sigma2**0.5).log_prob(train[:5]).sum(-1)
         + Normal(0.0, 1.0).log_prob(z).sum()
     )
     log_px = joint_there - MultivariateNormal(mean, cov).log_prob(z)
@@ -2057,7 +2078,7 @@ expect(
     (odds[:, 1] / odds[:, 0]).log(),
     3.5 * line_x[:5, 0] + 0.875 + math.log(7 / 3),
     "e_step: log odds are linear in x for equal variances",
-    hint="the normaliser of each Gaussian has its own variance in it",
+    hint="the weights enter by their logarithms, the means by two squares over twice the variance",
 )
 lost_point = torch.tensor([[1e4]], dtype=f64)
 expect(
@@ -2078,6 +2099,18 @@ expect(
     log_likelihood,
     "e_step: after the E step the ELBO equals the log-likelihood",
     hint="each row sums to 1, and so the gap is 0",
+)
+one_mean = torch.zeros(2, 1, dtype=f64)
+expect(
+    e_step(
+        one_mean[:1],
+        torch.full((2,), 0.5, dtype=f64),
+        one_mean,
+        torch.tensor([[1.0], [4.0]], dtype=f64),
+    ),
+    torch.tensor([[2 / 3, 1 / 3]], dtype=f64),
+    "e_step: at a common mean the narrower of two bumps is the higher",
+    hint="the normaliser of each Gaussian has its own variance in it",
 )
 
 # %% [markdown]
@@ -2163,6 +2196,14 @@ expect(
     slope_weights[1],
     "m_step: (44) is the same for all components",
     hint="weights are shares of the data: they sum to 1",
+)
+alone = torch.zeros(30, 2, dtype=f64)
+alone[0, 0] = alone[1:, 1] = 1
+expect(
+    m_step(cloud, alone)[2][0],
+    torch.zeros(2, dtype=f64),
+    "m_step: a component with one point has variance 0",
+    hint="nothing is added and nothing is clipped",
 )
 
 # %% [markdown]

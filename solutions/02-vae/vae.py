@@ -444,7 +444,7 @@ def score_function_gradient(f, mu, sigma, eps):
 
 # %% checks="score_function_gradient"
 # Checks of score_function_gradient
-draws = torch.randn(400_000, generator=torch.Generator().manual_seed(0), dtype=f64)
+draws = torch.randn(40_000, generator=torch.Generator().manual_seed(0), dtype=f64)
 estimates = score_function_gradient(lambda z: z**2, 0.7, 0.5, draws)
 expect(
     estimates.shape,
@@ -456,20 +456,26 @@ expect(
     estimates.mean(),
     1.4,
     "score_function_gradient: their mean is the exact gradient 2 mu, within 4 standard errors",
-    atol=4 * float(estimates.std()) / 400_000**0.5,
+    atol=4 * float(estimates.std()) / 40_000**0.5,
     hint="f at the draw times the derivative of log q there, and sigma is a standard deviation",
 )
 expect(
     score_function_gradient(lambda z: z, 0.0, 2.0, torch.ones(3)),
     torch.ones(3),
     "score_function_gradient: f(z) = z at mu = 0, eps = 1: the estimate is 1",
-    hint="the derivative of log q by mu at mu = 0, sigma = 1, z = 1",
+    hint="the derivative of log q by mu at mu = 0, sigma = 2, z = 2",
 )
 expect(
     score_function_gradient(lambda z: (z > 0).to(z.dtype), 0.0, 1.0, torch.tensor([-2.0, 2.0])),
     torch.tensor([0.0, 2.0]),
     "score_function_gradient: a step, which has no useful derivative, is welcome",
     hint="f is only called, never differentiated",
+)
+expect(
+    score_function_gradient(lambda z: z**2, 0.0, 2.0, torch.ones(3)),
+    torch.full((3,), 2.0),
+    "score_function_gradient: f(z) = z^2 at mu = 0, sigma = 2, eps = 1: the estimate is 2",
+    hint="sigma is a standard deviation: it scales eps, and its square divides in the derivative of log q",
 )
 
 # %% [markdown]
@@ -527,7 +533,7 @@ expect(
     estimates.mean(),
     1.4,
     "pathwise_gradient: their mean is the exact gradient 2 mu, within 4 standard errors",
-    atol=4 * float(estimates.std()) / 400_000**0.5,
+    atol=4 * float(estimates.std()) / 40_000**0.5,
     hint="the derivative of f at z = mu + sigma eps, one for each draw",
 )
 expect(
@@ -543,10 +549,10 @@ expect(
     hint="one value for each draw, nothing averaged",
 )
 expect(
-    estimates.requires_grad,
-    False,
-    "pathwise_gradient: the estimates carry no graph",
-    hint="detach them",
+    pathwise_gradient(torch.exp, 0.7, 0.5, torch.tensor([1.0, -1.0])),
+    torch.tensor([1.2, 0.2]).exp(),
+    "pathwise_gradient: with noise it is f' at each draw: exp at 1.2 and 0.2",
+    hint="the derivative is taken where the draw lies",
 )
 
 # %% [markdown]
@@ -757,7 +763,7 @@ def reparameterize(mu, logvar, eps):
 # %% checks="reparameterize"
 # Checks of reparameterize
 generator = torch.Generator().manual_seed(0)
-mu = torch.full((200_000,), 1.5, dtype=f64, requires_grad=True)
+mu = torch.full((200, 1000), 1.5, dtype=f64, requires_grad=True)
 # A variance of 9 is a standard deviation of 3.
 logvar = torch.full_like(mu, math.log(9.0)).detach().requires_grad_()
 z = reparameterize(mu, logvar, torch.randn(mu.shape, generator=generator, dtype=f64))
@@ -795,6 +801,25 @@ expect(
     "reparameterize: d/dlogvar E[z^2] = sigma^2",
     atol=4 * 9 * 3 / 200_000**0.5,
     hint="logvar must stay in the graph, and sigma is exp(logvar / 2)",
+)
+place, spread, noise = (torch.tensor([[v]], dtype=f64) for v in (1.0, math.log(9.0), 2.0))
+expect(
+    reparameterize(place, spread, noise),
+    torch.tensor([[7.0]], dtype=f64),
+    "reparameterize: mu = 1, sigma = 3, eps = 2: z = 7",
+    hint="the noise is the argument eps, nothing is drawn in here",
+)
+expect(
+    noise.item(),
+    2.0,
+    "reparameterize: eps is left as it was",
+    hint="no operation that ends in an underscore",
+)
+expect(
+    reparameterize(0 * place, torch.full_like(place, -60.0), torch.full_like(place, math.exp(30))),
+    torch.ones(1, 1, dtype=f64),
+    "reparameterize: sigma = exp(-30), eps = exp(30): z = 1",
+    hint="sigma may be as small as it likes: no clamp, no small constant",
 )
 
 # %% [markdown]
@@ -902,6 +927,12 @@ expect(
     True,
     "gaussian_kl: never negative: equation (7)",
     hint="the sign: three terms with a plus or minus of their own",
+)
+expect(
+    gaussian_kl(torch.zeros(1, 1, dtype=f64), torch.full((1, 1), -60.0, dtype=f64)),
+    torch.tensor([29.5], dtype=f64),
+    "gaussian_kl: sigma = exp(-30): 29.5 nats",
+    hint="no clamp, no small constant",
 )
 
 # %% [markdown]
@@ -1137,6 +1168,12 @@ expect(
     "gaussian_log_likelihood: a density: it integrates to one",
     atol=1e-6,
     hint="the normaliser log(2 pi sigma^2) / 2 for each pixel, and exp(-...) of a square over 2 sigma^2",
+)
+expect(
+    gaussian_log_likelihood(torch.full((1, 1), 100.0), torch.zeros(1, 1), 1.0),
+    Normal(0.0, 1.0).log_prob(torch.tensor([100.0])),
+    "gaussian_log_likelihood: a hundred sigma away, still finite",
+    hint="write the logarithm out: the density itself underflows",
 )
 
 # %% [markdown]
@@ -1403,12 +1440,64 @@ expect(
     hint="no batch norm",
     atol=1e-5,
 )
+slopes = torch.autograd.grad(
+    logits.square().mean(), (mu, logvar), retain_graph=True, allow_unused=True
+)
+expect(
+    [slope is not None for slope in slopes],
+    [True, True],
+    "VAE: the logits train mu and logvar",
+    hint="nothing is detached on the way from the encoder to the decoder",
+)
 (logits.square().mean() + mu.sum() + logvar.sum()).backward()
 expect(
     all(p.grad is not None for p in model.parameters()),
     True,
     "VAE: a gradient reaches every weight",
     hint="no detach, no no_grad; every layer in use",
+)
+sizes = [sum(p.numel() for p in VAE(10, hidden, 3).parameters()) for hidden in (8, 16)]
+expect(
+    sizes[0] < sizes[1],
+    True,
+    "VAE: wider layers have more weights",
+    hint="the width is an argument",
+)
+with torch.no_grad():  # any other weights, so that nothing special about the first ones is seen
+    for p in model.parameters():
+        p.add_(0.5 * torch.randn_like(p))
+    logits, mu, logvar = model(x, eps)
+    wanted = model.decode(reparameterize(mu, logvar, eps))
+expect(
+    logits,
+    wanted,
+    "VAE: forward decodes your reparameterize(mu, logvar, eps)",
+    rtol=1e-3,
+    atol=1e-3,
+    hint="encode gives log-variances, and eps moves the code by sigma eps",
+)
+with torch.no_grad():
+    for p in model.parameters():
+        p.add_(3 * torch.randn_like(p))
+    mu, logvar = model.encode(torch.randn(256, 10))
+    far = model.decode(3 * torch.randn(256, 3))
+expect(
+    [bool(v.min() < -10 and v.max() > 10) for v in (mu, logvar, far)],
+    [True, True, True],
+    "VAE: mu, logvar and logits may be any number",
+    hint="the last layer of either network is linear: no ReLU, softplus, sigmoid or clamp behind it",
+)
+expect(
+    [bool((mu - logvar).abs().max() > 1e-3), bool((logvar[:, :1] - logvar).abs().max() > 1e-3)],
+    [True, True],
+    "VAE: each latent has a mean and a log-variance of its own",
+    hint="two heads of latent_dim numbers each, or one of twice as many, split",
+)
+expect(
+    bool((logvar - logvar[0]).abs().max() > 1e-3),
+    True,
+    "VAE: each image has a log-variance of its own",
+    hint="logvar comes out of a layer that sees x",
 )
 
 # %% [markdown]
@@ -1465,6 +1554,7 @@ class Constant(nn.Module):
         self.logits, self.mu, self.logvar = (nn.Parameter(torch.zeros(n)) for n in (4, 2, 2))
 
     def forward(self, x, eps):
+        self.seen = eps
         return tuple(v.expand(len(x), -1) for v in (self.logits, self.mu, self.logvar))
 
 
@@ -1491,6 +1581,22 @@ expect(
     torch.zeros(2),
     "train_step: mu = 0 is already best, and stays",
     hint="zero_grad before backward, and no noise of your own",
+)
+expect(
+    model.seen,
+    eps,
+    "train_step: the model is given eps as it came",
+    hint="no noise of your own",
+)
+model = Constant()
+with torch.no_grad():
+    model.mu.fill_(10.0)
+train_step(model, torch.optim.SGD(model.parameters(), lr=0.1), x, eps, beta=3.0)
+expect(
+    model.mu.detach(),
+    torch.full((2,), 7.0),
+    "train_step: at beta = 3 the KL pulls mu from 10 to 10 - 0.1 * 3 * 10",
+    hint="beta reaches negative_elbo, and the gradients the optimiser as they are",
 )
 
 # %% [markdown]
@@ -2309,8 +2415,8 @@ def direction_loss(g, e, s2):
 
 generator = torch.Generator().manual_seed(10)
 g, e, s2 = (torch.tensor(v, dtype=f64, requires_grad=True) for v in (0.9, 0.4, 0.5))
-x = lam**0.5 * torch.randn(400_000, generator=generator, dtype=f64)
-z = e * x + s2.sqrt() * torch.randn(400_000, generator=generator, dtype=f64)
+x = lam**0.5 * torch.randn(40_000, generator=generator, dtype=f64)
+z = e * x + s2.sqrt() * torch.randn(40_000, generator=generator, dtype=f64)
 divergences = kl_divergence(Normal(e * x, s2.sqrt()), Normal(0.0, 1.0))
 losses = (x - g * z) ** 2 / (2 * sigma2) + beta * divergences
 error = losses.std().item() / 400_000**0.5

@@ -799,6 +799,14 @@ expect(
     "alpha_bar_from_beta: twenty equal steps: a power of 0.7",
     hint="a running product, not a running sum",
 )
+given = torch.tensor([0.0, 0.1, 0.2])
+alpha_bar_from_beta(given)
+expect(
+    given,
+    torch.tensor([0.0, 0.1, 0.2]),
+    "alpha_bar_from_beta: beta is left as it was",
+    hint="no operation that ends in an underscore",
+)
 
 # %% [markdown]
 # ### Exercise: `q_sample` · ●●○ · 8 minutes · 2 points
@@ -1087,6 +1095,12 @@ expect(
     "cosine_alpha_bar: but it does change it",
     hint="s stands in two places",
 )
+expect(
+    cosine_alpha_bar(2, s=1.0),
+    torch.tensor([1.0, 1 - 0.5**0.5, 0.0]),
+    "cosine_alpha_bar: at s = 1 only the angles from 45° to 90° are used",
+    hint="t / T + s is divided by 1 + s, so that the last angle is 90° whatever s",
+)
 
 # %% [markdown]
 # A sampler needs $\beta_t$, so we must get from $\bar\alpha$ back to the steps. One thing needs care. The cosine
@@ -1150,6 +1164,12 @@ expect(
     torch.tensor([0.2, 0.2]),
     "beta_from_alpha_bar: or where you say",
     hint="max_beta is an argument",
+)
+expect(
+    beta_from_alpha_bar(double([1.0, 1.0, 1 - 1e-6])),
+    double([0.0, 0.0, 1e-6]),
+    "beta_from_alpha_bar: small steps stay as small as they are",
+    hint="the clip is from above only",
 )
 
 # %% [markdown]
@@ -1600,6 +1620,14 @@ expect(
     torch.ones(3),
     "to_course_convention: our alpha and beta add up to 1",
     hint="b squared is the variance of the noise",
+)
+factors = torch.tensor([1.0, 0.8]), torch.tensor([0.0, 0.6])
+to_course_convention(*factors)
+expect(
+    factors,
+    (torch.tensor([1.0, 0.8]), torch.tensor([0.0, 0.6])),
+    "to_course_convention: a and b are left as they were",
+    hint="no operation that ends in an underscore",
 )
 
 # %% [markdown]

@@ -649,6 +649,14 @@ verify_equation(
     of="posterior_linear_term",
     hint="b and A must come from the same exponent",
 )
+kept = IMAGE.clone()
+posterior_linear_term(kept, kept, t, SHORT)
+expect(
+    kept,
+    IMAGE,
+    "posterior_linear_term: x0 and xt are left as they were",
+    hint="no operation that ends in an underscore, no *= or +=",
+)
 
 # %% [markdown]
 # ## 5 · The posterior
@@ -891,6 +899,12 @@ expect(
     "q_posterior: a variance that broadcasts to the mean",
     hint="reshape the variance to (B, 1, ..., 1), or expand it",
 )
+expect(
+    (mean[1], (variance + 0 * IMAGE)[1]),
+    (IMAGE[1], 0 * IMAGE[1]),
+    "q_posterior: at t = 1 it is x_0 without doubt, for this example alone",
+    hint="each example has its own t, and nothing is replaced at t = 1",
+)
 
 # %% [markdown]
 # ### The two factors and their product
@@ -1112,6 +1126,14 @@ verify_equation(
     of="predict_x0",
     hint="both factors are roots at the example's own t",
 )
+kept, before = x0.clone(), eps.clone()
+predict_x0(kept, eps, t, SHORT)
+expect(
+    (kept, eps),
+    (x0, before),
+    "predict_x0: what it is given is left as it was",
+    hint="no operation that ends in an underscore, no *= or +=",
+)
 
 # %% [markdown]
 # ### Exercise: `predict_eps` · ●○○ · 3 minutes · 1 point
@@ -1150,6 +1172,14 @@ expect(
     eps,
     "predict_eps: the noise comes out again",
     hint="subtract the shrunken x_0, then undo the noise's factor",
+)
+kept, before = x0.clone(), eps.clone()
+predict_eps(kept, eps, t, SHORT)
+expect(
+    (kept, eps),
+    (x0, before),
+    "predict_eps: what it is given is left as it was",
+    hint="no operation that ends in an underscore, no *= or +=",
 )
 
 # %% [markdown]
@@ -1206,6 +1236,14 @@ expect(
     "posterior_mean_from_eps: at t = 1 the mean is x_0",
     hint="at t = 1 alpha_t and alpha_bar_t are the same",
 )
+kept, before = x0.clone(), eps.clone()
+posterior_mean_from_eps(kept, eps, t, SHORT)
+expect(
+    (kept, eps),
+    (x0, before),
+    "posterior_mean_from_eps: what it is given is left as it was",
+    hint="no operation that ends in an underscore, no *= or +=",
+)
 
 # %% [markdown]
 # ## 7 · From KL to squared error
@@ -1250,9 +1288,9 @@ def normal_kl(mean1, logvar1, mean2, logvar2):
     """KL(N(mean1, exp(logvar1)) || N(mean2, exp(logvar2))), diagonal, line (33), in nats.
 
     Args:
-        mean1, logvar1, mean2, logvar2: four tensors that broadcast to (B, *event); any of them,
-            mean1 too, may have fewer axes, or none, and there may be no event axes at all.
-            logvar is log sigma^2.
+        mean1, logvar1, mean2, logvar2: four tensors that broadcast to (B, *event), with at least
+            one event axis; any of them, mean1 too, may have fewer axes, or none. logvar is
+            log sigma^2.
 
     Returns:
         (B,), summed over all axes of the broadcast shape but the first.
@@ -1295,6 +1333,13 @@ verify_equation(
     kl_divergence(first, second),
     of="normal_kl",
     hint="the factor 1/2, and the natural logarithm of the ratio of variances",
+)
+point = torch.tensor(0.3, dtype=torch.float64)
+expect(
+    normal_kl(point, narrow, means[1], wide),
+    normal_kl(point.expand_as(means[1]), narrow, means[1], wide),
+    "normal_kl: one mean for all entries",
+    hint="the sum runs over the axes of what all four broadcast to",
 )
 
 # %% [markdown]
@@ -1378,6 +1423,12 @@ expect(
     True,
     "loss_weight_x0: every error costs something",
     hint="the signal-to-noise ratio falls with t: which comes first?",
+)
+expect(
+    (loss_weight_x0(LATER, SHORT).dtype, loss_weight_x0(LATER, SHORT.float()).dtype),
+    (torch.float64, torch.float32),
+    "loss_weight_x0: what comes out has the dtype of the table",
+    hint="no tensor of your own with another dtype",
 )
 
 # %% [markdown]

@@ -730,6 +730,22 @@ verify_equation(
     of="AdaptiveNorm",
     hint="1 + scale multiplies, shift is added, per channel",
 )
+before = h.clone()
+learned = torch.autograd.grad(
+    layer(h, emb.requires_grad_()).square().sum(), emb, allow_unused=True
+)[0]
+expect(
+    (learned is not None, torch.equal(h, before)),
+    (True, True),
+    "AdaptiveNorm: emb is trained, and h is left as it was",
+    hint="nothing is detached, and no operation ends in an underscore",
+)
+expect(
+    AdaptiveNorm(8, 6, groups=2)(torch.cat([h, 3 * h], 1), emb.detach()),
+    F.group_norm(torch.cat([h, 3 * h], 1), 2),
+    "AdaptiveNorm: eight channels in two groups",
+    hint="groups is how many groups there are, not how many channels each has",
+)
 
 # %% [markdown]
 # ### The network, given
@@ -1107,7 +1123,7 @@ verify_equation(
     (p_step(xt, eps, t, SHORT, z) - mean) ** 2,
     tilde * z**2,
     of="p_step",
-    hint="no noise at t = 1, whatever z is",
+    hint="beta~_t is a variance, and z is multiplied by a standard deviation",
 )
 step_beta = column(linear_beta(6, 0.05, 0.5)[t], xt)
 noisier = p_step(xt, eps, t, SHORT, z, variance="beta")
@@ -1115,7 +1131,7 @@ expect(
     (noisier - mean) ** 2,
     step_beta * z**2,
     'p_step: "beta" adds noise of variance beta_t',
-    hint="the variance chosen, not its root, is named by the argument",
+    hint="the argument says which variance it is whose root multiplies z",
 )
 last = torch.tensor([1, 1])
 x1 = q_sample(x0, last, SHORT, eps)
@@ -1137,6 +1153,24 @@ expect(
     True,
     "p_step: an unknown variance is refused with a ValueError",
     hint="raise ValueError before anything is computed",
+)
+mixed, large = (
+    torch.tensor([1, 4]),
+    5 * IMAGE,
+)  # one example at its last step; values far from -1 and 1
+xt = q_sample(large, mixed, SHORT, eps)
+mean, tilde = q_posterior(large, xt, mixed, SHORT)
+expect(
+    p_step(xt, eps, mixed, SHORT, z),
+    mean + tilde.sqrt() * z,
+    "p_step: t = 1 and t = 4 in one batch, and values up to 5",
+    hint="each example's own t decides about its noise, and nothing is clipped",
+)
+expect(
+    p_step(xt.flip(0), eps.flip(0), mixed.flip(0), SHORT, z.flip(0)),
+    (mean + tilde.sqrt() * z).flip(0),
+    "p_step: and the other way round",
+    hint="each example's own t decides about its noise",
 )
 
 # %% [markdown]
@@ -1216,6 +1250,27 @@ expect(
 weight = torch.ones((), dtype=torch.float64, requires_grad=True)
 kept = ddpm_sample(lambda xt, t: weight * xt, start, two, z).requires_grad
 expect(kept, False, "ddpm_sample: no gradients are kept", hint="run the loop under torch.no_grad()")
+three = SHORT[[0, 2, 4, 5]]
+model, t3 = GAUSSIAN.eps_model(three), torch.tensor([3])
+z = 3 * torch.randn(4, 1, 2, generator=generator, dtype=torch.float64)
+start = z[0].clone()
+x2 = p_step(start, model(start, t3), t3, three, z[3])
+x1 = p_step(x2, model(x2, t2), t2, three, z[2])
+by_hand = p_step(x1, model(x1, t1), t1, three, 0 * start)
+expect(
+    (ddpm_sample(model, start, three, z), start),
+    (by_hand, z[0]),
+    "ddpm_sample: T = 3 by hand, and x_T is left as it was",
+    hint="fresh noise at every step, and nothing in place",
+)
+large = GAUSSIAN.eps_model(three)(4 * start, t3)
+walked = ddpm_sample(lambda xt, t: large, 4 * start, three[[0, 3]], z)
+expect(
+    walked,
+    p_step(4 * start, large, t1, three[[0, 3]], 0 * start),
+    "ddpm_sample: a walk of one step may end anywhere",
+    hint="nothing is clipped: not every data set lies between -1 and 1",
+)
 
 # %% [markdown]
 # ### The walk, in pictures
@@ -1613,8 +1668,8 @@ for t in (5, 1):
 def ddim_times(T, steps):
     """The times that a sampler with `steps` steps visits, from T down to 0.
 
-    T (1 - i / steps) for i = 0..steps in float64, each rounded to the nearest integer, ties to the
-    even one.
+    T (steps - i) / steps for i = 0..steps in float64, each rounded to the nearest integer, ties to
+    the even one.
 
     Args:
         T, steps: integers, 1 <= steps <= T.
@@ -1623,14 +1678,15 @@ def ddim_times(T, steps):
         LongTensor (steps + 1,), first entry T, last entry 0.
     """
     ### BEGIN SOLUTION
-    return torch.linspace(T, 0, steps + 1, dtype=torch.float64).round().long()
+    i = torch.arange(steps + 1, dtype=torch.float64)
+    return (T * (steps - i) / steps).round().long()
     ### END SOLUTION
 
 
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>Equal distances from T down to 0, both ends included. How many numbers is that for `steps` steps?</details>
-# <details><summary>Hint 2: the idea</summary><code>torch.linspace</code> in float64 gives the distances; then round to the nearest integer.</details>
-# <details><summary>Hint 3: nearly the line</summary><code>torch.linspace(T, 0, steps + 1, dtype=torch.float64)</code>, then <code>.round()</code>, which sends ties to even numbers, then <code>.long()</code>.</details>
+# <details><summary>Hint 2: the idea</summary>Count the steps in float64 with <code>torch.arange</code>, scale the count, then round to the nearest integer. (<code>linspace</code> adds up its distances, and now and then lands just beside a tie.)</details>
+# <details><summary>Hint 3: nearly the line</summary>With <code>i = torch.arange(steps + 1, dtype=torch.float64)</code>, write the formula of the docstring: multiply before you divide. Then <code>.round()</code>, which sends ties to even numbers, and <code>.long()</code>.</details>
 
 # %% checks="ddim_times"
 # Checks of ddim_times
@@ -2180,7 +2236,7 @@ for mean, sigma in ((0.13, 0.2), (-1.4, 0.05)):
         mass,
         1.0,
         of="discretized_log_likelihood",
-        hint="the mass between the middles of neighbouring levels",
+        hint="the end bins are open: all masses add up to 1",
     )
 one = double([[0.25]])
 density = Normal(0.3, 0.2).log_prob(one) + math.log(2 / 2000)
@@ -2190,7 +2246,7 @@ expect(
     density[0],
     "discretized_log_likelihood: narrow bins: density times width",
     rtol=1e-4,
-    hint="a difference of two probabilities underflows: work with logarithms in the tails",
+    hint="the mass between the middles of neighbouring levels",
 )
 far = discretized_log_likelihood(double([[0.5]]), double([[-0.5]]), 0.02)
 edge = -((1 - 1 / 16) ** 2) / (2 * 0.02**2)  # log-density at the bin's nearest edge, to first order
@@ -2198,7 +2254,7 @@ expect(
     bool(far.isfinite()) and abs(far.item() / edge - 1) < 0.01,
     True,
     "discretized_log_likelihood: 47 sigma away, still finite",
-    hint="mirror x0 and the mean: the same mass",
+    hint="a difference of two probabilities underflows: work with logarithms in the tails",
 )
 mirror = discretized_log_likelihood(double([[-0.5]]), double([[0.5]]), 0.02)
 expect(
@@ -2206,7 +2262,7 @@ expect(
     far,
     "discretized_log_likelihood: left and right are alike",
     rtol=1e-6,
-    hint="sum over the event, not over the batch",
+    hint="mirror x0 and the mean: the same mass",
 )
 both = discretized_log_likelihood(double([[0.5, -1.0]]), double([[0.3, -0.9]]), 0.1)
 single = [
@@ -2217,7 +2273,21 @@ expect(
     both,
     single[0] + single[1],
     "discretized_log_likelihood: pixels add up",
-    hint="the end bins are open: all masses add up to 1",
+    hint="sum over the event, not over the batch",
+)
+image = double([[[0.5, -1.0], [0.25, 1.0]]])  # (1, 2, 2)
+expect(
+    discretized_log_likelihood(image, 0 * image, 0.4),
+    discretized_log_likelihood(image.flatten(1), 0 * image.flatten(1), 0.4),
+    "discretized_log_likelihood: an image is so many numbers",
+    hint="sum over all axes but the first",
+)
+bright = discretized_log_likelihood(double([[1.0]]), double([[1.4]]), 0.2)
+expect(
+    bright,
+    discretized_log_likelihood(double([[-1.0]]), double([[-1.4]]), 0.2),
+    "discretized_log_likelihood: white is as open as black",
+    hint="both end bins are open",
 )
 
 # %% [markdown]

@@ -66,6 +66,7 @@ def test_a_step_is_worth_nothing_and_nothing_leans_on_it(tmp_path):
         ("# <details><summary>Hint 1", "# Help.\n# <details><summary>Hint 1", "12: the hints of double share their"),
         ("# Checks of double", "# Checks", "18: the first line of these checks is: # Checks of double"),
         ("print(double(2))", 'expect(double(2), 4, "twice")', '19: a check of double begins with its name'),
+        ("print(double(2))", 'expect(double(2), 4, "double: twice")', "19: a check of double without a hint"),
         ("print(double(2))", "verify_equation(1, double(2), 4)", '19: verify_equation in the checks of double'),
         ("print(double(2))", 'print(1)\n\n# %%\nx = 1', "22: a folded cell says in its first line what it is"),
         ("print(double(2))", 'print(1)\n\n# %%\n# Word\nx = 1', "22: a folded cell says in its first line what it is"),
@@ -79,7 +80,8 @@ def test_what_strays_is_named(tmp_path, old, new, expected):
 
 
 def test_a_check_named_in_any_style_is_read(tmp_path):
-    for check in ('expect(double(2), 4, "double: twice")', 'expect(double(2), 4, what=f"double: {2} is twice")'):
+    styles = ('"double: twice", hint="add"', 'hint="add", what=f"double: {2} is twice"')
+    for check in (f"expect(double(2), 4, {style})" for style in styles):
         source = tiny_course(tmp_path, EXERCISE.replace("print(double(2))", check))
         assert validate(read_lesson(source, tmp_path), ONE) == []
 
