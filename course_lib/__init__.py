@@ -39,6 +39,7 @@ try:
         training,
         widgets,
     )
+    from course_lib.algebra import expect_same
     from course_lib.chains import chain
     from course_lib.checking import CheckFailed, expect, verify_equation
     from course_lib.device import get_device, seed_everything
@@ -69,6 +70,7 @@ __all__ = [
     "device",
     "exact",
     "expect",
+    "expect_same",
     "film",
     "fit",
     "get_device",

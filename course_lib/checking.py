@@ -50,15 +50,15 @@ def expect(
     """
     problem = _difference(got, truth, rtol, atol)
     if problem:
-        raise CheckFailed(_told(f"{what}: {problem}", hint))
+        raise CheckFailed(told(f"{what}: {problem}", hint))
     print(f"✓ {what}")
 
 
-def _told(what: str, hint: str) -> str:
+def told(what: str, hint: str) -> str:
     """What went wrong and what to look at, in one line where they fit."""
-    told, remedy = f"✗ {what}.", f"Look at: {hint.rstrip('.')}." if hint else ""
-    fits = len(told) + len(remedy) < LINE
-    return (f"{told} {remedy}" if fits else f"{told}\n  {remedy}").rstrip()
+    line, remedy = f"✗ {what}.", f"Look at: {hint.rstrip('.')}." if hint else ""
+    fits = len(line) + len(remedy) < LINE
+    return (f"{line} {remedy}" if fits else f"{line}\n  {remedy}").rstrip()
 
 
 def verify_equation(
@@ -100,11 +100,11 @@ def verify_equation(
         if not holds.all():
             worst = _largest(excess, ~holds)
             if of and relation == "=":
-                raise CheckFailed(_told(f"{of}: ({number}) {_apart(left, right, holds, worst, rtol)}", hint))
+                raise CheckFailed(told(f"{of}: ({number}) {_apart(left, right, holds, worst, rtol)}", hint))
             pair = f"{left.flatten()[worst]:.8g} {relation} {right.flatten()[worst]:.8g}"
             within = f"to within {room.flatten()[worst]:.1g}"
             said = f"({number}) {pair} does not hold{_at(worst, left)}, {within}"
-            raise CheckFailed(_told(f"{of}: {said}" if of else said, hint))
+            raise CheckFailed(told(f"{of}: {said}" if of else said, hint))
     print(f"✓ {f'{of}: ' if of else ''}({number}) {_equation(sides, relation, standard_error, coarse[1])}")
 
 

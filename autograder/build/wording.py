@@ -150,9 +150,9 @@ def _named(lesson: Lesson, cell: Cell) -> Iterator[Problem]:
             continue
         given = {keyword.arg: keyword.value for keyword in node.keywords}
         line = cell.line_of(node.lineno - 1)
-        if node.func.id in ("expect", "verify_equation") and not _begins(given.get("hint")).strip():
+        if node.func.id in ("expect", "expect_same", "verify_equation") and not _begins(given.get("hint")).strip():
             yield lesson.problem(line, f'a check of {cell.name} without a hint: hint="what to look at"')
-        if node.func.id == "expect":
+        if node.func.id in ("expect", "expect_same"):
             what = given.get("what", node.args[2] if len(node.args) > 2 else None)
             if not _begins(what).startswith(f"{cell.name}: "):
                 yield lesson.problem(line, f'a check of {cell.name} begins with its name: "{cell.name}: …"')

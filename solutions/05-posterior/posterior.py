@@ -67,7 +67,7 @@ import sympy.stats
 import torch
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from course_lib import data, exact, expect, plots, verify_equation, widgets
+from course_lib import data, exact, expect, expect_same, plots, verify_equation, widgets
 
 # 0.3 N(-2, 0.3^2) + 0.7 N(1.5, 0.6^2), the one-dimensional companion of the course
 MIXTURE = exact.MIXTURE_1D
@@ -411,29 +411,13 @@ print(f"q(x_1 = 0 | x_2 = 0):                        {given_xt[0, 0]:.3f}")
 #
 # From here on everything is Gaussian and one-dimensional: the noise is independent in every coordinate, so each coordinate can be
 # treated alone. Take the logarithm of (15) for $t \ge 2$, as a function of $x_{t-1}$. Whatever does not contain $x_{t-1}$ only scales the density, so
-# it goes into a constant $C$ (a new one wherever something joins it).
+# it goes into a constant $C$ (a new one wherever something joins it). Above the fraction bar stand two Gaussians; the one below does not contain $x_{t-1}$.
 #
-# $$\log q(x_{t-1} \mid x_t, x_0) = -\frac12 \left[ \frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t} + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\, x_0)^2}{1 - \bar\alpha_{t-1}} \right] + C \tag{17}$$
-#
-# *the logarithms of the two Gaussians above the fraction bar in (15); the one below does not contain $x_{t-1}$;*
-#
-# $$= -\frac12 \left[ \frac{x_t^2 - 2 \sqrt{\alpha_t}\, x_t x_{t-1} + \alpha_t x_{t-1}^2}{\beta_t} + \frac{x_{t-1}^2 - 2 \sqrt{\bar\alpha_{t-1}}\, x_0 x_{t-1} + \bar\alpha_{t-1} x_0^2}{1 - \bar\alpha_{t-1}} \right] + C \tag{18}$$
-#
-# *open both squares;*
-#
-# $$= -\frac12 \underbrace{\left( \frac{\alpha_t}{\beta_t} + \frac{1}{1 - \bar\alpha_{t-1}} \right)}_{A} x_{t-1}^2 + \underbrace{\left( \frac{\sqrt{\alpha_t}}{\beta_t}\, x_t + \frac{\sqrt{\bar\alpha_{t-1}}}{1 - \bar\alpha_{t-1}}\, x_0 \right)}_{b} x_{t-1} + C \tag{19}$$
-#
-# *collect the terms with $x_{t-1}^2$ and those with $x_{t-1}$; $x_t^2$ and $x_0^2$ join the constant;*
-#
-# $$= -\frac A2 \left( x_{t-1} - \frac bA \right)^2 + C \tag{20}$$
-#
-# *complete the square: add and subtract $b^2 / (2A)$, which is free of $x_{t-1}$.*
-#
-# A log-density that is a downward parabola belongs to a Gaussian: its mean is $b/A$ and its variance $1/A$. You will check (17) and (19)
-# with your own functions. Lines (18) and (20) are checked by SymPy, for all values at once, and then printed at one place.
+# The rest of this derivation is yours. You find each line, on paper or with SymPy; a check says whether it holds; then the lines unfold, to be compared with yours.
+# Your own functions are judged by `numerical_bayes` from section 1, which knows no formula.
 
 # %%
-# Equations (18) and (20), for all values at once
+# SymPy's symbols, and the logarithm of (15) as SymPy has it
 x, xt_, x0_ = sympy.symbols("x_{t-1} x_t x_0", real=True)
 a, b_, ap = sympy.symbols("alpha_t beta_t alphabar_{t-1}", positive=True)
 PLACE = {x: 0.35, xt_: -0.4, x0_: 0.7, a: 0.8, b_: 0.2, ap: 0.6}
@@ -460,30 +444,17 @@ def log_density(mean, variance, where):
 
 
 exponent = log_density(sympy.sqrt(a) * x, b_, xt_) + log_density(sympy.sqrt(ap) * x0_, 1 - ap, x)
-opened = -(xt_**2 - 2 * sympy.sqrt(a) * xt_ * x + a * x**2) / (2 * b_) - (
-    x**2 - 2 * sympy.sqrt(ap) * x0_ * x + ap * x0_**2
-) / (2 * (1 - ap))
-A = -sympy.diff(exponent, x, 2)  # what (19) calls A and b, found by differentiating
-b = sympy.diff(exponent, x).subs(x, 0)
-square = -A / 2 * (x - b / A) ** 2
-exponent, opened, square = (without_constant(line) for line in (exponent, opened, square))
-verify_equation(18, at(exponent), at(opened))
-verify_equation(20, at(exponent), at(square))
-expect(same(exponent, opened), True, "(18) holds for all values")
-expect(same(exponent, square), True, "(20) holds for all values")
+
 
 # %% [markdown]
-# Your own functions are judged by `numerical_bayes` from section 1, which knows no formula.
-
-# %% [markdown]
-# ### Exercise: `posterior_exponent` · ●○○ · 6 minutes · 2 points
+# ### Exercise: `posterior_exponent` · ●○○ · 8 minutes · 2 points
 #
-# Write the right side of line (17), without the constant, for tensors.
+# Write the logarithm of the numerator of (15), without constants, for tensors.
 
 
 # %% exercise="posterior_exponent"
 def posterior_exponent(x_prev, xt, x0, alpha_t, alpha_bar_prev):
-    """The exponent of q(x_{t-1} | x_t, x_0), line (17), entry by entry.
+    """The exponent of q(x_{t-1} | x_t, x_0), entry by entry.
 
     It is log q(x_t | x_{t-1}) + log q(x_{t-1} | x_0). Terms that do not contain x_{t-1} may be
     left out or kept, as you like.
@@ -506,7 +477,7 @@ def posterior_exponent(x_prev, xt, x0, alpha_t, alpha_bar_prev):
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>Which two densities stand above the fraction bar in (15)? What is the logarithm of a Gaussian density, up to a constant?</details>
 # <details><summary>Hint 2: the idea</summary>Two squares, each divided by twice the variance of its own Gaussian, both with a minus sign. You get $\alpha_t$ itself; $\beta_t$ is 1 minus it.</details>
-# <details><summary>Hint 3: nearly the line</summary>The first is <code>(xt - alpha_t.sqrt() * x_prev) ** 2</code> over <code>2 * (1 - alpha_t)</code>. Build the second alike, from x_prev and x0, and subtract both from zero.</details>
+# <details><summary>Hint 3: nearly the line</summary>Write mean and variance of either Gaussian beside it (the notation table has both). In the first, $x_{t-1}$ stands inside the mean; in the second it is the variable.</details>
 
 # %% checks="posterior_exponent"
 # Checks of posterior_exponent
@@ -530,15 +501,77 @@ verify_equation(
 )
 
 # %% [markdown]
-# ### Exercise: `posterior_precision` · ●○○ · 6 minutes · 2 points
+# <details><summary>Line (17), to compare with yours</summary>
 #
-# $A$ of line (19). It is called a *precision*: one over a variance. From now on each example of a batch has its own $t$, and everything comes
+# $$\log q(x_{t-1} \mid x_t, x_0) = -\frac12 \left[ \frac{(x_t - \sqrt{\alpha_t}\, x_{t-1})^2}{\beta_t} + \frac{(x_{t-1} - \sqrt{\bar\alpha_{t-1}}\, x_0)^2}{1 - \bar\alpha_{t-1}} \right] + C \tag{17}$$
+#
+# *the logarithms of the two Gaussians above the fraction bar in (15); the one below does not contain $x_{t-1}$.*
+#
+# </details>
+#
+# ### Step: `collected` · ●●○ · 10 minutes
+#
+# Two squares of $x_{t-1}$, added: a parabola. Open them and collect, so that the exponent reads $-\frac A2 x_{t-1}^2 + b\, x_{t-1} + C$. A *step* like this is worth no points, and nothing below needs it; it is the line of the
+# derivation that everything else rests on. Your function gets SymPy symbols and returns expressions of them, such as `sympy.sqrt(alpha) * x0`.
+
+
+# %% step="collected"
+def collected(xt, x0, alpha, beta, alpha_bar_prev):
+    """A and b of the exponent -A/2 x_{t-1}^2 + b x_{t-1} + C of q(x_{t-1} | x_t, x_0).
+
+    Args:
+        xt, x0, alpha, beta, alpha_bar_prev: SymPy symbols for x_t, x_0, alpha_t, beta_t and
+            alpha_bar_{t-1}.
+
+    Returns:
+        (A, b), two expressions without x_{t-1}.
+    """
+    ### BEGIN SOLUTION
+    A = alpha / beta + 1 / (1 - alpha_bar_prev)
+    b = sympy.sqrt(alpha) / beta * xt + sympy.sqrt(alpha_bar_prev) / (1 - alpha_bar_prev) * x0
+    return A, b
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Each square gives three terms. Which of them contain $x_{t-1}$ twice, which once?</details>
+# <details><summary>Hint 2: the idea</summary>$x_t^2$ and $x_0^2$ join the constant. Mind the sign of the terms with $x_{t-1}$: a minus in front of the bracket meets a minus inside the square.</details>
+# <details><summary>Hint 3: nearly the line</summary>$A$ is minus the second derivative of the exponent by $x_{t-1}$, and $b$ its first derivative at $x_{t-1} = 0$: compare with what you have collected.</details>
+
+# %% checks="collected"
+# Checks of collected
+A, b = collected(xt_, x0_, a, b_, ap)
+expect_same(
+    -A / 2 * x**2 + b * x,
+    exponent,
+    "collected: the same parabola as the logarithm of (15)",
+    given={a: 1 - b_},
+    constant_in=x,
+    hint="the factors 1/2 and the signs of both squares",
+)
+expect(
+    [x in sympy.sympify(part).free_symbols for part in (A, b)],
+    [False, False],
+    "collected: A and b do not contain x_{t-1}",
+    hint="x_{t-1} stands outside of them",
+)
+
+# %% [markdown]
+# What does such a parabola say? Complete its square, that is, add and subtract $b^2 / (2A)$, which is free of $x_{t-1}$:
+#
+# $$-\frac A2\, x_{t-1}^2 + b\, x_{t-1} = -\frac A2 \left( x_{t-1} - \frac bA \right)^2 + C \tag{20}$$
+#
+# A log-density that is a downward parabola belongs to a Gaussian: its mean is $b/A$ and its variance $1/A$. $A$ is called a *precision*: one over a variance. From now on each example of a batch has its own $t$, and everything comes
 # from the table `alpha_bar` alone: $\alpha_t = \bar\alpha_t / \bar\alpha_{t-1}$.
+#
+# ### Exercise: `posterior_precision` and `posterior_variance` · ●●○ · 12 minutes · 2 + 2 points
+#
+# First $A$ itself, for $t \ge 2$. Then one over it, for every $t$ from 1 on: tidy the fraction up until nothing is divided by zero at $t = 1$, where $\bar\alpha_0 = 1$.
 
 
 # %% exercise="posterior_precision"
 def posterior_precision(t, alpha_bar):
-    """A of the exponent -A/2 x_{t-1}^2 + b x_{t-1}, line (19).
+    """A of the exponent -A/2 x_{t-1}^2 + b x_{t-1} of q(x_{t-1} | x_t, x_0).
 
     It is one over the variance of q(x_{t-1} | x_t, x_0).
 
@@ -559,7 +592,7 @@ def posterior_precision(t, alpha_bar):
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>Precisions of independent sources add up. Which two sources tell about $x_{t-1}$?</details>
 # <details><summary>Hint 2: the idea</summary>Index the table twice: <code>alpha_bar[t]</code> and <code>alpha_bar[t - 1]</code> are tensors (B,). Their ratio is $\alpha_t$, and $\beta_t$ is 1 minus that.</details>
-# <details><summary>Hint 3: nearly the line</summary>With <code>before = alpha_bar[t - 1]</code> and <code>alpha = alpha_bar[t] / before</code>, one of the two terms is <code>1 / (1 - before)</code>. The other is in (19).</details>
+# <details><summary>Hint 3: nearly the line</summary>Your <code>collected</code>, with numbers in the symbols' places.</details>
 
 # %% checks="posterior_precision"
 # Checks of posterior_precision
@@ -586,15 +619,63 @@ expect(
     hint="no tensor of your own with another dtype",
 )
 
+
+# %% exercise="posterior_variance"
+def posterior_variance(t, alpha_bar):
+    """beta~_t, the variance of q(x_{t-1} | x_t, x_0).
+
+    Args:
+        t: LongTensor (B,), 1 <= t <= T.
+        alpha_bar: (T + 1,), alpha_bar[0] = 1.
+
+    Returns:
+        (B,), in the dtype of alpha_bar; exactly 0 at t = 1. Nothing is clipped.
+    """
+    ### BEGIN SOLUTION
+    now, before = alpha_bar[t], alpha_bar[t - 1]
+    return (1 - now / before) * (1 - before) / (1 - now)
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Bring both fractions of $A$ to one denominator and turn the result over.</details>
+# <details><summary>Hint 2: the idea</summary>Now the sum of two products stands below. Multiply out: $\alpha_t \bar\alpha_{t-1}$ is an entry of the table, and $\beta_t = 1 - \alpha_t$. Most of it cancels.</details>
+# <details><summary>Hint 3: nearly the line</summary><code>alpha_bar[t - 1]</code> at t = 1 is <code>alpha_bar[0]</code>, which is 1, so no special case is needed: one factor above the bar becomes 0 there.</details>
+
+# %% checks="posterior_variance"
+# Checks of posterior_variance
+bayes = torch.stack([numerical_bayes(0.7, -0.4, int(t), SHORT_BETA)[2] for t in LATER])
+verify_equation(
+    23,
+    posterior_variance(LATER, SHORT),
+    bayes,
+    rtol=1e-6,
+    of="posterior_variance",
+    hint="one over the precision, with both fractions brought together",
+)
+expect(
+    posterior_variance(torch.tensor([1]), SHORT),
+    torch.zeros(1).double(),
+    "posterior_variance: no doubt at t = 1",
+    hint="at t = 1 the level before is alpha_bar[0], which is 1",
+)
+less = (posterior_variance(EVERY, LONG) < linear_beta(1000)[1:]).all()
+expect(
+    less,
+    True,
+    "posterior_variance: knowing x_0 leaves less doubt than beta_t",
+    hint="t - 1 in the numerator, t in the denominator",
+)
+
 # %% [markdown]
 # ### Exercise: `posterior_linear_term` · ●●○ · 8 minutes · 2 points
 #
-# $b$ of line (19). Data come as `(B, D)`, as images `(B, C, H, W)`, or with any other number of axes after the first.
+# $b$, for data that come as `(B, D)`, as images `(B, C, H, W)`, or with any other number of axes after the first.
 
 
 # %% exercise="posterior_linear_term"
 def posterior_linear_term(x0, xt, t, alpha_bar):
-    """b of the exponent -A/2 x_{t-1}^2 + b x_{t-1} of q(x_{t-1} | x_t, x_0), line (19).
+    """b of the exponent -A/2 x_{t-1}^2 + b x_{t-1} of q(x_{t-1} | x_t, x_0).
 
     Args:
         x0, xt: (B, *event), with at least one event axis.
@@ -614,7 +695,7 @@ def posterior_linear_term(x0, xt, t, alpha_bar):
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>Coefficients of shape (B,) must meet the first axis of the data. Which shape must they have for that?</details>
 # <details><summary>Hint 2: the idea</summary>PyTorch lines up shapes from the right. A coefficient of shape (B, 1, ..., 1), with as many axes as x0, meets its own example. <code>reshape</code> gives it to you.</details>
-# <details><summary>Hint 3: nearly the line</summary><code>before = alpha_bar[t - 1].reshape(-1, *[1] * (x0.ndim - 1))</code>, the same for <code>alpha_bar[t]</code>; then write (19)'s b as it stands.</details>
+# <details><summary>Hint 3: nearly the line</summary><code>alpha_bar[t - 1].reshape(-1, *[1] * (x0.ndim - 1))</code>, the same for <code>alpha_bar[t]</code>; then write the b of your <code>collected</code> with them.</details>
 
 # %% checks="posterior_linear_term"
 # Checks of posterior_linear_term
@@ -661,100 +742,16 @@ expect(
 # %% [markdown]
 # ## 5 · The posterior
 #
-# Read off variance and mean, and tidy up.
+# Read off the mean, $b/A$, and sort it by its two sources: $\tilde\mu_t = c_0\, x_0 + c_t\, x_t$.
 #
-# $$\tilde\beta_t = \frac1A = \left( \frac{\alpha_t}{\beta_t} + \frac{1}{1 - \bar\alpha_{t-1}} \right)^{-1} = \frac{\beta_t (1 - \bar\alpha_{t-1})}{\alpha_t (1 - \bar\alpha_{t-1}) + \beta_t} \tag{21}$$
+# ### Exercise: `posterior_coefficients` · ●●○ · 8 minutes · 3 points
 #
-# *bring both fractions to the denominator $\beta_t (1 - \bar\alpha_{t-1})$ and turn the result over;*
-#
-# $$\alpha_t (1 - \bar\alpha_{t-1}) + \beta_t = \alpha_t - \bar\alpha_t + 1 - \alpha_t = 1 - \bar\alpha_t \tag{22}$$
-#
-# *multiply out, with $\alpha_t \bar\alpha_{t-1} = \bar\alpha_t$ and $\beta_t = 1 - \alpha_t$. You will meet this small identity twice more;*
-#
-# $$\tilde\beta_t = \frac{1 - \bar\alpha_{t-1}}{1 - \bar\alpha_t}\, \beta_t \tag{23}$$
-#
-# *(22) in (21).* And the mean:
-#
-# $$\tilde\mu_t = \frac bA = \left( \frac{\sqrt{\alpha_t}}{\beta_t}\, x_t + \frac{\sqrt{\bar\alpha_{t-1}}}{1 - \bar\alpha_{t-1}}\, x_0 \right) \frac{\beta_t (1 - \bar\alpha_{t-1})}{1 - \bar\alpha_t} \tag{24}$$
-#
-# *$b$ times the variance;*
-#
-# $$= \underbrace{\frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1 - \bar\alpha_t}}_{c_0}\, x_0 + \underbrace{\frac{\sqrt{\alpha_t}\, (1 - \bar\alpha_{t-1})}{1 - \bar\alpha_t}}_{c_t}\, x_t \tag{25}$$
-#
-# *in each term one factor cancels: $\beta_t$ with $x_t$, $1 - \bar\alpha_{t-1}$ with $x_0$.*
-#
-# At $t = 1$ line (19) divides by $1 - \bar\alpha_0 = 0$, but (23) and (25) do not: there $\tilde\beta_1 = 0$, $c_0 = 1$, $c_t = 0$. With $x_0$
-# known there is no doubt about $x_0$, and the formula says so. SymPy checks the lines in between; (23) and (25) are yours.
-
-# %%
-# Equations (21), (22) and (24), for all values at once
-common = b_ * (1 - ap) / (a * (1 - ap) + b_)
-verify_equation(21, at(1 / A), at(common))
-verify_equation(22, at(a * (1 - ap) + b_), at(a - a * ap + 1 - a), at(1 - a * ap))
-verify_equation(24, at(b / A), at(b * b_ * (1 - ap) / (1 - a * ap)))
-expect(same(1 / A, common), True, "(21) holds for all values")
-expect(same(a * (1 - ap) + b_, 1 - a * ap), True, "(22) holds for all values")
-
-# %% [markdown]
-# ### Exercise: `posterior_variance` · ●○○ · 4 minutes · 2 points
-
-
-# %% exercise="posterior_variance"
-def posterior_variance(t, alpha_bar):
-    """beta~_t, the variance of q(x_{t-1} | x_t, x_0), line (23).
-
-    Args:
-        t: LongTensor (B,), 1 <= t <= T.
-        alpha_bar: (T + 1,), alpha_bar[0] = 1.
-
-    Returns:
-        (B,), in the dtype of alpha_bar; exactly 0 at t = 1. Nothing is clipped.
-    """
-    ### BEGIN SOLUTION
-    now, before = alpha_bar[t], alpha_bar[t - 1]
-    return (1 - now / before) * (1 - before) / (1 - now)
-    ### END SOLUTION
-
-
-# %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>Line (23), for a batch of times. Which entries of the table do you need?</details>
-# <details><summary>Hint 2: the idea</summary><code>alpha_bar[t - 1]</code> at t = 1 is <code>alpha_bar[0]</code>, which is 1. No special case is needed.</details>
-# <details><summary>Hint 3: nearly the line</summary>With <code>now, before = alpha_bar[t], alpha_bar[t - 1]</code>, $\beta_t$ is <code>1 - now / before</code>.</details>
-
-# %% checks="posterior_variance"
-# Checks of posterior_variance
-bayes = torch.stack([numerical_bayes(0.7, -0.4, int(t), SHORT_BETA)[2] for t in LATER])
-verify_equation(
-    23,
-    posterior_variance(LATER, SHORT),
-    bayes,
-    rtol=1e-6,
-    of="posterior_variance",
-    hint="one over the precision, with both fractions brought together",
-)
-expect(
-    posterior_variance(torch.tensor([1]), SHORT),
-    torch.zeros(1).double(),
-    "posterior_variance: no doubt at t = 1",
-    hint="at t = 1 the level before is alpha_bar[0], which is 1",
-)
-less = (posterior_variance(EVERY, LONG) < linear_beta(1000)[1:]).all()
-expect(
-    less,
-    True,
-    "posterior_variance: knowing x_0 leaves less doubt than beta_t",
-    hint="t - 1 in the numerator, t in the denominator",
-)
-
-# %% [markdown]
-# ### Exercise: `posterior_coefficients` · ●●○ · 6 minutes · 3 points
-#
-# The two numbers that say how the posterior weighs its two sources.
+# The two numbers that say how the posterior weighs its two sources. They must hold at $t = 1$, too: with $x_0$ known there is no doubt about $x_0$.
 
 
 # %% exercise="posterior_coefficients"
 def posterior_coefficients(t, alpha_bar):
-    """The coefficients of the posterior mean c0 x_0 + ct x_t, line (25).
+    """The coefficients of the posterior mean c0 x_0 + ct x_t.
 
     Args:
         t: LongTensor (B,), 1 <= t <= T.
@@ -771,9 +768,9 @@ def posterior_coefficients(t, alpha_bar):
 
 
 # %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>Line (25). Before you write it, say what both numbers must be at t = 1.</details>
-# <details><summary>Hint 2: the idea</summary>One root on each side above the fraction bar, none below. Each source brings the root of its own mean: which alpha belongs to the jump out of $x_0$, which to the step to $x_t$?</details>
-# <details><summary>Hint 3: nearly the line</summary>The coefficient of $x_0$ is <code>before.sqrt() * beta / (1 - now)</code>. The other one has alpha's root and the factor that beta does not have.</details>
+# <details><summary>Hint 1: a nudge</summary>The mean is $b$ times the variance. Before you write it, say what both numbers must be at t = 1.</details>
+# <details><summary>Hint 2: the idea</summary>In each term one factor cancels. Do it on paper, once for $x_0$ and once for $x_t$.</details>
+# <details><summary>Hint 3: nearly the line</summary>One root on each side above the fraction bar, none below. Each source brings the root of its own mean: which alpha belongs to the jump out of $x_0$, which to the step to $x_t$?</details>
 
 # %% checks="posterior_coefficients"
 # Checks of posterior_coefficients
@@ -803,7 +800,61 @@ expect(
 )
 
 # %% [markdown]
-# The last check is worth a thought. On a path without noise $x_t = \sqrt{\bar\alpha_t}\, x_0$ and $x_{t-1} = \sqrt{\bar\alpha_{t-1}}\, x_0$. Both sources of
+# <details><summary>Lines (18) to (25), to compare with yours</summary>
+#
+# $$\log q(x_{t-1} \mid x_t, x_0) = -\frac12 \left[ \frac{x_t^2 - 2 \sqrt{\alpha_t}\, x_t x_{t-1} + \alpha_t x_{t-1}^2}{\beta_t} + \frac{x_{t-1}^2 - 2 \sqrt{\bar\alpha_{t-1}}\, x_0 x_{t-1} + \bar\alpha_{t-1} x_0^2}{1 - \bar\alpha_{t-1}} \right] + C \tag{18}$$
+#
+# *open both squares;*
+#
+# $$= -\frac12 \underbrace{\left( \frac{\alpha_t}{\beta_t} + \frac{1}{1 - \bar\alpha_{t-1}} \right)}_{A} x_{t-1}^2 + \underbrace{\left( \frac{\sqrt{\alpha_t}}{\beta_t}\, x_t + \frac{\sqrt{\bar\alpha_{t-1}}}{1 - \bar\alpha_{t-1}}\, x_0 \right)}_{b} x_{t-1} + C \tag{19}$$
+#
+# *collect the terms with $x_{t-1}^2$ and those with $x_{t-1}$; $x_t^2$ and $x_0^2$ join the constant.* (20) completes the square. One over the precision:
+#
+# $$\tilde\beta_t = \frac1A = \left( \frac{\alpha_t}{\beta_t} + \frac{1}{1 - \bar\alpha_{t-1}} \right)^{-1} = \frac{\beta_t (1 - \bar\alpha_{t-1})}{\alpha_t (1 - \bar\alpha_{t-1}) + \beta_t} \tag{21}$$
+#
+# *bring both fractions to the denominator $\beta_t (1 - \bar\alpha_{t-1})$ and turn the result over;*
+#
+# $$\alpha_t (1 - \bar\alpha_{t-1}) + \beta_t = \alpha_t - \bar\alpha_t + 1 - \alpha_t = 1 - \bar\alpha_t \tag{22}$$
+#
+# *multiply out, with $\alpha_t \bar\alpha_{t-1} = \bar\alpha_t$ and $\beta_t = 1 - \alpha_t$. You will meet this small identity twice more;*
+#
+# $$\tilde\beta_t = \frac{1 - \bar\alpha_{t-1}}{1 - \bar\alpha_t}\, \beta_t \tag{23}$$
+#
+# *(22) in (21).* And the mean:
+#
+# $$\tilde\mu_t = \frac bA = \left( \frac{\sqrt{\alpha_t}}{\beta_t}\, x_t + \frac{\sqrt{\bar\alpha_{t-1}}}{1 - \bar\alpha_{t-1}}\, x_0 \right) \frac{\beta_t (1 - \bar\alpha_{t-1})}{1 - \bar\alpha_t} \tag{24}$$
+#
+# *$b$ times the variance;*
+#
+# $$= \underbrace{\frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1 - \bar\alpha_t}}_{c_0}\, x_0 + \underbrace{\frac{\sqrt{\alpha_t}\, (1 - \bar\alpha_{t-1})}{1 - \bar\alpha_t}}_{c_t}\, x_t \tag{25}$$
+#
+# *in each term one factor cancels: $\beta_t$ with $x_t$, $1 - \bar\alpha_{t-1}$ with $x_0$.*
+#
+# </details>
+#
+# At $t = 1$ (19) divides by $1 - \bar\alpha_0 = 0$, but (23) and (25) do not: there $\tilde\beta_1 = 0$, $c_0 = 1$, $c_t = 0$. Here are the lines in between, for all values at once.
+
+# %%
+# Equations (18), (20) to (22) and (24), for all values at once
+opened = -(xt_**2 - 2 * sympy.sqrt(a) * xt_ * x + a * x**2) / (2 * b_)
+opened -= (x**2 - 2 * sympy.sqrt(ap) * x0_ * x + ap * x0_**2) / (2 * (1 - ap))
+A = -sympy.diff(exponent, x, 2)  # what (19) calls A and b, found by differentiating
+b = sympy.diff(exponent, x).subs(x, 0)
+square = -A / 2 * (x - b / A) ** 2
+exponent, opened, square = (without_constant(line) for line in (exponent, opened, square))
+verify_equation(18, at(exponent), at(opened))
+verify_equation(20, at(exponent), at(square))
+common = b_ * (1 - ap) / (a * (1 - ap) + b_)
+verify_equation(21, at(1 / A), at(common))
+verify_equation(22, at(a * (1 - ap) + b_), at(a - a * ap + 1 - a), at(1 - a * ap))
+verify_equation(24, at(b / A), at(b * b_ * (1 - ap) / (1 - a * ap)))
+expect(same(exponent, opened), True, "(18) holds for all values")
+expect(same(exponent, square), True, "(20) holds for all values")
+expect(same(1 / A, common), True, "(21) holds for all values")
+expect(same(a * (1 - ap) + b_, 1 - a * ap), True, "(22) holds for all values")
+
+# %% [markdown]
+# The last check of `posterior_coefficients` is worth a thought. On a path without noise $x_t = \sqrt{\bar\alpha_t}\, x_0$ and $x_{t-1} = \sqrt{\bar\alpha_{t-1}}\, x_0$. Both sources of
 # the posterior then point to the same place, so its mean must lie there: $c_0 + c_t \sqrt{\bar\alpha_t} = \sqrt{\bar\alpha_{t-1}}$. You can try this test on
 # any formula you find.
 #
@@ -847,7 +898,7 @@ plots.show(
 
 # %% exercise="q_posterior"
 def q_posterior(x0, xt, t, alpha_bar):
-    """Mean c0 x_0 + ct x_t and variance beta~_t of q(x_{t-1} | x_t, x_0), lines (23) and (25).
+    """Mean c0 x_0 + ct x_t and variance beta~_t of q(x_{t-1} | x_t, x_0).
 
     Args:
         x0, xt: (B, *event), with at least one event axis.
@@ -1043,49 +1094,14 @@ for name, table, s in (("T = 1000, t = 300", LONG, 300), ("T = 6,    t = 2  ", S
 #
 # A network that sees $x_t$ may guess $x_0$ or the noise $\epsilon$; with $x_t$ known, either gives the other.
 #
-# $$x_0 = \frac{x_t - \sqrt{1 - \bar\alpha_t}\, \epsilon}{\sqrt{\bar\alpha_t}} \tag{26}$$
+# ### Exercise: `predict_x0` and `predict_eps` · ●○○ · 6 minutes · 1 + 1 points
 #
-# *solve the forward sample $x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \epsilon$ for $x_0$.* Insert it in (25):
-#
-# $$\tilde\mu_t = \frac{\sqrt{\alpha_t}\, (1 - \bar\alpha_{t-1})}{1 - \bar\alpha_t}\, x_t + \frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1 - \bar\alpha_t} \cdot \frac{x_t - \sqrt{1 - \bar\alpha_t}\, \epsilon}{\sqrt{\bar\alpha_t}} \tag{27}$$
-#
-# $$= \left( \frac{\sqrt{\alpha_t}\, (1 - \bar\alpha_{t-1})}{1 - \bar\alpha_t} + \frac{\beta_t}{\sqrt{\alpha_t}\, (1 - \bar\alpha_t)} \right) x_t - \frac{\beta_t}{\sqrt{\alpha_t} \sqrt{1 - \bar\alpha_t}}\, \epsilon \tag{28}$$
-#
-# *use $\sqrt{\bar\alpha_{t-1}} / \sqrt{\bar\alpha_t} = 1 / \sqrt{\alpha_t}$, and collect $x_t$;*
-#
-# $$\frac{\sqrt{\alpha_t}\, (1 - \bar\alpha_{t-1})}{1 - \bar\alpha_t} + \frac{\beta_t}{\sqrt{\alpha_t}\, (1 - \bar\alpha_t)} = \frac{\alpha_t (1 - \bar\alpha_{t-1}) + \beta_t}{\sqrt{\alpha_t}\, (1 - \bar\alpha_t)} = \frac{1}{\sqrt{\alpha_t}} \tag{29}$$
-#
-# *common denominator, then identity (22) for the second time;*
-#
-# $$\tilde\mu_t = \frac{1}{\sqrt{\alpha_t}} \left( x_t - \frac{\beta_t}{\sqrt{1 - \bar\alpha_t}}\, \epsilon \right) \tag{30}$$
-#
-# *(29) in (28).* Read it: stretch $x_t$ by as much as the step had shrunk it, after taking away a *share* of the noise.
-
-# %%
-# Equations (27) to (29)
-noise = sympy.symbols("epsilon", real=True)
-PLACE[noise] = 1.1
-total = a * ap  # alphabar_t
-forward = sympy.Eq(xt_, sympy.sqrt(total) * x0_ + sympy.sqrt(1 - total) * noise)
-x0_from_noise = sympy.solve(forward, x0_)[0]
-mean = (b / A).subs(x0_, x0_from_noise)
-# The coefficients of (25), found by differentiating the mean.
-weight_x0, weight_xt = (sympy.diff(b / A, source) for source in (x0_, xt_))
-root = sympy.sqrt(a)
-bracket = root * (1 - ap) / (1 - total) + b_ / (root * (1 - total))
-last = -b_ / (root * sympy.sqrt(1 - total)) * noise
-verify_equation(27, at(mean), at(weight_xt * xt_ + weight_x0 * x0_from_noise))
-verify_equation(28, at(mean), at(bracket * xt_ + last))
-verify_equation(29, at(bracket), at((a * (1 - ap) + b_) / (root * (1 - total))), at(1 / root))
-expect(same(bracket, 1 / root), True, "(29) holds for all values")
-
-# %% [markdown]
-# ### Exercise: `predict_x0` · ●○○ · 3 minutes · 1 point
+# Two inverses of the forward sample.
 
 
 # %% exercise="predict_x0"
 def predict_x0(xt, eps, t, alpha_bar):
-    """x_0 from x_t and the noise eps in it, line (26).
+    """x_0 from x_t and the noise eps in it.
 
     The inverse of x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps.
 
@@ -1104,9 +1120,9 @@ def predict_x0(xt, eps, t, alpha_bar):
 
 
 # %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>Line (26) is the forward sample, solved for $x_0$.</details>
-# <details><summary>Hint 2: the idea</summary>Take the noise away first, divide afterwards. Both roots are of <code>alpha_bar[t]</code>, reshaped to (B, 1, ..., 1).</details>
-# <details><summary>Hint 3: nearly the line</summary>With <code>level</code> for that tensor, subtract <code>(1 - level).sqrt() * eps</code> from xt and divide by the root of level.</details>
+# <details><summary>Hint 1: a nudge</summary>Solve the forward sample for $x_0$.</details>
+# <details><summary>Hint 2: the idea</summary>Take the noise away first, divide afterwards. Both roots are of the example's own level.</details>
+# <details><summary>Hint 3: nearly the line</summary>Reshape <code>alpha_bar[t]</code> to (B, 1, ..., 1), with as many axes as xt, and call it <code>level</code>; the forward sample then reads as in the docstring.</details>
 
 # %% checks="predict_x0"
 # Checks of predict_x0
@@ -1135,9 +1151,6 @@ expect(
     hint="no operation that ends in an underscore, no *= or +=",
 )
 
-# %% [markdown]
-# ### Exercise: `predict_eps` · ●○○ · 3 minutes · 1 point
-
 
 # %% exercise="predict_eps"
 def predict_eps(xt, x0, t, alpha_bar):
@@ -1160,7 +1173,7 @@ def predict_eps(xt, x0, t, alpha_bar):
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>Solve the forward sample for the noise this time.</details>
 # <details><summary>Hint 2: the idea</summary>$x_t$ minus the faded $x_0$ is the scaled noise. Undo the scaling.</details>
-# <details><summary>Hint 3: nearly the line</summary>Subtract <code>level.sqrt() * x0</code>; the divisor is the noise's standard deviation.</details>
+# <details><summary>Hint 3: nearly the line</summary>The same <code>level</code> as in <code>predict_x0</code>; the divisor is the noise's standard deviation.</details>
 
 # %% checks="predict_eps"
 # Checks of predict_eps
@@ -1183,14 +1196,64 @@ expect(
 )
 
 # %% [markdown]
+# <details><summary>Line (26), to compare with yours</summary>
+#
+# $$x_0 = \frac{x_t - \sqrt{1 - \bar\alpha_t}\, \epsilon}{\sqrt{\bar\alpha_t}} \tag{26}$$
+#
+# *solve the forward sample $x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \epsilon$ for $x_0$.*
+#
+# </details>
+#
+# ### Step: `mean_in_noise` · ●●● · 12 minutes
+#
+# Insert this $x_0$ into your mean $c_0\, x_0 + c_t\, x_t$ and collect $x_t$ and $\epsilon$. The factor of $x_t$ looks long. Bring it to one denominator: a small identity that you have met makes one root of it.
+
+
+# %% step="mean_in_noise"
+def mean_in_noise(alpha, beta, alpha_bar_prev):
+    """The factors of x_t and of eps in the posterior's mean, when x_0 is written through them.
+
+    Args:
+        alpha, beta, alpha_bar_prev: SymPy symbols for alpha_t, beta_t and alpha_bar_{t-1};
+            alpha_bar_t is the product of the first and the last.
+
+    Returns:
+        (k_t, k_eps), two expressions: the mean is k_t x_t + k_eps eps.
+    """
+    ### BEGIN SOLUTION
+    k_t = 1 / sympy.sqrt(alpha)
+    return k_t, -beta / sympy.sqrt(1 - alpha * alpha_bar_prev) * k_t
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>The factor of $\epsilon$ is short at once: $c_0$ times what stands before $\epsilon$ in your $x_0$.</details>
+# <details><summary>Hint 2: the idea</summary>The factor of $x_t$ has two terms, one from $c_t$ and one from $c_0$ over a root. $\sqrt{\bar\alpha_{t-1}} / \sqrt{\bar\alpha_t}$ is one over a root of $\alpha_t$.</details>
+# <details><summary>Hint 3: nearly the line</summary>On one denominator, the numerator of the factor of $x_t$ is what you multiplied out for <code>posterior_variance</code>; it cancels.</details>
+
+# %% checks="mean_in_noise"
+# Checks of mean_in_noise
+noise = sympy.symbols("epsilon", real=True)
+total = a * ap  # alphabar_t
+forward = sympy.Eq(xt_, sympy.sqrt(total) * x0_ + sympy.sqrt(1 - total) * noise)
+k_t, k_eps = mean_in_noise(a, b_, ap)
+expect_same(
+    k_t * xt_ + k_eps * noise,
+    (b / A).subs(x0_, sympy.solve(forward, x0_)[0]),
+    "mean_in_noise: b / A with the noise in x_0's place",
+    given={b_: 1 - a},
+    hint="insert x_0 in both terms where it stands, and mind the minus before the noise",
+)
+
+# %% [markdown]
 # ### Exercise: `posterior_mean_from_eps` · ●●○ · 5 minutes · 2 points
 #
-# Line (30). It is one line of every sampler in lesson 06.
+# The same for tensors. It is one line of every sampler in lesson 06.
 
 
 # %% exercise="posterior_mean_from_eps"
 def posterior_mean_from_eps(xt, eps, t, alpha_bar):
-    """The mean of q(x_{t-1} | x_t, x_0), with x_0 given through its noise eps in x_t: line (30).
+    """The mean of q(x_{t-1} | x_t, x_0), with x_0 given through its noise eps in x_t.
 
     Args:
         xt, eps: (B, *event), with at least one event axis.
@@ -1208,9 +1271,9 @@ def posterior_mean_from_eps(xt, eps, t, alpha_bar):
 
 
 # %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>Two ways: write (30), or chain two of your functions. Do one and check it with the other.</details>
-# <details><summary>Hint 2: the idea</summary>(30) needs $\alpha_t$, $\beta_t$ and $\bar\alpha_t$, each reshaped to (B, 1, ..., 1). The noise loses one root against the $1 - \bar\alpha_t$ of (28).</details>
-# <details><summary>Hint 3: nearly the line</summary>Everything in the bracket is divided by <code>alpha.sqrt()</code>; the share of the noise is <code>(1 - alpha) / (1 - now).sqrt()</code>.</details>
+# <details><summary>Hint 1: a nudge</summary>Two ways: write your <code>mean_in_noise</code>, or chain two of your functions. Do one and check it with the other.</details>
+# <details><summary>Hint 2: the idea</summary>You need $\alpha_t$, $\beta_t$ and $\bar\alpha_t$, each reshaped to (B, 1, ..., 1).</details>
+# <details><summary>Hint 3: nearly the line</summary>Stretch $x_t$ by as much as the step had shrunk it, after taking away a <i>share</i> of the noise.</details>
 
 # %% checks="posterior_mean_from_eps"
 # Checks of posterior_mean_from_eps
@@ -1246,46 +1309,57 @@ expect(
 )
 
 # %% [markdown]
-# ## 7 · From KL to squared error
+# <details><summary>Lines (27) to (30), to compare with yours</summary>
 #
-# Each $L_{t-1}$ in (12) is the KL divergence of two Gaussians, if the model's step is one too. For one coordinate, with
-# $q = \mathcal N(\mu_1, \sigma_1^2)$ and $p = \mathcal N(\mu_2, \sigma_2^2)$:
+# $$\tilde\mu_t = \frac{\sqrt{\alpha_t}\, (1 - \bar\alpha_{t-1})}{1 - \bar\alpha_t}\, x_t + \frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1 - \bar\alpha_t} \cdot \frac{x_t - \sqrt{1 - \bar\alpha_t}\, \epsilon}{\sqrt{\bar\alpha_t}} \tag{27}$$
 #
-# $$\mathrm{KL}(q \,\Vert\, p) = \mathbb E_q \left[ \log \frac{q(x)}{p(x)} \right] = \frac12 \log \frac{\sigma_2^2}{\sigma_1^2} - \frac{\mathbb E_q (x - \mu_1)^2}{2 \sigma_1^2} + \frac{\mathbb E_q (x - \mu_2)^2}{2 \sigma_2^2} \tag{31}$$
+# *(26) in (25);*
 #
-# *the logarithms of both densities; $\log 2\pi$ cancels;*
+# $$= \left( \frac{\sqrt{\alpha_t}\, (1 - \bar\alpha_{t-1})}{1 - \bar\alpha_t} + \frac{\beta_t}{\sqrt{\alpha_t}\, (1 - \bar\alpha_t)} \right) x_t - \frac{\beta_t}{\sqrt{\alpha_t} \sqrt{1 - \bar\alpha_t}}\, \epsilon \tag{28}$$
 #
-# $$\mathbb E_q (x - \mu_2)^2 = \mathbb E_q (x - \mu_1 + \mu_1 - \mu_2)^2 = \sigma_1^2 + (\mu_1 - \mu_2)^2 \tag{32}$$
+# *use $\sqrt{\bar\alpha_{t-1}} / \sqrt{\bar\alpha_t} = 1 / \sqrt{\alpha_t}$, and collect $x_t$;*
 #
-# *add and subtract $\mu_1$; the mixed term vanishes, since $\mathbb E_q (x - \mu_1) = 0$;*
+# $$\frac{\sqrt{\alpha_t}\, (1 - \bar\alpha_{t-1})}{1 - \bar\alpha_t} + \frac{\beta_t}{\sqrt{\alpha_t}\, (1 - \bar\alpha_t)} = \frac{\alpha_t (1 - \bar\alpha_{t-1}) + \beta_t}{\sqrt{\alpha_t}\, (1 - \bar\alpha_t)} = \frac{1}{\sqrt{\alpha_t}} \tag{29}$$
 #
-# $$\mathrm{KL}(q \,\Vert\, p) = \frac12 \left[ \log \frac{\sigma_2^2}{\sigma_1^2} - 1 + \frac{\sigma_1^2 + (\mu_1 - \mu_2)^2}{\sigma_2^2} \right] \tag{33}$$
+# *common denominator, then identity (22) for the second time;*
 #
-# *(32) in (31), and $\mathbb E_q (x - \mu_1)^2 = \sigma_1^2$.* Independent coordinates add up.
+# $$\tilde\mu_t = \frac{1}{\sqrt{\alpha_t}} \left( x_t - \frac{\beta_t}{\sqrt{1 - \bar\alpha_t}}\, \epsilon \right) \tag{30}$$
+#
+# *(29) in (28).*
+#
+# </details>
 
 # %%
-# Equations (31) and (32)
-first = Normal(torch.tensor(0.3).double(), torch.tensor(0.5).double())
-second = Normal(torch.tensor(-0.2).double(), torch.tensor(0.8).double())
-mass = first.log_prob(LINE).exp() * SPACING
-squares = [(mass * (LINE - normal.mean) ** 2).sum() for normal in (first, second)]
-by_hand = (
-    (second.stddev / first.stddev).log()
-    - squares[0] / (2 * first.variance)
-    + squares[1] / (2 * second.variance)
-)
-verify_equation(31, (mass * (first.log_prob(LINE) - second.log_prob(LINE))).sum(), by_hand)
-verify_equation(32, squares[1], first.variance + (first.mean - second.mean) ** 2)
+# Equations (27) to (29), for all values at once
+noise = sympy.symbols("epsilon", real=True)
+PLACE[noise] = 1.1
+total = a * ap  # alphabar_t
+forward = sympy.Eq(xt_, sympy.sqrt(total) * x0_ + sympy.sqrt(1 - total) * noise)
+x0_from_noise = sympy.solve(forward, x0_)[0]
+mean = (b / A).subs(x0_, x0_from_noise)
+# The coefficients of (25), found by differentiating the mean.
+weight_x0, weight_xt = (sympy.diff(b / A, source) for source in (x0_, xt_))
+root = sympy.sqrt(a)
+bracket = root * (1 - ap) / (1 - total) + b_ / (root * (1 - total))
+last = -b_ / (root * sympy.sqrt(1 - total)) * noise
+verify_equation(27, at(mean), at(weight_xt * xt_ + weight_x0 * x0_from_noise))
+verify_equation(28, at(mean), at(bracket * xt_ + last))
+verify_equation(29, at(bracket), at((a * (1 - ap) + b_) / (root * (1 - total))), at(1 / root))
+expect(same(bracket, 1 / root), True, "(29) holds for all values")
 
 # %% [markdown]
-# ### Exercise: `normal_kl` · ●●○ · 7 minutes · 2 points
+# ## 7 · From KL to squared error
 #
-# Line (33) for tensors, from log-variances as always in this course.
+# Each $L_{t-1}$ in (12) is the KL divergence of two Gaussians, if the model's step is one too. Lesson 01 derived it for vectors and matrices, in its lines (17) to (19); here coordinates are independent, so one coordinate is enough, and independent coordinates add up.
+#
+# ### Exercise: `normal_kl` · ●●○ · 8 minutes · 2 points
+#
+# For $q = \mathcal N(\mu_1, \sigma_1^2)$ and $p = \mathcal N(\mu_2, \sigma_2^2)$, find $\mathbb E_q [\log q(x) - \log p(x)]$ on paper, then write it for tensors, from log-variances as always in this course.
 
 
 # %% exercise="normal_kl"
 def normal_kl(mean1, logvar1, mean2, logvar2):
-    """KL(N(mean1, exp(logvar1)) || N(mean2, exp(logvar2))), diagonal, line (33), in nats.
+    """KL(N(mean1, exp(logvar1)) || N(mean2, exp(logvar2))), diagonal, in nats.
 
     Args:
         mean1, logvar1, mean2, logvar2: four tensors that broadcast to (B, *event), with at least
@@ -1304,9 +1378,9 @@ def normal_kl(mean1, logvar1, mean2, logvar2):
 
 
 # %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>Write the bracket of (33) with logvar1 and logvar2 in place of the variances. The logarithm of a ratio is a difference.</details>
-# <details><summary>Hint 2: the idea</summary>Let everything broadcast first, entry by entry; only then sum. A logvar without axes counts once for <i>every</i> entry.</details>
-# <details><summary>Hint 3: nearly the line</summary>With <code>terms</code> for the finished bracket, <code>terms.reshape(len(terms), -1).sum(1)</code> sums all but the first axis. The ratio of variances is <code>(logvar1 - logvar2).exp()</code>.</details>
+# <details><summary>Hint 1: a nudge</summary>Write both log-densities. What is the mean of $(x - \mu_1)^2$ under $q$, and what that of $(x - \mu_2)^2$? For the second, add and subtract $\mu_1$.</details>
+# <details><summary>Hint 2: the idea</summary>Three terms and a constant, all halved: a logarithm of two variances, a ratio of variances, and a squared distance. The logarithm of a ratio is a difference of logvars.</details>
+# <details><summary>Hint 3: nearly the line</summary>Let everything broadcast first, entry by entry; only then sum over all axes but the first. A logvar without axes counts once for <i>every</i> entry.</details>
 
 # %% checks="normal_kl"
 # Checks of normal_kl
@@ -1326,7 +1400,9 @@ expect(
     "normal_kl: no divergence from itself",
     hint="which constant makes the bracket vanish for equal Gaussians?",
 )
-one = torch.ones(1, dtype=torch.float64)
+one = torch.ones(1, 1, dtype=torch.float64)
+first = Normal(torch.tensor(0.3).double(), torch.tensor(0.5).double())
+second = Normal(torch.tensor(-0.2).double(), torch.tensor(0.8).double())
 verify_equation(
     33,
     normal_kl(0.3 * one, 2 * (0.5 * one).log(), -0.2 * one, 2 * (0.8 * one).log()),
@@ -1343,42 +1419,48 @@ expect(
 )
 
 # %% [markdown]
-# Now choose the model's step. It shall be Gaussian, with the posterior's own variance, $\sigma_t^2 = \tilde\beta_t$, and its mean $\mu_\theta$ shall be the
-# posterior's mean with the network's guess $\hat x_0$ in place of $x_0$.
+# <details><summary>Lines (31) to (33), to compare with yours</summary>
 #
-# $$\mathrm{KL}\big( q(x_{t-1} \mid x_t, x_0) \,\Vert\, p_\theta(x_{t-1} \mid x_t) \big) = \frac{1}{2 \tilde\beta_t} \Vert \tilde\mu_t - \mu_\theta \Vert^2 \tag{34}$$
+# $$\mathrm{KL}(q \,\Vert\, p) = \mathbb E_q \left[ \log \frac{q(x)}{p(x)} \right] = \frac12 \log \frac{\sigma_2^2}{\sigma_1^2} - \frac{\mathbb E_q (x - \mu_1)^2}{2 \sigma_1^2} + \frac{\mathbb E_q (x - \mu_2)^2}{2 \sigma_2^2} \tag{31}$$
 #
-# *(33) with equal variances: the logarithm is 0, and $-1$ meets $\sigma_1^2 / \sigma_2^2 = 1$;*
+# *the logarithms of both densities; $\log 2\pi$ cancels;*
 #
-# $$\tilde\mu_t - \mu_\theta = \frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1 - \bar\alpha_t}\, (x_0 - \hat x_0) \tag{35}$$
+# $$\mathbb E_q (x - \mu_2)^2 = \mathbb E_q (x - \mu_1 + \mu_1 - \mu_2)^2 = \sigma_1^2 + (\mu_1 - \mu_2)^2 \tag{32}$$
 #
-# *(25) twice: both means hold the same $c_t x_t$, which cancels;*
+# *add and subtract $\mu_1$; the mixed term vanishes, since $\mathbb E_q (x - \mu_1) = 0$;*
 #
-# $$\mathrm{KL} = \frac{1}{2 \tilde\beta_t} \cdot \frac{\bar\alpha_{t-1} \beta_t^2}{(1 - \bar\alpha_t)^2}\, \Vert x_0 - \hat x_0 \Vert^2 = \frac{\bar\alpha_{t-1}\, \beta_t}{2\, (1 - \bar\alpha_{t-1}) (1 - \bar\alpha_t)}\, \Vert x_0 - \hat x_0 \Vert^2 \tag{36}$$
+# $$\mathrm{KL}(q \,\Vert\, p) = \frac12 \left[ \log \frac{\sigma_2^2}{\sigma_1^2} - 1 + \frac{\sigma_1^2 + (\mu_1 - \mu_2)^2}{\sigma_2^2} \right] \tag{33}$$
 #
-# *(35) in (34), then (23) for $\tilde\beta_t$: one $\beta_t$ and one $1 - \bar\alpha_t$ cancel.* The weight has a meaning:
+# *(32) in (31), and $\mathbb E_q (x - \mu_1)^2 = \sigma_1^2$.*
 #
-# $$\mathrm{SNR}_{t-1} - \mathrm{SNR}_t = \frac{\bar\alpha_{t-1}}{1 - \bar\alpha_{t-1}} - \frac{\bar\alpha_t}{1 - \bar\alpha_t} = \frac{\bar\alpha_{t-1} - \bar\alpha_t}{(1 - \bar\alpha_{t-1})(1 - \bar\alpha_t)} = \frac{\bar\alpha_{t-1}\, \beta_t}{(1 - \bar\alpha_{t-1})(1 - \bar\alpha_t)} \tag{37}$$
-#
-# *common denominator, where the products $\bar\alpha_{t-1} \bar\alpha_t$ cancel; then $\bar\alpha_t = \bar\alpha_{t-1} (1 - \beta_t)$.* So an error in $x_0$ costs
-# half the signal-to-noise ratio that is lost between $t - 1$ and $t$. The same in the noise:
-#
-# $$x_0 - \hat x_0 = \frac{\sqrt{1 - \bar\alpha_t}}{\sqrt{\bar\alpha_t}}\, (\hat\epsilon - \epsilon) \tag{38}$$
-#
-# *(26) twice, with the same $x_t$;*
-#
-# $$\mathrm{KL} = \frac{\bar\alpha_{t-1}\, \beta_t}{2\, (1 - \bar\alpha_{t-1}) (1 - \bar\alpha_t)} \cdot \frac{1 - \bar\alpha_t}{\bar\alpha_t}\, \Vert \epsilon - \hat\epsilon \Vert^2 = \frac{\beta_t}{2\, \alpha_t\, (1 - \bar\alpha_{t-1})}\, \Vert \epsilon - \hat\epsilon \Vert^2 \tag{39}$$
-#
-# *(38) in (36), and $\bar\alpha_{t-1} / \bar\alpha_t = 1 / \alpha_t$.* (The DDPM paper keeps $\sigma_t^2$ open and writes $\beta_t^2 / (2 \sigma_t^2 \alpha_t (1 - \bar\alpha_t))$; with
-# $\sigma_t^2 = \tilde\beta_t$ that is the same.)
+# </details>
+
+# %%
+# Equations (31) and (32)
+first = Normal(torch.tensor(0.3).double(), torch.tensor(0.5).double())
+second = Normal(torch.tensor(-0.2).double(), torch.tensor(0.8).double())
+mass = first.log_prob(LINE).exp() * SPACING
+squares = [(mass * (LINE - normal.mean) ** 2).sum() for normal in (first, second)]
+by_hand = (
+    (second.stddev / first.stddev).log()
+    - squares[0] / (2 * first.variance)
+    + squares[1] / (2 * second.variance)
+)
+verify_equation(31, (mass * (first.log_prob(LINE) - second.log_prob(LINE))).sum(), by_hand)
+verify_equation(32, squares[1], first.variance + (first.mean - second.mean) ** 2)
 
 # %% [markdown]
-# ### Exercise: `loss_weight_x0` · ●●○ · 5 minutes · 2 points
+# Now choose the model's step. It shall be Gaussian, with the posterior's own variance, $\sigma_t^2 = \tilde\beta_t$, and its mean $\mu_\theta$ shall be the
+# posterior's mean with the network's guess $\hat x_0$ in place of $x_0$. What does $L_{t-1}$ charge for a wrong guess? Put your means and your variance into your KL: with equal variances little is left of it.
+#
+# ### Exercise: `loss_weight_x0` · ●●○ · 8 minutes · 2 points
+#
+# The number $w$ in $L_{t-1} = w\, \Vert x_0 - \hat x_0 \Vert^2$.
 
 
 # %% exercise="loss_weight_x0"
 def loss_weight_x0(t, alpha_bar):
-    """What L_{t-1} charges for an error in x_0, lines (36) and (37), in nats.
+    """What L_{t-1} charges for an error in x_0, in nats.
 
     L_{t-1} = weight ||x_0 - x_0_hat||^2, the square summed over the event. The model's step has
     variance sigma_t^2 = beta~_t and the posterior's mean at x_0_hat.
@@ -1397,9 +1479,9 @@ def loss_weight_x0(t, alpha_bar):
 
 
 # %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>Line (36), or half of line (37): the same number in different dress. Which one is shorter?</details>
-# <details><summary>Hint 2: the idea</summary>The signal-to-noise ratio at t and at t - 1 is one line each. Which of the two is larger?</details>
-# <details><summary>Hint 3: nearly the line</summary><code>snr = lambda s: alpha_bar[s] / (1 - alpha_bar[s])</code>; the weight is half of a difference of <code>snr</code>.</details>
+# <details><summary>Hint 1: a nudge</summary>With equal variances the KL is a squared distance of two means over twice the variance. In which of its two sources do the means differ?</details>
+# <details><summary>Hint 2: the idea</summary>The distance of the means is $c_0$ times the error. Square it, divide by twice $\tilde\beta_t$, and cancel what you can.</details>
+# <details><summary>Hint 3: nearly the line</summary>A check on paper: the weight is half of the signal-to-noise ratio that is lost between $t - 1$ and $t$. Which of the two ratios is larger?</details>
 
 # %% checks="loss_weight_x0"
 # Checks of loss_weight_x0
@@ -1432,12 +1514,14 @@ expect(
 )
 
 # %% [markdown]
-# ### Exercise: `loss_weight_eps` · ●●○ · 4 minutes · 2 points
+# ### Exercise: `loss_weight_eps` · ●●○ · 6 minutes · 2 points
+#
+# The same number for an error in the noise, $L_{t-1} = w\, \Vert \epsilon - \hat\epsilon \Vert^2$: two guesses of the noise, two guesses of $x_0$, one $x_t$.
 
 
 # %% exercise="loss_weight_eps"
 def loss_weight_eps(t, alpha_bar):
-    """What L_{t-1} charges for an error in the noise, line (39), in nats.
+    """What L_{t-1} charges for an error in the noise, in nats.
 
     L_{t-1} = weight ||eps - eps_hat||^2, the square summed over the event. The model's step has
     variance sigma_t^2 = beta~_t and the posterior's mean, in its eps form, at eps_hat.
@@ -1457,9 +1541,9 @@ def loss_weight_eps(t, alpha_bar):
 
 
 # %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>Line (39). Either write its right side, or turn the weight you have into the other.</details>
-# <details><summary>Hint 2: the idea</summary>By (38), the squared error in $x_0$ is the squared error in the noise times $(1 - \bar\alpha_t) / \bar\alpha_t$.</details>
-# <details><summary>Hint 3: nearly the line</summary>In the fraction, $\beta_t$ stands above; below stand 2, $\alpha_t$ and <code>1 - before</code>.</details>
+# <details><summary>Hint 1: a nudge</summary>Use your <code>predict_x0</code> on paper, twice, with the same $x_t$: how do the two guesses of $x_0$ differ?</details>
+# <details><summary>Hint 2: the idea</summary>The squared error in $x_0$ is the squared error in the noise times a ratio of $1 - \bar\alpha_t$ and $\bar\alpha_t$. Multiply your weight by it.</details>
+# <details><summary>Hint 3: nearly the line</summary>Most of it cancels, since $\bar\alpha_t = \alpha_t \bar\alpha_{t-1}$: three factors stay below the bar, one of them a 2.</details>
 
 # %% checks="loss_weight_eps"
 # Checks of loss_weight_eps
@@ -1481,6 +1565,36 @@ verify_equation(
 )
 
 # %% [markdown]
+# <details><summary>Lines (34) to (39), to compare with yours</summary>
+#
+# $$\mathrm{KL}\big( q(x_{t-1} \mid x_t, x_0) \,\Vert\, p_\theta(x_{t-1} \mid x_t) \big) = \frac{1}{2 \tilde\beta_t} \Vert \tilde\mu_t - \mu_\theta \Vert^2 \tag{34}$$
+#
+# *(33) with equal variances: the logarithm is 0, and $-1$ meets $\sigma_1^2 / \sigma_2^2 = 1$;*
+#
+# $$\tilde\mu_t - \mu_\theta = \frac{\sqrt{\bar\alpha_{t-1}}\, \beta_t}{1 - \bar\alpha_t}\, (x_0 - \hat x_0) \tag{35}$$
+#
+# *(25) twice: both means hold the same $c_t x_t$, which cancels;*
+#
+# $$\mathrm{KL} = \frac{1}{2 \tilde\beta_t} \cdot \frac{\bar\alpha_{t-1} \beta_t^2}{(1 - \bar\alpha_t)^2}\, \Vert x_0 - \hat x_0 \Vert^2 = \frac{\bar\alpha_{t-1}\, \beta_t}{2\, (1 - \bar\alpha_{t-1}) (1 - \bar\alpha_t)}\, \Vert x_0 - \hat x_0 \Vert^2 \tag{36}$$
+#
+# *(35) in (34), then (23) for $\tilde\beta_t$: one $\beta_t$ and one $1 - \bar\alpha_t$ cancel.* The weight has a meaning:
+#
+# $$\mathrm{SNR}_{t-1} - \mathrm{SNR}_t = \frac{\bar\alpha_{t-1}}{1 - \bar\alpha_{t-1}} - \frac{\bar\alpha_t}{1 - \bar\alpha_t} = \frac{\bar\alpha_{t-1} - \bar\alpha_t}{(1 - \bar\alpha_{t-1})(1 - \bar\alpha_t)} = \frac{\bar\alpha_{t-1}\, \beta_t}{(1 - \bar\alpha_{t-1})(1 - \bar\alpha_t)} \tag{37}$$
+#
+# *common denominator, where the products $\bar\alpha_{t-1} \bar\alpha_t$ cancel; then $\bar\alpha_t = \bar\alpha_{t-1} (1 - \beta_t)$.* So an error in $x_0$ costs
+# half the signal-to-noise ratio that is lost between $t - 1$ and $t$. The same in the noise:
+#
+# $$x_0 - \hat x_0 = \frac{\sqrt{1 - \bar\alpha_t}}{\sqrt{\bar\alpha_t}}\, (\hat\epsilon - \epsilon) \tag{38}$$
+#
+# *(26) twice, with the same $x_t$;*
+#
+# $$\mathrm{KL} = \frac{\bar\alpha_{t-1}\, \beta_t}{2\, (1 - \bar\alpha_{t-1}) (1 - \bar\alpha_t)} \cdot \frac{1 - \bar\alpha_t}{\bar\alpha_t}\, \Vert \epsilon - \hat\epsilon \Vert^2 = \frac{\beta_t}{2\, \alpha_t\, (1 - \bar\alpha_{t-1})}\, \Vert \epsilon - \hat\epsilon \Vert^2 \tag{39}$$
+#
+# *(38) in (36), and $\bar\alpha_{t-1} / \bar\alpha_t = 1 / \alpha_t$.* (The DDPM paper keeps $\sigma_t^2$ open and writes $\beta_t^2 / (2 \sigma_t^2 \alpha_t (1 - \bar\alpha_t))$; with
+# $\sigma_t^2 = \tilde\beta_t$ that is the same.)
+#
+# </details>
+#
 # The lines in between, with your own functions, and (37) in SymPy:
 
 # %%

@@ -83,6 +83,7 @@ from course_lib import (
     data,
     exact,
     expect,
+    expect_same,
     fit,
     get_device,
     metrics,
@@ -1498,18 +1499,160 @@ widgets.explore(
 #
 # *the picture as it is at time $s$, a part of the noise we know, and a part that is new. DDPM's own posterior has this form, with $s = t - 1$ and $k = c_t \sqrt{1 - \bar\alpha_t}$.* Which $k$ is allowed?
 #
-# $$\operatorname{Var}(x_s \mid x_0) = k^2 + \sigma^2 \overset{!}{=} 1 - \bar\alpha_s \quad\Longrightarrow\quad k = \sqrt{1 - \bar\alpha_s - \sigma^2} \tag{19}$$
+# ### Step: `noise_share` · ●●○ · 6 minutes
 #
-# *given $x_0$, $\epsilon$ and $z$ are independent and standard normal, so $x_s$ is Gaussian with mean $\sqrt{\bar\alpha_s}\, x_0$; it has the right $q(x_s \mid x_0)$ if its variance is right.* Any $\sigma^2$ from 0 to $1 - \bar\alpha_s$ will do. Start with the right $q(x_T \mid x_0)$, go down from time to time, as many or as few as you like, and each $x_s$ has the right $q(x_s \mid x_0)$: a whole family of processes, all with the loss (1). (Read forwards they are no Markov chains, and nobody needs them to be.)
-# Going back, the network stands in for $x_0$ and $\epsilon$:
-#
-# $$x_s = \sqrt{\bar\alpha_s}\, \hat x_0 + \sqrt{1 - \bar\alpha_s - \sigma^2}\; \hat\epsilon + \sigma z, \qquad \hat x_0 = \frac{x_t - \sqrt{1 - \bar\alpha_t}\, \hat\epsilon}{\sqrt{\bar\alpha_t}} \tag{20}$$
-#
-# *(18) and (19) with guesses.* One knob sets how much is fresh:
+# Given $x_0$, the noises $\epsilon$ and $z$ are independent and standard normal, so $x_s$ is Gaussian with the right mean. Which $k$ gives it the variance that $q(x_s \mid x_0)$ has?
+
+
+# %% step="noise_share"
+def noise_share(alpha_bar_s, sigma):
+    """k of line (18), not negative, for which Var(x_s | x_0) is that of q(x_s | x_0).
+
+    Args:
+        alpha_bar_s, sigma: SymPy symbols.
+
+    Returns:
+        An expression of the two.
+    """
+    ### BEGIN SOLUTION
+    return sympy.sqrt(1 - alpha_bar_s - sigma**2)
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Which variance has $x_s$ in lesson 04, given $x_0$?</details>
+# <details><summary>Hint 2: the idea</summary>Variances of independent parts add up: one from $k \epsilon$, one from $\sigma z$.</details>
+# <details><summary>Hint 3: nearly the line</summary>Solve for $k^2$ and take the root.</details>
+
+# %% checks="noise_share"
+# Checks of noise_share
+level, spread = sympy.symbols("alphabar_s sigma", positive=True)
+share = noise_share(level, spread)
+expect_same(
+    share**2 + spread**2,
+    1 - level,
+    "noise_share: known and fresh noise have the variance of q(x_s | x_0)",
+    hint="k enters with its square",
+)
+expect(
+    float(share.subs({level: 0.36, spread: 0})) > 0,
+    True,
+    "noise_share: k is not negative",
+    hint="the root with a plus",
+)
+
+# %% [markdown]
+# Any $\sigma^2$ from 0 to $1 - \bar\alpha_s$ will do. Start with the right $q(x_T \mid x_0)$, go down from time to time, as many or as few as you like, and each $x_s$ has the right $q(x_s \mid x_0)$: a whole family of processes, all with the loss (1). (Read forwards they are no Markov chains, and nobody needs them to be.)
+# Going back, the network stands in for $x_0$ and $\epsilon$: put $\hat\epsilon$ and the $\hat x_0$ that belongs to it into (18). One knob sets how much is fresh:
 #
 # $$\sigma^2 = \eta^2\; \frac{1 - \bar\alpha_s}{1 - \bar\alpha_t} \left( 1 - \frac{\bar\alpha_t}{\bar\alpha_s} \right) \tag{21}$$
 #
-# *a definition, from the DDIM paper.* Why this one? Put $\eta = 1$ and $s = t - 1$:
+# *a definition, from the DDIM paper.*
+#
+# ### Exercise: `ddim_step` · ●●● · 12 minutes · 3 points
+#
+# One step of the family, from $t$ to any earlier $s$.
+
+
+# %% exercise="ddim_step"
+def ddim_step(xt, eps_hat, t, s, alpha_bar, eta=0.0, z=None):
+    """x_s from x_t, for any earlier time s: one step of DDIM, line (18) with guesses.
+
+    x_s = sqrt(alpha_bar_s) x0_hat + k eps_hat + sigma z, where x0_hat is the x_0 that belongs to x_t
+    and eps_hat, k >= 0 is such that x_s has the variance of q(x_s | x_0), and
+    sigma^2 = eta^2 (1 - alpha_bar_s) / (1 - alpha_bar_t) (1 - alpha_bar_t / alpha_bar_s).
+
+    Args:
+        xt, eps_hat: (B, *event).
+        t, s: integers, 0 <= s < t <= T, the same for the whole batch.
+        alpha_bar: (T + 1,), alpha_bar[0] = 1.
+        eta: a number from 0 (no fresh noise) to 1 (as much as DDPM's posterior variance).
+        z: like xt if eta > 0, else None.
+
+    Returns:
+        Like xt. At s = 0 it is x0_hat. Nothing is clipped.
+
+    Source: Song, Meng and Ermon (2021), equations 12 and 16; their alpha is our alpha_bar.
+    """
+    ### BEGIN SOLUTION
+    now, then = alpha_bar[t], alpha_bar[s]
+    variance = eta**2 * (1 - then) / (1 - now) * (1 - now / then)
+    x0_hat = (xt - (1 - now).sqrt() * eps_hat) / now.sqrt()
+    xs = then.sqrt() * x0_hat + (1 - then - variance).sqrt() * eps_hat
+    return xs + variance.sqrt() * z if eta > 0 else xs
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>Three summands: where $x_0$ seems to be, which way the noise points, and fresh noise. Compute $\sigma$ first; the second summand needs it.</details>
+# <details><summary>Hint 2: the idea</summary>t and s are plain integers here, so <code>alpha_bar[t]</code> has no axes and broadcasts by itself. For $\hat x_0$ solve the forward sample; your <code>predict_x0</code> wants a tensor of times, but the formula is short.</details>
+# <details><summary>Hint 3: nearly the line</summary>With <code>now, then = alpha_bar[t], alpha_bar[s]</code> and <code>variance</code> from (21), the known noise has the factor of your <code>noise_share</code>, and fresh noise is added only if eta is positive.</details>
+
+# %% checks="ddim_step"
+# Checks of ddim_step
+generator = torch.Generator().manual_seed(6)
+x0, eps, z = (torch.randn(3, 1, 2, 4, generator=generator, dtype=torch.float64) for _ in range(3))
+xt = q_sample(x0, torch.tensor([5]), SHORT, eps)
+same_noise = q_sample(x0, torch.tensor([2]), SHORT, eps)
+verify_equation(
+    20,
+    ddim_step(xt, eps, 5, 2, SHORT),
+    same_noise,
+    of="ddim_step",
+    hint="sigma by its formula, with eta in front",
+)  # eta = 0: the same noise
+expect(
+    ddim_step(xt, eps, 5, 0, SHORT),
+    x0,
+    "ddim_step: s = 0 is the guess of x_0",
+    hint="at s = 0 the level is 1: no direction and no noise are left",
+)
+keep = ddim_step(
+    0 * x0 + (1 - SHORT[5]).sqrt(), 0 * x0 + 1, 5, 2, SHORT, 0.7, 0 * z
+)  # x_0 = 0, eps = 1
+fresh = ddim_step(0 * x0, 0 * x0, 5, 2, SHORT, 0.7, 0 * z + 1)  # nothing but fresh noise
+verify_equation(
+    19,
+    keep**2 + fresh**2,
+    1 - SHORT[2],
+    of="ddim_step",
+    hint="guess x_0 first, then noise it to level s in the direction of eps_hat",
+)
+half, whole = (ddim_step(0 * x0, 0 * x0, 5, 2, SHORT, eta, 0 * z + 1) for eta in (0.5, 1.0))
+verify_equation(
+    21,
+    whole**2,
+    4 * half**2,
+    (1 - SHORT[2]) / (1 - SHORT[5]) * (1 - SHORT[5] / SHORT[2]),
+    of="ddim_step",
+    hint="the variance left for the direction is 1 - alpha_bar_s - sigma^2",
+)
+for t in (5, 1):
+    x, times = q_sample(x0, torch.tensor([t]), SHORT, eps), torch.full((3,), t)
+    ancestral = p_step(x, eps, times, SHORT, z)
+    expect(
+        ddim_step(x, eps, t, t - 1, SHORT, 1.0, z),
+        ancestral,
+        f"ddim_step: eta = 1, s = t - 1 is p_step, t = {t}",
+        hint="sigma at eta = 1 is the posterior's standard deviation",
+    )
+
+# %% [markdown]
+# <details><summary>Lines (19) and (20), to compare with yours</summary>
+#
+# $$\operatorname{Var}(x_s \mid x_0) = k^2 + \sigma^2 \overset{!}{=} 1 - \bar\alpha_s \quad\Longrightarrow\quad k = \sqrt{1 - \bar\alpha_s - \sigma^2} \tag{19}$$
+#
+# *given $x_0$, $\epsilon$ and $z$ are independent and standard normal, so $x_s$ is Gaussian with mean $\sqrt{\bar\alpha_s}\, x_0$; it has the right $q(x_s \mid x_0)$ if its variance is right.*
+#
+# *with guesses:*
+#
+# $$x_s = \sqrt{\bar\alpha_s}\, \hat x_0 + \sqrt{1 - \bar\alpha_s - \sigma^2}\; \hat\epsilon + \sigma z, \qquad \hat x_0 = \frac{x_t - \sqrt{1 - \bar\alpha_t}\, \hat\epsilon}{\sqrt{\bar\alpha_t}} \tag{20}$$
+#
+# *(18) and (19) with guesses.*
+#
+# </details>
+#
+# Why this $\sigma$? Put $\eta = 1$ and $s = t - 1$:
 #
 # $$\sigma^2 = \frac{1 - \bar\alpha_{t-1}}{1 - \bar\alpha_t}\, \beta_t = \tilde\beta_t \tag{22}$$
 #
@@ -1568,95 +1711,6 @@ from_noise = (xt_ - sympy.sqrt(1 - now) * noise_) / sympy.sqrt(now)
 r_s, r_t = sympy.sqrt(1 - ab) / sympy.sqrt(ab), sympy.sqrt(1 - now) / sympy.sqrt(now)
 right = xt_ / sympy.sqrt(now) + (r_s - r_t) * noise_
 verify_equation(26, *both("(26)", from_noise + sympy.sqrt(1 - ab) / sympy.sqrt(ab) * noise_, right))
-
-# %% [markdown]
-# ### Exercise: `ddim_step` · ●●● · 12 minutes · 3 points
-#
-# One step of the family, from $t$ to any earlier $s$.
-
-
-# %% exercise="ddim_step"
-def ddim_step(xt, eps_hat, t, s, alpha_bar, eta=0.0, z=None):
-    """x_s from x_t, for any earlier time s: one step of DDIM, lines (20) and (21).
-
-    x_s = sqrt(alpha_bar_s) x0_hat + sqrt(1 - alpha_bar_s - sigma^2) eps_hat + sigma z, where x0_hat
-    is the x_0 that belongs to x_t and eps_hat, and
-    sigma^2 = eta^2 (1 - alpha_bar_s) / (1 - alpha_bar_t) (1 - alpha_bar_t / alpha_bar_s).
-
-    Args:
-        xt, eps_hat: (B, *event).
-        t, s: integers, 0 <= s < t <= T, the same for the whole batch.
-        alpha_bar: (T + 1,), alpha_bar[0] = 1.
-        eta: a number from 0 (no fresh noise) to 1 (as much as DDPM's posterior variance).
-        z: like xt if eta > 0, else None.
-
-    Returns:
-        Like xt. At s = 0 it is x0_hat. Nothing is clipped.
-
-    Source: Song, Meng and Ermon (2021), equations 12 and 16; their alpha is our alpha_bar.
-    """
-    ### BEGIN SOLUTION
-    now, then = alpha_bar[t], alpha_bar[s]
-    variance = eta**2 * (1 - then) / (1 - now) * (1 - now / then)
-    x0_hat = (xt - (1 - now).sqrt() * eps_hat) / now.sqrt()
-    xs = then.sqrt() * x0_hat + (1 - then - variance).sqrt() * eps_hat
-    return xs + variance.sqrt() * z if eta > 0 else xs
-    ### END SOLUTION
-
-
-# %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>Three summands: where $x_0$ seems to be, which way the noise points, and fresh noise. Compute $\sigma$ first; the second summand needs it.</details>
-# <details><summary>Hint 2: the idea</summary>t and s are plain integers here, so <code>alpha_bar[t]</code> has no axes and broadcasts by itself. For $\hat x_0$ solve the forward sample; your <code>predict_x0</code> wants a tensor of times, but the formula is short.</details>
-# <details><summary>Hint 3: nearly the line</summary>With <code>now, then = alpha_bar[t], alpha_bar[s]</code> and <code>variance</code> from (21), the way of the noise has the factor <code>(1 - then - variance).sqrt()</code>. Add <code>variance.sqrt() * z</code> only if eta is positive.</details>
-
-# %% checks="ddim_step"
-# Checks of ddim_step
-generator = torch.Generator().manual_seed(6)
-x0, eps, z = (torch.randn(3, 1, 2, 4, generator=generator, dtype=torch.float64) for _ in range(3))
-xt = q_sample(x0, torch.tensor([5]), SHORT, eps)
-same_noise = q_sample(x0, torch.tensor([2]), SHORT, eps)
-verify_equation(
-    20,
-    ddim_step(xt, eps, 5, 2, SHORT),
-    same_noise,
-    of="ddim_step",
-    hint="sigma by its formula, with eta in front",
-)  # eta = 0: the same noise
-expect(
-    ddim_step(xt, eps, 5, 0, SHORT),
-    x0,
-    "ddim_step: s = 0 is the guess of x_0",
-    hint="at s = 0 the level is 1: no direction and no noise are left",
-)
-keep = ddim_step(
-    0 * x0 + (1 - SHORT[5]).sqrt(), 0 * x0 + 1, 5, 2, SHORT, 0.7, 0 * z
-)  # x_0 = 0, eps = 1
-fresh = ddim_step(0 * x0, 0 * x0, 5, 2, SHORT, 0.7, 0 * z + 1)  # nothing but fresh noise
-verify_equation(
-    19,
-    keep**2 + fresh**2,
-    1 - SHORT[2],
-    of="ddim_step",
-    hint="guess x_0 first, then noise it to level s in the direction of eps_hat",
-)
-half, whole = (ddim_step(0 * x0, 0 * x0, 5, 2, SHORT, eta, 0 * z + 1) for eta in (0.5, 1.0))
-verify_equation(
-    21,
-    whole**2,
-    4 * half**2,
-    (1 - SHORT[2]) / (1 - SHORT[5]) * (1 - SHORT[5] / SHORT[2]),
-    of="ddim_step",
-    hint="the variance left for the direction is 1 - alpha_bar_s - sigma^2",
-)
-for t in (5, 1):
-    x, times = q_sample(x0, torch.tensor([t]), SHORT, eps), torch.full((3,), t)
-    ancestral = p_step(x, eps, times, SHORT, z)
-    expect(
-        ddim_step(x, eps, t, t - 1, SHORT, 1.0, z),
-        ancestral,
-        f"ddim_step: eta = 1, s = t - 1 is p_step, t = {t}",
-        hint="sigma at eta = 1 is the posterior's standard deviation",
-    )
 
 # %% [markdown]
 # ### Exercise: `ddim_times` · ●○○ · 4 minutes · 1 point

@@ -4,8 +4,8 @@ LESSON = "05-posterior"
 EXERCISES = (
     "posterior_exponent",
     "posterior_precision",
-    "posterior_linear_term",
     "posterior_variance",
+    "posterior_linear_term",
     "posterior_coefficients",
     "q_posterior",
     "predict_x0",
