@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+from minutes import minutes
 
+from autograder.build.names import cell_names
 from autograder.build.rules import validate
 from autograder.build.source import LessonError, find_lessons, read_lesson
 from autograder.checkout import course_root
@@ -54,3 +56,35 @@ def test_every_place_that_names_lessons_names_them_all():
     assert tables == {lesson.partition("-")[2] for lesson in lessons}
     rows = re.findall(r"^\| \[`(.*?)`\]\((.*?)\)", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
     assert rows == [(lesson, f"notebooks/{lesson}/{lesson.partition('-')[2]}.ipynb") for lesson in lessons]
+
+
+@pytest.mark.parametrize("source", LESSONS)
+def test_announced_minutes_are_honest(source):
+    lesson = read_lesson(source, course_root())
+    ruled = {match[1]: value for name, value in minutes(lesson).items() if (match := re.match(r"(\d+) · ", name))}
+    rows = re.findall(r"^\# \| (\d+)(?: \|)? [^|\n]*\| (\d+) \|$", lesson.text, re.M)
+    assert {number for number, _ in rows} == ruled.keys()
+    assert all(abs(int(announced) - ruled[number]) <= 1 for number, announced in rows), (rows, ruled)
+
+
+@pytest.mark.parametrize("source", LESSONS)
+def test_nothing_needs_a_section_headed_further(source):
+    further, last, needed = False, {}, set()
+    for cell in read_lesson(source, course_root()).cells:
+        if not cell.is_code:
+            for heading in re.findall(r"^## (.*)$", cell.source, re.M):
+                further = "Further" in heading
+            continue
+        names = cell_names(cell.tree)
+        if not further:
+            needed |= {name for name in names.needed if last.get(name)}
+        last |= dict.fromkeys(names.bound, further)
+    assert needed == set()
+
+
+@pytest.mark.parametrize("source", LESSONS)
+def test_a_lesson_has_one_schematic_and_ends_as_all_do(source):
+    lesson = read_lesson(source, course_root())
+    assert len([cell for cell in lesson.cells if "schematic.canvas(" in cell.source]) == 1
+    headings = re.findall(r"^#{2,3} (.*)$", "\n".join(c.source for c in lesson.cells if not c.is_code), re.M)
+    assert headings[-3:] == ["Test yourself", "What comes next", "References"]

@@ -36,21 +36,23 @@
 # nothing and teaches most. There are 26 points in all.
 
 # %% [markdown]
-# ### Contents, about two hours
+# ### Contents, about three hours
+#
+# Without the two sections headed "Further" it is two hours and a half: nothing later needs them. The end of section 4 is a good place for a break.
 #
 # | | section | minutes |
 # |--:|---|--:|
-# | 1 | An autoencoder compresses, but cannot invent | 8 |
-# | 2 | The evidence, and a bound you can compute | 14 |
-# | 3 | A gradient through a sample | 22 |
-# | 4 | The KL divergence in closed form | 9 |
-# | 5 | How likely is an image? | 10 |
-# | 6 | The whole model, and one step of training | 16 |
-# | 7 | What it learned: reconstruct, generate, edit | 14 |
-# | 8 | How tight is the bound? | 13 |
-# | 9 | The weight of the KL, and latents that fall asleep | 10 |
-# | 10 | What is still wrong | 8 |
-# | 11 | Looking back | 4 |
+# | 1 | An autoencoder compresses, but cannot invent | 3 |
+# | 2 | The evidence, and a bound you can compute | 17 |
+# | 3 | A gradient through a sample | 33 |
+# | 4 | The KL divergence in closed form | 14 |
+# | 5 | How likely is an image? | 19 |
+# | 6 | The whole model, and one step of training | 22 |
+# | 7 | What it learned: reconstruct, generate, edit | 16 |
+# | 8 | Further: how tight is the bound? | 26 |
+# | 9 | Further: the weight of the KL, and latents that fall asleep | 16 |
+# | 10 | What is still wrong | 13 |
+# | 11 | Looking back | 5 |
 #
 # ### Notation
 #
@@ -94,6 +96,7 @@ from course_lib import (
     metrics,
     networks,
     plots,
+    schematic,
     seed_everything,
     verify_equation,
     widgets,
@@ -182,7 +185,7 @@ shares = draw_shares(right, sets, ["data", "model", "noise", "noise"], my_guess)
 right.set_title(f"Rebuilt: {shares[names[1]].value:.0%}. Invented: {shares[names[2]].value:.0%}")
 plots.show(
     fig,
-    alt="Digits, reconstructions, and images decoded from random codes, mostly smudges.",
+    alt="Digits, their reconstructions, and images decoded from random codes.",
 )
 findings["autoencoder, J = 8, codes from N(0, I)"] = f"{shares[names[2]].value:.0%} recognised"
 findings["autoencoder, J = 8, codes from a fitted Gaussian"] = (
@@ -660,8 +663,7 @@ plots.curve(sigmas, slope, "exact", ax=axes[2], label="exact gradient")
 axes[2].set(ylabel="mean of the estimates", title=f"step: the pathwise answer is {largest:.0f}")
 plots.show(
     fig,
-    alt="Variances against sigma: pathwise is quieter for z squared, noisier for sin 10z from some "
-    "sigma on. For a step its estimates are all 0, which is not the gradient.",
+    alt="Variances of both estimators against sigma, and their means on a step function.",
 )
 findings["z² at σ = 0.5: ratio of the two variances"] = f"{float(score / path):.2f}, exactly"
 findings["sin 10z: the pathwise estimator loses from"] = f"σ = {crossing:.2f} on"
@@ -718,6 +720,35 @@ widgets.explore(
     mu=(-2.0, 2.0, 1.0),
     sigma=(0.02, 2.0, 0.3),
     samples=[1, 10, 100],
+)
+
+# %% tags=["experiment"]
+# The story on one page: a node that is sampled, and a gradient that goes around it
+fig, ax = schematic.canvas(6.2, 2.9)
+image = schematic.picture(ax, (0.6, 1.9), digit[0].cpu(), 0.9)
+coder = schematic.node(
+    ax, (1.9, 1.9), "encoder", "posterior", shape="box", size=(1.0, 0.6), fontsize=11
+)
+centre = schematic.node(ax, (3.1, 2.4), "$\\mu$", "posterior", size=0.5)
+width = schematic.node(ax, (3.1, 1.5), "$\\sigma$", "posterior", size=0.5)
+eps = schematic.node(ax, (3.1, 0.5), "$\\epsilon$", "noise", size=0.5, dashed=True)
+code = schematic.node(ax, (4.3, 1.9), "$z$", "prior", size=0.6)
+decoder = schematic.node(
+    ax, (5.5, 1.9), "decoder", "model", shape="box", size=(1.0, 0.6), fontsize=11
+)
+schematic.arrow(ax, image, coder, role="data")
+for node in (centre, width):
+    schematic.arrow(ax, coder, node, role="posterior")
+    schematic.arrow(ax, node, code, role="posterior")
+schematic.arrow(ax, eps, code, role="noise", dashed=True)
+schematic.arrow(ax, code, decoder, role="prior")
+schematic.label(ax, (3.6, 0.5), "drawn outside: no\ngradient needs to pass", align="left")
+schematic.label(ax, (4.3, 2.45), "$z = \\mu + \\sigma\\epsilon$")
+schematic.label(ax, (5.5, 1.3), "$p_\\theta(x\\mid z)$")
+plots.show(
+    fig,
+    alt="The VAE: an encoder turns the image into mu and sigma; z is mu plus sigma times a noise drawn "
+    "outside; a decoder turns z into an image.",
 )
 
 # %% [markdown]
@@ -966,9 +997,7 @@ plots.guess(ax, x=my_sigma)
 ax.set(xlabel="σ", ylabel="KL (nats) at μ = 0.3")
 best, slides_best = sigmas[mine.argmin()], sigmas[slide.argmin()]
 ax.set_title(f"Samples follow (19): least at σ = {best:.2f}, the slide at {slides_best:.2f}")
-plots.show(
-    fig, alt="KL against sigma: your closed form meets the sampled points, the slide's does not."
-)
+plots.show(fig, alt="KL against sigma: your closed form, the slide's, and sampled points.")
 findings["KL at μ = 0.3, σ = 0.5"] = (
     f"{mine[30]:.5f} nats, sampled {sampled[1]:.4f} ± {errors[1]:.4f}"
 )
@@ -1700,7 +1729,7 @@ plots.image_grid(rows, 10, ax=left, labels=names, title="Eight latents, with and
 sets = dict(zip(names, [test_x, rebuilt, from_vae, from_autoencoder], strict=True))
 shares = draw_shares(right, sets, ["data", "model", "model", "noise"], my_vae_share)
 right.set_title(f"Invented: {shares[names[3]].value:.0%} became {shares[names[2]].value:.0%}")
-plots.show(fig, alt="The VAE's inventions look like digits, the autoencoder's like smudges.")
+plots.show(fig, alt="Images that either model decodes from random codes, one row for each.")
 findings["VAE, J = 8, codes from N(0, I)"] = (
     f"{shares[names[2]].value:.0%} ± {shares[names[2]].standard_error:.0%} recognised"
 )
@@ -1967,7 +1996,7 @@ widgets.explore(
 )
 
 # %% [markdown]
-# ## 8 · How tight is the bound?
+# ## 8 · Further: how tight is the bound?
 #
 # You maximised a lower bound. How far below $\log p_\theta(x)$ is it? The gap is a KL to a posterior you do not know. There is a way to shrink it without knowing it.
 #
@@ -2257,7 +2286,7 @@ axes[2].set_title(f"{lost:.2f} nats are lost at {at:.0f}°")
 axes[2].legend(loc="upper center")
 plots.show(
     fig,
-    alt="Posterior and best diagonal q agree at 0 degrees and differ at 45, where the ELBO dips.",
+    alt="Posterior and best diagonal q at two turns of the axes, and the ELBO against the angle.",
 )
 loss, changed = log_ps[0] - elbos[45], abs(log_ps[0] - log_ps[45])
 findings["correlated Gaussian, axes turned by 45°: ELBO lost"] = f"{loss:.3f} nats"
@@ -2347,7 +2376,7 @@ plots.show(
 # price of grey (single ones, as on the right, may lie far below): the bound is not what limits your images.
 
 # %% [markdown]
-# ## 9 · The weight of the KL, and latents that fall asleep
+# ## 9 · Further: the weight of the KL, and latents that fall asleep
 #
 # ### Two knobs that are one
 #
@@ -2586,9 +2615,7 @@ names = ["real", "invented: the mean π", "invented: pixels drawn"]
 title = f"Grey pixels (0.2 to 0.8): {grey[0]:.0%} of the real ones, {grey[1]:.0%} of the means"
 images = torch.cat([test_x[20:34], means[:14], coins[:14]])
 fig = plots.image_grid(images, 14, labels=names, title=title)
-plots.show(
-    fig, alt="Real digits; decoded means, which are soft; draws of every pixel, which are speckled."
-)
+plots.show(fig, alt="Real digits, decoded means, and draws of every pixel.")
 apart = metrics.two_sample_accuracy(test_x, means)
 apart_real = metrics.two_sample_accuracy(test_x, train_x)
 print(f"told from real digits by a classifier: invented {apart}, other real digits {apart_real}")
@@ -2624,7 +2651,7 @@ print(f"decoder to average {distance:.3f} (you said {my_distance:g}); two digits
 title = f"Each decoded image is nearly an average of some {claimants:.0f} digits"
 images = torch.cat([decoded, averages])
 fig = plots.image_grid(images, 14, labels=["decoded", "averaged"], title=title)
-plots.show(fig, alt="For 14 codes, the decoded images and weighted averages of digits look alike.")
+plots.show(fig, alt="For 14 codes, the decoded images above and weighted averages of digits below.")
 findings["decoder to weighted average of training digits"] = (
     f"{distance:.3f} per pixel; two random digits {between:.3f}"
 )

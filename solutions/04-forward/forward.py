@@ -34,17 +34,19 @@
 # under each exercise; take them one at a time. Before an experiment you commit to a guess in a variable, and the figure or the printout
 # puts it beside the outcome.
 #
-# ### Contents, about two hours
+# ### Contents, a little under three hours
+#
+# The end of section 2 is a good place for a break.
 #
 # | | section | minutes |
 # |--:|---|--:|
-# | 1 | One leap cannot be undone | 5 |
-# | 2 | One small step | 35 |
-# | 3 | The jump to any time | 30 |
+# | 1 | One leap cannot be undone | 4 |
+# | 2 | One small step | 52 |
+# | 3 | The jump to any time | 43 |
 # | 4 | Schedules and the signal-to-noise ratio | 25 |
-# | 5 | What must hold at the end | 12 |
-# | 6 | The same thing in other words | 8 |
-# | 7 | A VAE with three restrictions | 8 |
+# | 5 | What must hold at the end | 20 |
+# | 6 | The same thing in other words | 10 |
+# | 7 | A VAE with three restrictions | 6 |
 
 # %% [markdown]
 # ### Notation
@@ -68,12 +70,13 @@
 # %%
 # Imports, and what this lesson keeps at hand
 import math
+from itertools import pairwise
 
 import sympy
 import torch
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from course_lib import data, exact, expect, plots, verify_equation, widgets
+from course_lib import data, exact, expect, plots, schematic, verify_equation, widgets
 
 # Everything in this lesson is small, so it stays on the CPU; your functions work on whatever device their inputs are.
 digit = data.companion_digit(flat=False, range=(-1, 1), device="cpu")  # (1, 1, 8, 8)
@@ -114,9 +117,9 @@ plots.show(
     plots.image_grid(
         torch.cat([digit.flatten(1), noisy, train.mean(0, keepdim=True), repaired]), 6, range=(-1, 1), zoom=11,
         labels=["noisy", "best repair"], column_labels=["digit, mean", *(f"σ = {sigma:g}" for sigma in sigmas.tolist())],
-        title="Left: the digit, and the mean of all. A large leap only gets the mean back",
+        title="Left: the digit, and the mean of all; right: each leap, and its best repair",
     ),
-    alt="A digit under five noise levels and the best repair of each: sharp at first, at last the mean digit.",
+    alt="A digit under five noise levels, and the best repair of each.",
 )  # fmt: skip
 
 for sigma, w in zip(sigmas.tolist(), weights, strict=True):
@@ -132,6 +135,31 @@ for sigma, w in zip(sigmas.tolist(), weights, strict=True):
 # * **A. It must end in a known distribution,** so that we can start the way back there. We want $\mathcal N(0, I)$.
 # * **B. It must allow jumps.** Training looks at millions of noisy pictures at random times; walking to each is too slow.
 # * **C. It must spend its steps well,** neither destroying all at once nor dawdling.
+
+# %% tags=["experiment"]
+# The story on one page: a chain there, and the way back
+fig, ax = schematic.canvas(6.4, 2.0)
+chain = [
+    schematic.node(ax, (0.7 + 1.25 * i, 1.0), text, role)
+    for i, (text, role) in enumerate(
+        [
+            ("$x_0$", "data"),
+            ("$x_1$", "noise"),
+            ("…", None),
+            ("$x_{T-1}$", "noise"),
+            ("$x_T$", "prior"),
+        ]
+    )
+]
+for before, after in pairwise(chain):
+    schematic.arrow(ax, before, after, role="noise", bend=0.25)
+    schematic.arrow(ax, after, before, role="model", bend=0.25, dashed=True)
+schematic.label(ax, (3.2, 1.75), "$q(x_t\\mid x_{t-1})$: a little noise at each step, this lesson")
+schematic.label(ax, (3.2, 0.25), "the way back: what a network learns, lessons 05 and 06")
+plots.show(
+    fig,
+    alt="A chain from the data x_0 to noise x_T: solid arrows add noise, dashed ones lead back.",
+)
 
 # %% [markdown]
 # ## 2 · One small step
@@ -354,10 +382,11 @@ ax.set(
 )
 ax.set_yticklabels(["0.5", "1", "2", "5", "10"])
 ax.minorticks_off()
-ax.set_title("Only slide R keeps the variance at 1 (× your prediction)")
+kept = [slide for slide, keep in keeps.items() if abs(variance_after(keep, beta)[-1] - 1) < 0.01]
+ax.set_title(f"Variance 1 at the end: {', '.join(kept) or 'none'} (× your prediction)")
 plots.show(
     fig,
-    alt="Variance against time: slide P grows to 11, slide Q falls to one half, slide R stays at 1.",
+    alt="Variance against time for the chains of three slides.",
 )
 
 # %% [markdown]
@@ -576,9 +605,9 @@ for keep in (
 plots.show(
     plots.image_grid(
         torch.cat(rows), 6, range=(-2.5, 2.5), zoom=9, labels=["P", "Q", "R"],
-        column_labels=[f"t = {t}" for t in stops], title="Same noise, three chains: P glares, Q is dim, R is N(0, I)",
+        column_labels=[f"t = {t}" for t in stops], title="Same noise, three chains: at the same times",
     ),
-    alt="The digit under three forward chains at six times: P ends with too much contrast, Q with too little.",
+    alt="The digit under three forward chains at six times.",
 )  # fmt: skip
 
 # %% [markdown]
@@ -956,7 +985,7 @@ ax.set(xlabel="step s that brought the noise", ylabel="share of the variance at 
 ax.set_title(f"Old noise fades too: the last 100 of 1000 steps bring {100 * late:.0f}%")
 plots.show(
     fig,
-    alt="Share of each step's noise in the final noise; recent steps weigh most, the oldest hardly count.",
+    alt="Share of each step in the noise at the end.",
 )
 print(f"the last step's share at t = 300: predicted {my_share:.3f}, it is {shares[300][-1]:.4f}")
 print(f"correlation of the last noise with the whole noise: {shares[300][-1].sqrt():.3f}")
@@ -1293,7 +1322,7 @@ axes[1].set_title(
 )
 plots.show(
     fig,
-    alt="Signal share and log-SNR of the linear and the cosine schedule; the linear one falls much earlier.",
+    alt="Signal share and log-SNR of the linear and the cosine schedule.",
 )
 print(
     f"noise overtakes the signal: linear at t = {crossing['linear']} (predicted {my_linear}),",
@@ -1545,7 +1574,7 @@ plots.show(
         torch.cat(pictures), len(pictures), range=(-1, 1), zoom=13, column_labels=names,
         title="The mean of eight x_T shows what is left of the digit",
     ),
-    alt="The mean of eight noisy ends for each schedule: the digit is visible where the schedule was cut short.",
+    alt="The mean of eight noisy ends for each schedule.",
 )  # fmt: skip
 
 # %% [markdown]
@@ -1812,7 +1841,7 @@ for table in (short, linear):
     )
 
 # %% [markdown]
-# ### Ask yourself
+# ### Test yourself
 #
 # <details><summary>1. Data of variance 4 go through 1000 linear steps. What is the variance of x_T?</summary>
 #

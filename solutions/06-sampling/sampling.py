@@ -24,20 +24,20 @@
 # **You need** lessons 04 and 05: the forward process, the posterior $q(x_{t-1} \mid x_t, x_0)$, the simplified loss. And a little PyTorch:
 # what a module is, and what training does.
 #
-# **Time** about two and a half hours, best in two sittings (1 to 5: 84 minutes, 6 to 9: 73 minutes). The notebook itself computes for about two minutes on
+# **Time** a little over three hours and a half, best in two sittings (1 to 5: 109 minutes, 6 to 9: 102 minutes, of which section 8, "Further", takes 31 and can be skipped). The notebook itself computes for about two minutes on
 # two processor cores, most of it in one cell of section 4, and for seconds on a GPU.
 #
 # | section | minutes |
 # |---|---|
-# | 1 Why not in one leap? | 5 |
-# | 2 Algorithm 1: learn to see the noise | 20 |
-# | 3 A network that knows the time | 22 |
-# | 4 Training on the digits | 12 |
-# | 5 Algorithm 2: walk back | 25 |
-# | 6 Fewer steps: DDIM | 28 |
-# | 7 Are the samples any good? | 10 |
-# | 8 How many bits? | 25 |
-# | 9 In your own words | 10 |
+# | 1 Why not in one leap? | 3 |
+# | 2 Algorithm 1: learn to see the noise | 27 |
+# | 3 A network that knows the time | 30 |
+# | 4 Training on the digits | 14 |
+# | 5 Algorithm 2: walk back | 35 |
+# | 6 Fewer steps: DDIM | 52 |
+# | 7 Are the samples any good? | 8 |
+# | 8 Further: how many bits? | 31 |
+# | 9 In your own words | 11 |
 
 # %% [markdown]
 # **Notation.** As in lessons 04 and 05; the new symbols stand below the line of dots.
@@ -89,6 +89,7 @@ from course_lib import (
     metrics,
     networks,
     plots,
+    schematic,
     seed_everything,
     track,
     verify_equation,
@@ -226,8 +227,7 @@ for ax, t in zip(axes, (200, 60, 10), strict=True):
 axes[0].set_ylabel("density (dashed: data)")
 plots.show(
     fig,
-    alt="Histograms of the best guess of x_0. Asked at t = 200 all guesses sit on one spike between "
-    "the two bumps of the data; at t = 60 they are drawn towards the middle, at t = 10 nearly right.",
+    alt="Histograms of the best guess of x_0 at three times, over the density of the data.",
 )
 print(f"spread of the guesses: {spread[200]:.3f}, {spread[60]:.3f}, {spread[10]:.3f}", end="; ")
 print(f"of the data: {x0.std():.3f}")
@@ -454,8 +454,7 @@ axes[0].legend(loc="lower left", fontsize=9)
 axes[1].legend().remove()
 plots.show(
     fig,
-    alt="Against time, on logarithmic axes: the floor falls from one to nearly zero; the network's own "
-    "error lies far below it, except at the largest times, where the floor itself vanishes.",
+    alt="Error of the network and the floor against time, on logarithmic axes, for two data sets.",
 )
 
 # %% [markdown]
@@ -752,7 +751,34 @@ expect(
 # ### The network, given
 #
 # The rest is plumbing, and given. A **U-Net** looks at the picture twice: in full, 8x8, for fine detail, and at half the size, 4x4, where a 3x3 convolution spans most of the digit. On the way up, the fine maps of the way down are laid beside the coarse ones (the U's crossbar), so no
-# detail has to pass the bottleneck. At 4x4 one layer of **self-attention** lets all 16 places look at each other, so that the two ends of a stroke can agree. Read it once from top to bottom; the last method tells the whole story.
+# detail has to pass the bottleneck. At 4x4 one layer of **self-attention** lets all 16 places look at each other, so that the two ends of a stroke can agree. Unfold it and read it once from top to bottom; the last method tells the whole story.
+
+
+# %% tags=["experiment"]
+# The story on one page: a U-Net with skips, told the time
+fig, ax = schematic.canvas(6.4, 3.0)
+boxes = {
+    name: schematic.node(ax, place, text, role, shape="box", size=(1.15, 0.5), fontsize=10)
+    for name, place, text, role in [
+        ("in", (0.8, 2.4), "$x_t$, 8 x 8", "data"),
+        ("down", (2.3, 2.4), "block, 8 x 8", "model"),
+        ("middle", (3.2, 1.3), "block, 4 x 4", "model"),
+        ("up", (4.1, 2.4), "block, 8 x 8", "model"),
+        ("out", (5.6, 2.4), "$\\hat\\epsilon$, 8 x 8", "noise"),
+        ("time", (3.2, 0.35), "time $t$", "prior"),
+    ]
+}
+for start, end in (("in", "down"), ("down", "middle"), ("middle", "up"), ("up", "out")):
+    schematic.arrow(ax, boxes[start], boxes[end], role="model")
+schematic.arrow(ax, boxes["down"], boxes["up"], "skip", "data", offset=0.2)
+schematic.arrow(ax, boxes["time"], boxes["middle"], role="prior", dashed=True)
+schematic.arrow(ax, boxes["time"], boxes["down"], role="prior", dashed=True, bend=0.5)
+schematic.arrow(ax, boxes["time"], boxes["up"], role="prior", dashed=True, bend=-0.5)
+plots.show(
+    fig,
+    alt="A U-Net: the image goes down to half its size and up again, a skip leads across, and the "
+    "embedded time reaches every block.",
+)
 
 
 # %%
@@ -1312,13 +1338,10 @@ fig, axes = plots.figure(1, 5, width=9, height=2.5, sharex=True, sharey=True)
 for ax, (t, cloud) in zip(axes, clouds.items(), strict=True):
     ax.scatter(*cloud.T.cpu().numpy(), s=3, color=plots.COLOR["model"], alpha=0.5, linewidths=0)
     ax.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", title=f"t = {t}")
-fig.suptitle(
-    "Nine tenths of the walk show a cloud, the last tenth makes moons of it", x=0.01, ha="left"
-)
+fig.suptitle("One walk from noise to moons", x=0.01, ha="left")
 plots.show(
     fig,
-    alt="Five scatter plots: a round cloud at t = 200 and 50, a slanted one at 20, two blurred bands at "
-    "10, sharp moons at 0.",
+    alt="Five scatter plots of the walk, from noise at t = 200 to its end.",
 )
 distance = metrics.kernel_distance(data.two_moons(1500, seed=13), end)
 print(f"you predicted moons at t = {my_moons_t}; kernel distance at the end: {distance}")
@@ -1390,8 +1413,7 @@ ends = [paths[name][-1, 0] for name in list(names)[:2]]
 ax.set_title(f"At the end 1.34 is right; yours {ends[0]:.2f}, slide 1 {ends[1]:.2f}")
 plots.show(
     fig,
-    alt="Standard deviation along the walk: yours follows the truth to 1.34; slide 1's falls at once and "
-    "ends at less than half; slide 2's leaves the figure.",
+    alt="Standard deviation along the walk: the truth, yours, and that of two slides.",
 )
 
 # %% [markdown]
@@ -1455,12 +1477,11 @@ fig, _ = plots.image_grid(
     column_labels=[f"t = {t}" for t in shown],
     range=(-1.2, 1.2),
     zoom=6,
-    title="The guess is a blur at t = 100 and a digit at t = 50",
+    title="Three walks: $x_t$, and below it the guess of $x_0$",
 )
 plots.show(
     fig,
-    alt="Three walks from noise to a digit; below each x_t the guess of x_0, wild at t = 200, a grey "
-    "blur at 100, a digit's shape from about t = 70 on.",
+    alt="Three walks from noise; below each x_t the guess of x_0.",
 )
 print(f"sqrt(alpha_bar_{T}) = {ALPHA_BAR[T].sqrt():.4f}, one over that {ALPHA_BAR[T] ** -0.5:.0f}")
 
@@ -1828,12 +1849,11 @@ fig, _ = plots.image_grid(
     labels=list(runs),
     range=(-1, 1),
     zoom=5,
-    title="Same start, same digit, in any number of DDIM steps",
+    title=f"Recognised: {shares['DDIM 5']:.0%} after 5 steps, {shares['DDIM 50']:.0%} after 50",
 )
 plots.show(
     fig,
-    alt="Rows of ten digits from 5, 10, 20 and 50 deterministic steps: the same digits in every row, "
-    "blurred in the first. The row of DDPM shows others.",
+    alt="Rows of ten digits: 5, 10, 20 and 50 deterministic steps and DDPM, all from the same noise.",
 )
 for name, share in shares.items():
     print(f"{name:10} steps: {share} recognised")
@@ -1960,8 +1980,7 @@ axes[0].set_ylabel("squared Fréchet distance, exact")
 axes[0].legend(loc="lower left")
 plots.show(
     fig,
-    alt="Exact distances against steps. Matched start: eta = 0 below eta = 1 throughout. Schedule that "
-    "ends early: the two cross between 20 and 50 steps. The large variance is lowest in all three.",
+    alt="Exact distances against the number of steps, for eta = 0 and eta = 1, in three cases.",
 )
 print(f"\nalpha_bar_T of the schedule that ends early: {early[-1]:.2f}")
 print(f"eta = 1 overtakes in: {overtaken or ['none']}; you predicted {my_cases}")
@@ -2048,11 +2067,11 @@ fig, _ = plots.image_grid(
     labels=["sample", "nearest", "second"],
     range=(-1, 1),
     zoom=5,
-    title="Relatives among the training digits, but no copies",
+    title="Sampled digits, and their two nearest training digits",
 )
 plots.show(
     fig,
-    alt="Twelve sampled digits, and below each its two nearest training digits: alike, not equal.",
+    alt="Twelve sampled digits, and below each its two nearest training digits.",
 )
 print(
     f"distance to the nearest training digit, median: samples {near[:, 0].median():.2f}", end=", "
@@ -2142,8 +2161,7 @@ left.set_title(f"DDPM {values[1]:.2f}, real digits {values[0]:.2f}")
 right.set_title(f"Fitted Gaussian: {scores['fitted Gaussian'][2]:.0f} times chance")
 plots.show(
     fig,
-    alt="Bars for five sets: the network's samples are near real digits in both tests, five-step samples "
-    "and the fitted Gaussian far off.",
+    alt="Bars for five sets of images: the two-sample accuracy, and the kernel distance.",
 )
 
 # %% [markdown]
@@ -2152,7 +2170,7 @@ plots.show(
 #
 # What these tests cannot see: they compare 360 pictures of 64 pixels. Rare shapes that the network leaves out, or duplicates among millions of samples, need more.
 # %% [markdown]
-# ## 8 · How many bits?
+# ## 8 · Further: how many bits?
 #
 # Unlike most generators of good pictures, a diffusion model also has a likelihood, or a bound on it: lesson 05's (12), $-\mathrm{ELBO} = L_T + \sum_{t \ge 2} L_{t-1} + L_0$. Each term is now a function of yours. In bits it has a plain meaning: so many bits per pixel a file would take if a
 # compressor used this model. The comparison to beat is 17 grey levels, all equally likely, at $\log_2 17 = 4.09$ bits.
@@ -2503,9 +2521,7 @@ for steps, role, label in (
 ax.set(xscale="log", yscale="log", xlabel="time $t$", ylabel="bits per pixel of step t")
 early = (tilde[:9].sum() / tilde.sum()).item()
 ax.set_title(f"The steps from t = 10 to 2 cost {early:.0%} of the denoising bits")
-plots.show(
-    fig, alt="Cost of each step: highest at small t, falling by orders of magnitude towards T."
-)
+plots.show(fig, alt="Cost of each step against time, on logarithmic axes.")
 
 # %% [markdown]
 # Far below 4.09, so the model knows a lot about digits. And yet hardly better than the histograms, if not worse, and of what *they* draw the classifier recognises about a tenth! Look where the bits go: the steps from $t = 10$ down to 2 cost most of them (the title says which share). There $x_t$ already shows the finished digit, and the noise that is left is about the spacing of the grey levels. What is being decided is *which*
@@ -2563,7 +2579,7 @@ for what, value in findings.items():
 # * A kernel distance is as good as its bandwidth (29); the bits of a bound go where the eye does not look (30 to 32).
 # * Three slides, three faults: a missing root in the scale of the score, the wrong noise in the step, a root too many below the fraction bar. The mean of the samples would not have shown the second one.
 #
-# ## Check yourself
+# ### Test yourself
 #
 # <details><summary>1. Your training loss has been flat for an hour, at 0.08. Has the network stopped learning?</summary>
 #
@@ -2580,11 +2596,11 @@ for what, value in findings.items():
 # Any subset of the times, with its own $\bar\alpha$, is again a valid schedule: the jump from $s$ to $t$ is a forward step with $\alpha = \bar\alpha_t / \bar\alpha_s$. So DDPM may skip too ($\eta = 1$). But its big steps are far from what a Gaussian with fixed variance can do, and that is why it suffers more.
 # </details>
 #
-# ## What comes next
+# ### What comes next
 #
 # (8) and (26) point beyond the chain of steps: a score, and a differential equation in continuous time. Lesson 07 starts there. Lesson 08 asks the network for a digit of your choice.
 #
-# ## References
+# ### References
 #
 # * J. Ho, A. Jain, P. Abbeel, *Denoising diffusion probabilistic models*, NeurIPS 2020: Algorithms 1 and 2; (1) is its (14), (15) its (11), (31) its (13); Table 1 for likelihood and FID.
 # * J. Song, C. Meng, S. Ermon, *Denoising diffusion implicit models*, ICLR 2021: (18) is its (7), (20) its (12), (21) its (16), (26) its (13); Table 1. Their $\alpha$ is our $\bar\alpha$.
