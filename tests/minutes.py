@@ -1,4 +1,4 @@
-"""How long a lesson takes: its exercises, its prose at 150 words a minute, its equations and experiments at 1.5 minutes."""
+"""How long a lesson takes: exercises, prose at 150 words a minute, equations and experiments at 1.5 minutes."""
 
 from __future__ import annotations
 
