@@ -1,0 +1,69 @@
+"""A title that states an outcome is chosen by the run: the same cell on turned answers shows another title."""
+
+import contextlib
+import io
+from typing import Any
+
+import pytest
+from lesson_answers import lesson_source
+
+from course_lib import plots
+
+# lesson, first line of the cell, the name that is turned, and how
+TURNED: list[tuple[str, str, str, Any]] = [
+    ("04-forward", "# Experiment: the variance of three chains", "variance_after", lambda f: lambda *a: 2 * f(*a)),
+    ("04-forward", "# Experiment: two schedules compared", "log_snr", lambda f: lambda *a: f(*a) - 3),
+    ("05-posterior", "# Experiment: the bound's weights", "loss_weight_eps", lambda f: lambda *a: f(*a).flip(0)),
+    (
+        "05-posterior",
+        "# Experiment: the slide's mean",
+        "posterior_coefficients",
+        lambda f: lambda *a: tuple(0.5 * c for c in f(*a)),
+    ),
+    (
+        "05-posterior",
+        "# Experiment: the walk back, with the answer in hand",
+        "q_posterior",
+        lambda f: lambda *a: (f(*a)[0] + 0.1, f(*a)[1]),
+    ),
+    ("05-posterior", "# Experiment: small steps", "costs", lambda f: {T: 1 / cost for T, cost in f.items()}),
+    (
+        "05-posterior",
+        "# Experiment: what four choices of the variance cost",
+        "reverse_variances",
+        lambda f: lambda *a: (f(*a)[0], {name: 1.5 * f(*a)[0].mean(1, keepdim=True) for name in f(*a)[1]}),
+    ),
+]
+
+
+@pytest.fixture
+def titles(monkeypatch) -> list[list[str]]:
+    """The titles of each figure that is shown."""
+    shown: list[list[str]] = []
+
+    def keep(fig: Any, alt: str) -> None:
+        fig = fig[0] if isinstance(fig, tuple) else fig
+        shown.append([ax.get_title(loc=where) for ax in fig.axes for where in ("left", "center")])
+
+    monkeypatch.setattr(plots, "show", keep)
+    for name, value in (("COURSE_BUDGET", "short"), ("COURSE_PROGRESS", "off"), ("COURSE_WIDGETS", "static")):
+        monkeypatch.setenv(name, value)
+    return shown
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("lesson", "first", "name", "turn"), TURNED, ids=[row[1][14:] for row in TURNED])
+def test_turned_answers_show_another_title(lesson, first, name, turn, titles):
+    namespace: dict[str, Any] = {"__name__": "__notebook__"}
+    cells = [cell for cell in lesson_source(lesson).cells if cell.is_code]
+    (last,) = [position for position, cell in enumerate(cells) if cell.source.startswith(first)]
+    code = compile(cells[last].source, first, "exec")
+    with contextlib.redirect_stdout(io.StringIO()):
+        for cell in cells[:last]:
+            if not cell.is_experiment or cell.kind == "predict":
+                exec(compile(cell.source, cell.name, "exec"), namespace)
+        exec(code, namespace)
+        namespace[name] = turn(namespace[name])
+        exec(code, namespace)
+    before, after = titles[-2:]
+    assert before != after and any(before)
