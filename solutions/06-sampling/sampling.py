@@ -1849,7 +1849,7 @@ fig, _ = plots.image_grid(
     labels=list(runs),
     range=(-1, 1),
     zoom=5,
-    title=f"Recognised: {shares['DDIM 5']:.0%} after 5 steps, {shares['DDIM 50']:.0%} after 50",
+    title=f"Recognised: {shares['DDIM 5'].value:.0%} after 5 steps, {shares['DDIM 50'].value:.0%} after 50",
 )
 plots.show(
     fig,
