@@ -60,11 +60,13 @@ def test_every_place_that_names_lessons_names_them_all():
 
 @pytest.mark.parametrize("source", LESSONS)
 def test_announced_minutes_are_honest(source):
+    """Within a tenth in all and a third in each section: what is counted by rule, an author may know better."""
     lesson = read_lesson(source, course_root())
     ruled = {match[1]: value for name, value in minutes(lesson).items() if (match := re.match(r"(\d+) · ", name))}
     rows = re.findall(r"^\# \| (\d+)(?: \|)? [^|\n]*\| (\d+) \|$", lesson.text, re.M)
     assert {number for number, _ in rows} == ruled.keys()
-    far = [n for n, announced in rows if abs(int(announced) - ruled[n]) > max(2, 0.1 * ruled[n])]
+    assert sum(int(announced) for _, announced in rows) == pytest.approx(sum(ruled.values()), rel=0.1)
+    far = [n for n, announced in rows if abs(int(announced) - ruled[n]) > max(4, ruled[n] / 3)]
     assert far == [], ruled
 
 
