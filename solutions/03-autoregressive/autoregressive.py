@@ -123,13 +123,13 @@ def mean_and_error(values):
 
 # %% tags=["experiment"]
 # The lesson on one page
-fig, ax = schematic.canvas(8.4, 2.9)
+fig, ax = schematic.canvas(8.6, 3.3)
 digit = data.companion_digit(device="cpu").reshape(64)
 known = torch.where(torch.arange(64) < 36, digit, 0.0)
-past = schematic.picture(ax, (1.0, 1.7), known.numpy(), 1.5)
+past = schematic.picture(ax, (1.0, 1.6), known.numpy(), 1.5)
 network = schematic.node(
     ax,
-    (3.5, 1.7),
+    (3.5, 1.6),
     "network that sees\nthe past alone",
     "model",
     shape="box",
@@ -137,18 +137,17 @@ network = schematic.node(
     fontsize=11,
 )
 row = schematic.node(
-    ax, (5.9, 1.7), "$q(x_n \\mid x_{<n})$", "model", shape="box", size=(1.5, 0.8), fontsize=12
+    ax, (6.2, 1.6), "$q(x_n \\mid x_{<n})$", "model", shape="box", size=(1.5, 0.8), fontsize=12
 )
-level = schematic.node(ax, (7.8, 1.7), "$x_n$", "data", size=0.7)
-chance = schematic.node(ax, (6.9, 0.6), "$u_n$", "noise", size=0.6)
+level = schematic.node(ax, (8.1, 1.6), "$x_n$", "data", size=0.7)
+chance = schematic.node(ax, (7.2, 0.5), "$u_n$", "noise", size=0.6)
 schematic.arrow(ax, past, network, "$x_{<n}$")
 schematic.arrow(ax, network, row, "softmax")
 schematic.arrow(ax, row, level)
 schematic.arrow(ax, chance, level)
-schematic.arrow(ax, level, past, bend=1.0, dashed=True)
-schematic.label(ax, (4.4, 2.68), "joins the image; once more, for the next pixel", fontsize=10)
+schematic.arrow(ax, level, past, "joins the image, and once more", bend=-1.2, dashed=True)
 schematic.label(
-    ax, (3.5, 0.75), "section 4: a recurrence\n5, 6: masks and stacks\n8: attention", fontsize=10
+    ax, (3.5, 0.6), "4: a recurrence\n5 and 6: masks, two stacks\n8: attention", fontsize=10
 )
 plots.show(
     fig,
