@@ -2528,7 +2528,7 @@ plots.show(fig, alt="Cost of each step against time, on logarithmic axes.")
 # of two neighbouring levels a pixel has, and whether the background is black or almost black. The histograms know that some pixels are always black. The eye does not care, and neither does $L_\text{simple}$, which gives these steps the same weight as all others, while the bound charges them by far the most (lesson 05). All that makes it a digit
 # is in the rest of the bits.
 #
-# So **likelihood and beauty are two things**, and a model may be good at one of them. The DDPM paper found the same: trained with the bound its likelihood is better (3.70 against 3.75 bits on CIFAR-10) and its pictures are worse (FID 13.51 against 3.17). And $\beta_t$ is a better variance than $\tilde\beta_t$ here, as lesson 05 promised: it has more
+# So **likelihood and beauty are two things**, and a model may be good at one of them. (Lesson 03 is the other side of it: its two stacks of masks need far fewer bits for these same digits than this model, and of what they draw far less is recognised. Put the two tables beside each other.) The DDPM paper found the same: trained with the bound its likelihood is better (3.70 against 3.75 bits on CIFAR-10) and its pictures are worse (FID 13.51 against 3.17). And $\beta_t$ is a better variance than $\tilde\beta_t$ here, as lesson 05 promised: it has more
 # room for what the network does not know.
 # %% [markdown]
 # ## 9 · In your own words
