@@ -10,7 +10,6 @@ import os
 import queue
 import threading
 import warnings
-from contextlib import suppress
 
 import psutil
 import pytest
@@ -114,9 +113,14 @@ class Assassin:
     def living(self):
         """The process of each of three workers, once the scheduler has noticed who ended before."""
         while True:
-            self.client.wait_for_workers(3)
-            with suppress(OSError):  # no answer from one that has just ended
+            try:
+                self.client.wait_for_workers(3, timeout=100)
                 return self.client.run(os.getpid)
+            except TimeoutError:  # on a busy machine one may be too slow to come back, and is given up
+                self.client.cluster.scale(0)
+                self.client.cluster.scale(3)
+            except OSError:  # no answer from one that has just ended
+                continue
 
     def each(self, deed):
         for pid in set(self.pids.values()) - set(self.killed):
