@@ -56,7 +56,7 @@ def expect(
 
 def told(what: str, hint: str) -> str:
     """What went wrong and what to look at, in one line where they fit."""
-    line, remedy = f"✗ {what}.", f"Look at: {hint.rstrip('.')}." if hint else ""
+    line, remedy = f"✗ {what}.", f"Look at: {hint}{'' if hint.endswith(('.', '?')) else '.'}" if hint else ""
     fits = len(line) + len(remedy) < LINE
     return (f"{line} {remedy}" if fits else f"{line}\n  {remedy}").rstrip()
 

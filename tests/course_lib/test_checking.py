@@ -127,6 +127,11 @@ def test_the_hint_ends_the_message():
     assert first.endswith("got 2.5.") and second == "  Look at: the factor 1/2, and the sum over the axis."
 
 
+def test_a_hint_that_asks_keeps_its_question_mark():
+    with pytest.raises(CheckFailed, match=r"Look at: over which root\?$"):
+        expect(2.5, 1.0, "claim", hint="over which root?")
+
+
 def test_tolerances():
     message(f32(1, 2.01), f32(1, 2))
     expect(f32(1, 2.01), f32(1, 2), "loose", rtol=0.01)
