@@ -411,7 +411,7 @@ for probes in (None, one_probe):
     spread = divergence(lambda x: (weight * x).sin(), 0 * places, probes).sum()
     size = 15.0 if probes is None else (one_probe**2).sum()
     expect(
-        torch.autograd.grad(spread, weight)[0] if spread.requires_grad else None,
+        torch.autograd.grad(spread, weight)[0] if spread.requires_grad else "no gradient",
         0.0 + size,
         f"divergence: differentiable in what f contains, {'with' if probes is not None else 'no'} probes",
         hint="create_graph=True, and no detach or .item() on the way",
@@ -1134,7 +1134,7 @@ for a, role in ((0.02, "data"), (0.05, "model"), (0.1, "posterior"), (0.2, "boun
     end = start @ power
     stationary[a] = end[left_side].sum().item()
     plots.curve(grid, end / 0.03, role, label=f"$a = {a:g}$", ax=two)
-two.set(xlim=(-4, 4), xlabel="$x$", ylabel="density after a million steps")
+two.set(xlim=(-4, 6), xlabel="$x$", ylabel="density after a million steps")
 two.set_title(f"Left share at the end: {stationary[0.02]:.2f} to {stationary[0.2]:.2f}")
 two.legend(loc="upper right")
 plots.show(
