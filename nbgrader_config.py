@@ -1,6 +1,6 @@
 """nbgrader on the course's folders: release, autograde, feedback, formgrader and export read this file.
 
-The preprocessor lists are nbgrader's own with the course's additions (`autograder/plugins.py`) put in. In a clean clone
+The preprocessor lists are nbgrader's own with the course's additions (`autograder/plugins/`) put in. In a clean clone
 the grade book is empty: run `nbgrader generate_assignment LESSON --force` once; `course` commands do so by themselves.
 """
 
@@ -28,7 +28,7 @@ c.Beside.file_size, c.Beside.all_size, c.Beside.files = 2**20, 4 * 2**20, 20
 stock = "nbgrader.preprocessors."
 c.GenerateAssignment.preprocessors = [
     stock + "LockCells",
-    "autograder.plugins.NamedStubs",
+    "autograder.plugins.preprocessors.NamedStubs",
     stock + "ClearOutput",
     stock + "CheckCellMetadata",
     stock + "ComputeChecksums",
@@ -37,22 +37,22 @@ c.GenerateAssignment.preprocessors = [
     stock + "ClearMarkScheme",
     stock + "ComputeChecksums",
     stock + "CheckCellMetadata",
-    "autograder.plugins.Seal",
+    "autograder.plugins.preprocessors.Seal",
 ]
 
-c.Autograde.exporter_class = "autograder.grading.one_by_one.OneByOne"  # a submission that fails leaves no trace
+c.Autograde.exporter_class = "autograder.plugins.one_by_one.OneByOne"  # a submission that fails leaves no trace
 c.Autograde.sanitize_preprocessors = [
     stock + "ClearOutput",
-    "autograder.grading.step.PutInOrder",
-    "autograder.plugins.RestoreMetadata",
+    "autograder.plugins.outside.PutInOrder",
+    "autograder.plugins.preprocessors.RestoreMetadata",
     stock + "OverwriteKernelspec",
     stock + "OverwriteCells",
     stock + "CheckCellMetadata",
 ]
 c.Autograde.autograde_preprocessors = [
-    "autograder.grading.step.GradeOutside",  # for nbgrader's own Execute: cells run in the sandbox, checks outside
+    "autograder.plugins.outside.GradeOutside",  # for nbgrader's own Execute: cells run in the sandbox, checks outside
     stock + "IgnorePattern",
-    "autograder.plugins.PositiveCredit",
+    "autograder.plugins.preprocessors.PositiveCredit",
     stock + "LimitOutput",
     stock + "SaveAutoGrades",
     stock + "AssignLatePenalties",
@@ -66,15 +66,15 @@ c.IgnorePattern.pattern = r"[\s\S]*"
 c.Execute.timeout = 30
 c.Execute.interrupt_on_timeout = True
 
-c.GenerateFeedback.exporter_class = "autograder.grading.one_by_one.PageByPage"
+c.GenerateFeedback.exporter_class = "autograder.plugins.one_by_one.PageByPage"
 c.GenerateFeedback.preprocessors = [
     stock + "GetGrades",
-    "autograder.plugins.HideChecks",
+    "autograder.plugins.preprocessors.HideChecks",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
 
 # Formgrader shows what students wrote as our own pages do: in boxes, without ids of theirs, in bounded time.
-c.HTMLExporter.filters = {"markdown2html": "autograder.grading.page.markdown2html"}
-c.HTMLExporter.preprocessors = ["autograder.grading.page.Bounded"]
+c.HTMLExporter.filters = {"markdown2html": "autograder.feedback.page.markdown2html"}
+c.HTMLExporter.preprocessors = ["autograder.feedback.page.Bounded"]
 
-c.ExportApp.plugin_class = "autograder.grading.export.CsvWithGaps"  # what was not graded is no 0
+c.ExportApp.plugin_class = "autograder.plugins.export.CsvWithGaps"  # what was not graded is no 0

@@ -21,8 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # jsonschema, which nbformat imports, would take a second to build a grammar for a format that no notebook has.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     try:
-        from .build.commands import add_build
-        from .build.source import LessonError
+        from .builder.commands import add_build
+        from .builder.source import LessonError
         from .grading.commands import add_demo, add_grade
     except ImportError as error:
         print(f"{error}: `course doctor` says what is missing and how to mend it", file=sys.stderr)

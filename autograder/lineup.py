@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from .exercise import find_exercise
-from .sandbox.host import Host
+from .sandbox.responder import Responder
 from .student import Link, LocalLink, Remote
 
 
@@ -59,7 +59,7 @@ class Remembering(LocalLink):
     came of callbacks is not remembered: another function may stand behind the same number the next time.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Responder) -> None:
         super().__init__(host)
         self.replies: dict[bytes, bytes] = {}
 
@@ -87,6 +87,6 @@ def truth(name: str) -> Callable[..., Any]:
 def oracle(name: str, seed: int) -> Remote:
     """The oracle, called as the student's function is: by value, with `gradient` and `inputs_after`."""
     function = truth(name)
-    host = Host({name: function})
+    host = Responder({name: function})
     # A class makes objects, which change; a function of values may be remembered.
     return Remote(LocalLink(host) if isinstance(function, type) else Remembering(host), name, seed=seed)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .exercise import find_exercise
 from .marking import Mark, mark
-from .sandbox.host import Host
+from .sandbox.responder import Responder
 from .student import LocalLink
 
 
@@ -16,7 +16,7 @@ def grade_in_notebook(name: str, namespace: dict[str, Any]) -> float:
     credit.
     """
     exercise = find_exercise(name)
-    result = mark(exercise, LocalLink(Host(namespace)), student_here(exercise.lesson))
+    result = mark(exercise, LocalLink(Responder(namespace)), student_here(exercise.lesson))
     print(render(result))
     return score(result)
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from .bounds import Bounds, TooMuch, within
-from .sandbox.host import Host, describe
+from .sandbox.responder import Responder, describe
 from .sandbox.wire import Callback, Handle, WireError, decode, encode
 
 # Said of a name that is not there, where nobody knows more.
@@ -30,7 +30,7 @@ class Link(Protocol):
 class LocalLink:
     """The student's code in this very process: nbgrader's own route, and the tests."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Responder) -> None:
         self.host = host
 
     def ask(self, frame: bytes, serve: Callable[[bytes], bytes]) -> bytes:
@@ -274,7 +274,7 @@ def _leaves(value: Any) -> list[Any]:
 
 def local(name: str, namespace: dict[str, Any], seed: int = 0) -> Remote:
     """`namespace[name]` as a student of this process."""
-    return Remote(LocalLink(Host(namespace)), name, seed=seed)
+    return Remote(LocalLink(Responder(namespace)), name, seed=seed)
 
 
 __all__ = ["Failure", "Link", "LinkBroken", "LocalLink", "Remote", "Sitting", "describe", "is_module", "local"]

@@ -40,7 +40,7 @@ from autograder.diagnosis.questions import Call, Questions
 from autograder.diagnosis.transcript import Transcript
 from autograder.exercise import Exercise, lesson_exercises, lesson_modules
 from autograder.marking import Mark, judge
-from autograder.sandbox.host import Host
+from autograder.sandbox.responder import Responder
 from autograder.student import LocalLink
 
 HERE = Path(__file__).parent
@@ -240,12 +240,12 @@ def _same(wrong: Wrong, right: Any) -> bool:
 
 
 def _marked(exercise: Exercise, function: Any, student: str) -> Mark:
-    return judge(exercise, LocalLink(Host(_names(exercise, function))), student)
+    return judge(exercise, LocalLink(Responder(_names(exercise, function))), student)
 
 
 def _asked(exercise: Exercise, function: Any, student: str = STUDENTS[0]) -> list[Any]:
     """What the checks ask of a function, with its answers."""
-    transcript = Transcript(LocalLink(Host(_names(exercise, function))))
+    transcript = Transcript(LocalLink(Responder(_names(exercise, function))))
     judge(exercise, transcript, student)
     return transcript.exchanges
 

@@ -31,12 +31,18 @@ import nbformat
 import psutil
 import torch
 
-from autograder.build.release import release
+from autograder.builder.release import release
 from autograder.checkout import course_config, course_root, database_url
 from autograder.exercise import lesson_exercises
-from autograder.grading import feedback, gradebook, hand_ins, proc, process, runner
+from autograder.feedback import writer as feedback
+from autograder.grading import gradebook, runner
 from autograder.grading.demo import LESSON, answer, solve
-from autograder.grading.submission import Master
+from autograder.guard import accounts as proc
+from autograder.guard import guest
+from autograder.guard.limits import Limits
+from autograder.guard.template import Template
+from autograder.hand_in import finding as hand_ins
+from autograder.hand_in.restoring import Master
 from course_lib import plots
 
 RESULTS = Path(__file__).parent / "results"
@@ -158,7 +164,7 @@ def phases(root: Path, submitted: Path, out: Path) -> dict[str, float]:
 
         setattr(owner, name, wrapper)
 
-    def counted(self: Any, *args: Any, run: Any = process.Submission.run_cell, **kwargs: Any) -> Any:
+    def counted(self: Any, *args: Any, run: Any = guest.Guest.run_cell, **kwargs: Any) -> Any:
         before = proc.processor_time(self.pid)
         try:
             return run(self, *args, **kwargs)
@@ -166,12 +172,12 @@ def phases(root: Path, submitted: Path, out: Path) -> dict[str, float]:
             used = proc.processor_time(self.pid) - before
             spent["cells, processor"] = spent.get("cells, processor", 0.0) + max(used, 0.0)
 
-    process.Submission.run_cell = counted  # type: ignore[method-assign]
+    guest.Guest.run_cell = counted  # type: ignore[method-assign]
     timed(runner, "restore", "restore")
-    timed(process.Submission, "__init__", "start")
-    timed(process.Submission, "run_cell", "cells")
+    timed(guest.Guest, "__init__", "start")
+    timed(guest.Guest, "run_cell", "cells")
     timed(runner, "_mark", "calls")
-    timed(process.Submission, "__exit__", "end")
+    timed(guest.Guest, "__exit__", "end")
     timed(gradebook.GradebookWriter, "write", "grade book")
     timed(feedback.FeedbackWriter, "write", "feedback")
     entries = hand_ins.find_submissions(submitted, [LESSON])
@@ -179,14 +185,12 @@ def phases(root: Path, submitted: Path, out: Path) -> dict[str, float]:
     out.mkdir()
     torch.set_num_threads(1)  # as `workers.Grading` does
     release(LESSON, root, root / "solutions", database_url(out, config))
-    with process.Template() as template, gradebook.GradebookWriter(out, config) as book:
+    with Template() as template, gradebook.GradebookWriter(out, config) as book:
         pages = feedback.FeedbackWriter(out, config, book.gradebook)
         for number, entry in enumerate(entries):
             if number == 1:  # the first one pays for what happens once: imports, templates, what is kept of pages
                 spent.clear()
-            graded = runner.grade_submission(
-                entry.notebook, entry.student, master, exercises, template, process.Limits()
-            )
+            graded = runner.grade_submission(entry.notebook, entry.student, master, exercises, template, Limits())
             book.write(graded, master.name, entry.notebook.parent)
             pages.write(graded, master.name)
     return {name: seconds / (len(entries) - 1) for name, seconds in spent.items()}

@@ -16,7 +16,7 @@ import pytest
 
 from autograder.checkout import course_root
 from autograder.grading.demo import solve
-from autograder.grading.submission import Master
+from autograder.hand_in.restoring import Master
 
 pytestmark = pytest.mark.browser
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from minutes import minutes
 
-from autograder.build.names import cell_names
-from autograder.build.rules import validate
-from autograder.build.source import LessonError, find_lessons, read_lesson
+from autograder.builder.names import cell_names
+from autograder.builder.rules import validate
+from autograder.builder.source import LessonError, find_lessons, read_lesson
 from autograder.checkout import course_root
 from autograder.exercise import lesson_exercises, lesson_names
 from course_lib.doctor.pace import read_costs

@@ -10,7 +10,7 @@ import torch
 from pretend_gpu import POSSIBLE, WAITS, OnGpu, pretend_gpu
 from torch import nn
 
-from autograder.build.source import find_lessons
+from autograder.builder.source import find_lessons
 from autograder.checkout import course_root
 from course_lib import data, fit, networks
 from course_lib.chains import chain

@@ -75,7 +75,13 @@ def test_imports_run_one_way():
     assert [path for path in (ROOT / "autograder/sandbox").rglob("*.py") if beyond.search(path.read_text())] == []
 
 
-PROSE = ["README.md", "CONTRIBUTING.md", "docs/threat-model.md", "autograder/exercise.py", "autograder/build/rules.py"]
+PROSE = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/threat-model.md",
+    "autograder/exercise.py",
+    "autograder/builder/rules.py",
+]
 NAMED = re.compile(
     r"(?<![\w/.-])(?:solutions|notebooks|autograder|course_lib|tests|benchmarks|docs)/[\w./<>{}-]*[\w>}]"
 )

@@ -13,7 +13,7 @@ import torch
 
 from ..case import TOLERANCE, difference
 from ..exercise import Exercise
-from ..sandbox.host import Host
+from ..sandbox.responder import Responder
 from ..sandbox.wire import Handle, WireError, decode
 from . import makers
 from .kinds import Finding, vagueness
@@ -65,7 +65,7 @@ class Scene:
 
     def put(self, function: Function) -> list[Any]:
         """What `function` gives, up to the first reply that is another than the student's."""
-        host, said = Host({self.name: function}), []
+        host, said = Responder({self.name: function}), []
         for exchange, got in zip(self.exchanges, self.got, strict=True):
             try:
                 said.append(_value(host.answer(exchange.request, exchange.server())))

@@ -18,15 +18,7 @@ from typing import Any
 
 import torch
 
-from .changes import (
-    BINARY,
-    BINARY_CHANGES,
-    CALLS,
-    COMPARE,
-    COMPARISONS,
-    instead_of_call,
-    instead_of_number,
-)
+from .changes import BINARY, BINARY_CHANGES, CALLS, COMPARE, COMPARISONS, instead_of_call, instead_of_number
 
 ROOM = "autograder.lessons"  # whose functions are rewritten when a formula calls them
 MAX_TICKS = 20_000  # operations of one call: a change that makes a loop endless is given up

@@ -82,7 +82,7 @@ def _print(report: Report) -> None:
 def _record(wanted: list[str]) -> int:
     from course_lib.doctor.pace import RECORD, read_costs, write_costs
 
-    from ..build.source import LessonError, find_lessons
+    from ..builder.source import LessonError, find_lessons
     from ..checkout import course_root
     from .recording import record
 

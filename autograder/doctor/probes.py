@@ -47,7 +47,7 @@ def instructor_packages() -> Iterable[Finding]:
 
 def sandbox() -> Iterator[Finding]:
     """Can a submission be enclosed here? The tools, the kernel's leave, and one process that really is."""
-    from ..grading.enclosure import SandboxMissing, require
+    from ..guard.enclosure import SandboxMissing, require
 
     try:
         require()
@@ -69,8 +69,8 @@ def sandbox() -> Iterator[Finding]:
 
 def totals() -> Iterator[Finding]:
     """Who counts what one submission uses in all: the kernel, exactly, or the supervisor, now and then?"""
-    from ..grading.delegation import look
-    from ..grading.supervisor import Totals
+    from ..guard.delegation import look
+    from ..guard.supervisor import Totals
 
     if (found := look()) is not None:
         yield Finding("totals", WORKS, f"memory and processor time counted by the kernel (cgroups v{found.version})")
@@ -91,9 +91,9 @@ def _forbidden() -> Iterator[str]:
 
 def notebooks() -> Iterator[Finding]:
     """Is each built notebook made of its source as it stands? What `course build --check` says."""
-    from ..build.commands import hidden_checks
-    from ..build.notebooks import orphans, stale
-    from ..build.source import LessonError, find_lessons
+    from ..builder.commands import hidden_checks
+    from ..builder.notebooks import orphans, stale
+    from ..builder.source import LessonError, find_lessons
     from ..checkout import course_root
 
     root = course_root()
@@ -179,7 +179,7 @@ def costs() -> Iterator[Finding]:
     """Was each lesson's cost recorded, for the estimate of its time?"""
     from course_lib.doctor.pace import read_costs
 
-    from ..build.source import find_lessons
+    from ..builder.source import find_lessons
     from ..checkout import course_root
 
     known = read_costs()

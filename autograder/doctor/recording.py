@@ -13,9 +13,9 @@ from nbformat.v4 import new_code_cell
 
 from course_lib.doctor.pace import CPU, Cost, seconds_per_step
 
-from ..build.assemble import Assembled, assemble
-from ..build.execution import execute
-from ..build.source import Lesson, read_lesson
+from ..builder.assemble import Assembled, assemble
+from ..builder.execution import execute
+from ..builder.source import Lesson, read_lesson
 
 # The first cell of the run: `fit` adds up the processor time it takes.
 OPENING = """

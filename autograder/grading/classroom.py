@@ -22,23 +22,24 @@ from rich.progress import Task as ProgressTask
 from rich.text import Text
 from traitlets.config import Config
 
-from ..build.release import release
+from ..builder.release import release
+from ..cells import GRADED as GRADED_CELL
 from ..checkout import course_config, database_url
 from ..exercise import lesson_exercises
+from ..feedback.making import Pages
+from ..feedback.markup import readable
+from ..feedback.writer import FeedbackWriter, page_maker
+from ..guard.enclosure import require
+from ..guard.limits import Limits
+from ..hand_in.beside import Allowance, Beside
+from ..hand_in.finding import ClassError, Entry, timestamp
+from ..hand_in.notebook_file import SubmissionError, Unreadable, content
+from ..hand_in.restoring import Master
 from ..notebook import score
-from .beside import Allowance, Beside
-from .enclosure import require
-from .feedback import FeedbackWriter, page_maker
 from .gradebook import GradebookWriter, is_there
 from .graded import FAILED, GRADED, NOT_GRADED, Graded, failed, not_graded
-from .hand_ins import ClassError, Entry, timestamp
 from .ledger import Ledger, course_key, key_of
-from .markup import readable
-from .notebook_file import SubmissionError, Unreadable, content
-from .pages import Pages
-from .process import Limits
 from .sources import PACKAGE, sources, versions
-from .submission import Master
 from .workers import Grading, Task, graded_as_they_come, workers
 
 
@@ -123,7 +124,7 @@ def _lacking(results: Mapping[Entry, Graded], masters: Mapping[str, Master], out
         files = [out / "feedback" / entry.student / entry.lesson / f"{name}.html"]
         if graded.status == GRADED:
             files.append(out / "autograded" / entry.student / entry.lesson / f"{name}.ipynb")
-        wanted = {f"{mark.name}-graded": score(mark) for mark in graded.marks}
+        wanted = {mark.name + GRADED_CELL: score(mark) for mark in graded.marks}
         if any(held.get(cell) != points for cell, points in wanted.items()) or not all(map(Path.is_file, files)):
             missing.append(entry)
     return missing

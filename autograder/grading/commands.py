@@ -9,14 +9,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ..build.release import release
+from ..builder.release import release
 from ..checkout import course_config, course_root, database_url
+from ..guard.enclosure import SandboxMissing, require
+from ..guard.limits import Limits
+from ..hand_in.finding import ClassError, find_submissions
 from .classroom import Means, grade_class
 from .demo import LESSON, write_class
-from .enclosure import SandboxMissing, require
 from .graded import FAILED, NOT_GRADED, Graded
-from .hand_ins import ClassError, find_submissions
-from .process import Limits
 from .report import print_table, write_json
 
 

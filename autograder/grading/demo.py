@@ -12,7 +12,8 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from .submission import Master
+from ..cells import nbgrader
+from ..hand_in.restoring import Master
 
 LESSON = "02-vae"
 
@@ -80,7 +81,7 @@ def solve(root: Path, master: Master) -> NotebookNode:
     solution = {cell["id"]: cell.source for cell in nbformat.read(path, as_version=4).cells}
     solved = deepcopy(master.released)
     for cell in solved.cells:
-        if cell.metadata.get("nbgrader", {}).get("solution"):
+        if nbgrader(cell).get("solution"):
             lines = solution[cell["id"]].split("\n")
             cell.source = "\n".join(line for line in lines if not re.fullmatch(r"\s*### (BEGIN|END) SOLUTION", line))
     return solved
@@ -90,7 +91,7 @@ def answer(notebook: NotebookNode, write: Callable[[str, str], str]) -> Notebook
     """A copy in which each code answer is `write(exercise, what stood there)`."""
     made = deepcopy(notebook)
     for cell in made.cells:
-        meta = cell.metadata.get("nbgrader", {})
+        meta = nbgrader(cell)
         if meta.get("solution") and cell.cell_type == "code":
             cell.source = write(meta["grade_id"], cell.source)
     return made

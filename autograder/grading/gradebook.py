@@ -30,10 +30,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
+from ..cells import nbgrader
 from ..checkout import course_id, database_url
+from ..hand_in.finding import timestamp
 from .exchange import Exchange
 from .graded import NOT_GRADED, Graded
-from .hand_ins import timestamp
 
 
 class GradebookWriter:
@@ -196,7 +197,7 @@ class _Rows:
 
 def _is_worth(cell: NotebookNode) -> bool:
     """Whether points depend on what a cell shows: of any other one the outputs are the student's to choose."""
-    return bool(cell.metadata.get("nbgrader", {}).get("points"))
+    return bool(nbgrader(cell).get("points"))
 
 
 def is_there(db_url: str) -> bool:

@@ -12,9 +12,9 @@ from nbformat import NotebookNode
 
 from ..case import Outcome
 from ..exercise import Exercise
+from ..feedback.markup import readable
 from ..marking import Mark
 from ..notebook import score
-from .markup import readable
 
 GRADED, FAILED, NOT_GRADED = "graded", "failed", "not graded"
 

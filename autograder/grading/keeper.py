@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from ..guard.template import GraderBroken, Template
 from .graded import Graded
-from .process import GraderBroken, Template
 
 TRIES = 2
 SOON = 0.05  # seconds from the end of a template's submissions to its own

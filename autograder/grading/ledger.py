@@ -17,9 +17,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..guard.limits import Limits
+from ..hand_in.restoring import Master
 from .graded import Graded
-from .process import Limits
-from .submission import Master
 
 SECRET = "secret"  # the file that tells whether the secret is still the same
 MAX_BYTES, MAX_FILES = 32 * 2**20, 200  # of a hand-in, read whole; of a larger file the time of its last change counts

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..feedback.markup import readable
 from .graded import FAILED, NOT_GRADED, Graded
-from .markup import readable
 
 
 def write_json(results: Sequence[Graded], path: Path) -> None:

@@ -9,15 +9,17 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from ..cells import exercise_graded_in, grade_id, label, open_to_students
+from ..feedback.markup import Room, safe_outputs
+from ..guard.guest import Guest
+from ..guard.limits import Clock, Limits
+from ..guard.template import Template
+from ..hand_in.beside import NONE, Beside
+from ..hand_in.definitions import defined
+from ..hand_in.reasons import Reasons, Stop
+from ..hand_in.restoring import Master, Restored
 from ..student import LinkBroken
 from .below import Effects, effects
-from .beside import NONE, Beside
-from .definitions import defined
-from .markup import Room, safe_outputs
-from .process import Clock, Limits, Submission, Template
-from .reasons import Reasons, Stop
-from .recovery import nbgrader, open_to_students
-from .submission import Master, Restored
 
 MAX_RESTARTS = 5
 RESERVE = 0.2  # of a submission's seconds: kept for the checks, whatever its cells take
@@ -50,7 +52,7 @@ class Run:
         self._todo = [index for index, runs in enumerate(self.restored.runs) if runs]
         self._done: list[int] = []
         self._proved: set[int] = set()  # cells that have run, in this process or an earlier one
-        self._process: Submission | None = None
+        self._process: Guest | None = None
         self._restarts = self._crashes = 0
         self.stops: dict[int, Stop] = {}  # by a cell's index: what stopped it
 
@@ -66,7 +68,7 @@ class Run:
             self._process.__exit__(None, None, None)
             self._process = None
 
-    def go_on(self) -> Submission | None:
+    def go_on(self) -> Guest | None:
         """The process with every cell run that can be, started again where needed; None when nothing more may be
         tried.
         """
@@ -98,7 +100,7 @@ class Run:
             self._done.append(self._todo.pop(0))
             self._proved.add(index)
 
-    def _run(self, process: Submission, index: int) -> tuple[list[dict[str, Any]], float]:
+    def _run(self, process: Guest, index: int) -> tuple[list[dict[str, Any]], float]:
         """A cell's outputs, and the seconds it might take. A given cell that was edited and fails runs as it was
         released, too; so it does beforehand where the edited one no longer defines all that it did.
         """
@@ -115,13 +117,13 @@ class Run:
             self.stops[index] = stop
             if released is not None:
                 self.flags.append(
-                    f"{_label(cell)}, a given cell, was edited; the released one ran as well: {stop.told()}"
+                    f"{label(cell)}, a given cell, was edited; the released one ran as well: {stop.told()}"
                 )
         return outputs, seconds
 
-    def fresh(self) -> Submission:
+    def fresh(self) -> Guest:
         """A new process, in which nothing has run."""
-        process = Submission(self.template, self.limits, self.seed, self._clock)
+        process = Guest(self.template, self.limits, self.seed, self._clock)
         try:
             process.put(self.beside.files)
         except BaseException:
@@ -129,7 +131,7 @@ class Run:
             raise
         return process
 
-    def again(self, process: Submission, before: int | None = None) -> None:
+    def again(self, process: Guest, before: int | None = None) -> None:
         """Run in `process` what has run in the submission's own, above cell `before` alone where that is given; without
         keeping outputs.
         """
@@ -142,9 +144,7 @@ class Run:
     def reasons(self) -> Reasons:
         """Why names may not be there."""
         cells = self.restored.notebook.cells
-        answers = {
-            nbgrader(cell).get("grade_id", ""): index for index, cell in enumerate(cells) if open_to_students(cell)
-        }
+        answers = {grade_id(cell): index for index, cell in enumerate(cells) if open_to_students(cell)}
         sources = {index: cells[index].source for index in self._done}
         return Reasons(sources, answers, self.stops, self.beside.left_out)
 
@@ -161,14 +161,14 @@ class Run:
     def _given_sources(self) -> dict[str, tuple[str, ...]]:
         cells = self.master.released.cells
         full = self.master.full
-        return {c["id"]: (c.source, full.get(_grade_id(c), c.source)) for c in cells}
+        return {c["id"]: (c.source, full.get(grade_id(c), c.source)) for c in cells}
 
     def around(self, exercise: str) -> tuple[int, list[Effects], list[Effects], list[Effects]]:
         """Where an exercise is graded, and what the cells that have run could do: those above, the student's own below,
         and the course's below.
         """
         cells = self.restored.notebook.cells
-        place = next((i for i, c in enumerate(cells) if _grade_id(c) == f"{exercise}-graded"), len(cells))
+        place = next((i for i, c in enumerate(cells) if exercise_graded_in(c) == exercise), len(cells))
         above: list[Effects] = []
         own: list[Effects] = []
         given: list[Effects] = []
@@ -186,7 +186,7 @@ class Run:
         new = [index for index in self._todo if index not in self._proved]
         self._todo = [index for index in self._todo if index in self._proved]
         if new:
-            first = _label(self.restored.notebook.cells[new[0]])
+            first = label(self.restored.notebook.cells[new[0]])
             self.flags.append(f"{reason}: {len(new)} cells from {first} on were left out")
 
     def _keep(self, index: int, outputs: list[dict[str, Any]], seconds: float) -> None:
@@ -195,9 +195,9 @@ class Run:
         full = self._room.left <= 0
         cell.outputs = safe_outputs(outputs, self._room)
         if self._process is not None and self._process.interrupted:
-            self.flags.append(f"{_label(cell)} did not finish in {seconds:.3g} s and was stopped")
+            self.flags.append(f"{label(cell)} did not finish in {seconds:.3g} s and was stopped")
         if hit := _limit_hit(cell.outputs):
-            self.flags.append(f"{_label(cell)} wanted {hit}")
+            self.flags.append(f"{label(cell)} wanted {hit}")
         if self._room.left <= 0 and not full:
             self.flags.append("its outputs were too long in all; the rest was cut")
 
@@ -209,7 +209,7 @@ class Run:
         index = self._todo.pop(0)
         cell = self.restored.notebook.cells[index]
         self.stops[index] = Stop(cell.source, "Stopped", reason)
-        self.flags.append(f"{_label(cell)}: {reason}; it was left out")
+        self.flags.append(f"{label(cell)}: {reason}; it was left out")
         error = {"output_type": "error", "ename": "Stopped", "evalue": reason, "traceback": [f"Stopped: {reason}"]}
         cell.outputs = safe_outputs([error])
         if index not in self._proved:
@@ -222,15 +222,6 @@ class Run:
 def _known(source: str) -> Effects:
     """The effects of a cell that is the same for everybody."""
     return effects(source)
-
-
-def _grade_id(cell: NotebookNode) -> str:
-    return str(cell.metadata.get("nbgrader", {}).get("grade_id", ""))
-
-
-def _label(cell: NotebookNode) -> str:
-    name = cell.metadata.get("nbgrader", {}).get("grade_id") or cell.get("id")
-    return f"cell {name}"
 
 
 def _limit_hit(outputs: list[NotebookNode]) -> str:

@@ -14,20 +14,22 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from ..cells import exercise_graded_in, grade_id
 from ..exercise import Exercise
+from ..feedback.markup import readable
+from ..guard.guest import Guest
+from ..guard.limits import Limits
+from ..guard.template import GraderBroken, Template
+from ..hand_in.beside import NONE, Beside
+from ..hand_in.definitions import bare
+from ..hand_in.notebook_file import SubmissionError, Unreadable, read
+from ..hand_in.restoring import Master, Restored, restore
 from ..marking import Mark, judge, reconsider, seed_of, to_reconsider
 from ..notebook import render, score
 from ..student import LinkBroken
 from .below import costly, helping
-from .beside import NONE, Beside
-from .definitions import bare
 from .graded import GRADED, Graded, failed, not_graded
-from .markup import readable
-from .notebook_file import SubmissionError, Unreadable, read
-from .process import GraderBroken, Limits, Submission, Template
-from .recovery import nbgrader
 from .run import Run
-from .submission import Master, Restored, restore
 from .witness import Recorder, confirmed
 
 MAX_FLAGS = 40
@@ -93,7 +95,7 @@ def _mark(run: Run, exercise: Exercise, student: str, secret: str) -> Mark:
 
 
 def _judged(
-    run: Run, process: Submission | None, exercise: Exercise, student: str, secret: str, before: int | None = None
+    run: Run, process: Guest | None, exercise: Exercise, student: str, secret: str, before: int | None = None
 ) -> Mark:
     """The mark by the functions that stand in `process`, which has run the cells above `before`."""
     link = Recorder(process.calls() if process else _Gone(), exercise.after)
@@ -138,7 +140,7 @@ def _again(run: Run, exercise: Exercise, student: str, judged: Mark, secret: str
     return result
 
 
-def _look_after(run: Run, process: Submission | None, exercise: Exercise) -> None:
+def _look_after(run: Run, process: Guest | None, exercise: Exercise) -> None:
     """Note a process that did not survive an exercise's checks, so that the next exercise gets a new one."""
     if process is not None and not process.alive:
         run.flags.append(f"{exercise.name} brought the process down ({process.reason})")
@@ -163,7 +165,7 @@ def _explained(mark: Mark, run: Run, master: Master) -> Mark:
 def _written(name: str, restored: Restored, master: Master) -> bool:
     """Whether the answer of this name differs from its stub by more than comments."""
     both = (
-        next((cell.source for cell in cells if nbgrader(cell).get("grade_id") == name), "")
+        next((cell.source for cell in cells if grade_id(cell) == name), "")
         for cells in (restored.notebook.cells, master.released.cells)
     )
     return len({bare(source) for source in both}) == 2
@@ -202,9 +204,7 @@ def _told(flags: list[str]) -> tuple[str, ...]:
 def _with_verdicts(notebook: NotebookNode, marks: Mapping[str, Mark]) -> NotebookNode:
     """The notebook with each graded cell holding its verdict and points, as if its hidden line had been run there."""
     for cell in notebook.cells:
-        name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
-        result = marks.get(name.removesuffix("-graded"))
-        if name.endswith("-graded") and result is not None:
+        if result := marks.get(exercise_graded_in(cell)):
             points = repr(score(result))
             cell.outputs = [
                 nbformat.v4.new_output("stream", name="stdout", text=render(result) + "\n"),

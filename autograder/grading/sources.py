@@ -15,7 +15,7 @@ from ..exercise import find_exercise, lesson_exercises
 PACKAGE = __name__.partition(".")[0]
 ROOT = Path(__file__).resolve().parents[1]
 # What marks and pages are made by; the sandbox's modules are started by name, so no import leads to them.
-GRADER = tuple(f"{PACKAGE}.{name}" for name in ("grading.workers", "grading.gradebook", "grading.feedback"))
+GRADER = tuple(f"{PACKAGE}.{name}" for name in ("grading.workers", "grading.gradebook", "feedback.writer"))
 
 
 def sources(lesson: str, also: Iterable[str] = ()) -> dict[str, Path]:

@@ -25,12 +25,13 @@ from distributed import Client, Future, LocalCluster, Security, WorkerPlugin, ge
 
 from ..bounds import MEMORY, hold_memory
 from ..exercise import lesson_exercises
-from .beside import NONE, Beside
+from ..guard.limits import Limits
+from ..guard.template import Template
+from ..hand_in.beside import NONE, Beside
+from ..hand_in.restoring import Master
 from .graded import Graded
 from .keeper import Keeper
-from .process import Limits, Template
 from .runner import grade_submission
-from .submission import Master
 
 SETTINGS = {
     "distributed.scheduler.allowed-failures": 2,  # a submission that was there when three workers ended is suspected

@@ -31,8 +31,8 @@ import numpy
 import torch
 
 from . import channel
-from .host import Host
 from .jail import HOME, Rlimits, enclose
+from .responder import Responder
 from .settings import Settings
 from .shell import Shell
 from .wire import decode, encode
@@ -76,7 +76,7 @@ class Guest:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.shell = Shell.instance()
-        self.host = Host(self.shell.user_ns)
+        self.host = Responder(self.shell.user_ns)
         self.settings = Settings()
         self.busy = self.asking = self.late = False
         signal.signal(signal.SIGINT, self._interrupt)

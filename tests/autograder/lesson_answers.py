@@ -10,11 +10,11 @@ from typing import Any
 from unittest.mock import patch
 
 from autograder import marking
-from autograder.build.source import Lesson, read_lesson, stubbed
+from autograder.builder.source import Lesson, read_lesson, stubbed
 from autograder.diagnosis.naming import NOTHING
 from autograder.exercise import Exercise, lesson_exercises, lesson_names
 from autograder.marking import Mark, mark
-from autograder.sandbox.host import Host
+from autograder.sandbox.responder import Responder
 from autograder.student import LocalLink
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -95,7 +95,7 @@ def _mentions(value: Any) -> set[str]:
 
 def mark_here(exercise: Exercise, namespace: dict[str, Any], student: str = "") -> Mark:
     """Mark one exercise of a namespace in this process."""
-    return mark(exercise, LocalLink(Host(namespace)), student)
+    return mark(exercise, LocalLink(Responder(namespace)), student)
 
 
 def points_here(exercise: Exercise, namespace: dict[str, Any], student: str = "") -> float:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from autograder.bounds import MAX_ENTRIES, MAX_NUMBER, Bounds, TooMuch, hold_memory, within
-from autograder.sandbox.host import Host
+from autograder.sandbox.responder import Responder
 from autograder.sandbox.wire import encode
 from autograder.student import Failure, LocalLink, Remote, Sitting, StandIn
 
@@ -74,10 +74,10 @@ def test_an_oracle_is_not_asked_for_more_than_a_check_would(code, stands_in):
         built.append(out.numel())
         return out
 
-    student = Remote(LocalLink(Host({"f": eval(code, {"torch": torch}), "torch": torch})), "f")
+    student = Remote(LocalLink(Responder({"f": eval(code, {"torch": torch}), "torch": torch})), "f")
     answer = student(StandIn(oracle) if stands_in else oracle, torch.ones(3))
     assert isinstance(answer, Failure) and max(built, default=0) <= MAX_ENTRIES
-    honest = Remote(LocalLink(Host({"f": lambda f, x: f(x, x)})), "f")
+    honest = Remote(LocalLink(Responder({"f": lambda f, x: f(x, x)})), "f")
     assert torch.equal(honest(oracle, torch.ones(3)), torch.ones(3))
 
 

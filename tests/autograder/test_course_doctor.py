@@ -14,7 +14,7 @@ from nbgrader.api import Gradebook
 from autograder.cli import main
 from autograder.doctor import commands, probes
 from autograder.doctor.recording import record
-from autograder.grading import delegation, enclosure
+from autograder.guard import delegation, enclosure
 from course_lib.doctor.findings import BROKEN, OPTIONAL, WORKS, Finding
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ from autograder.diagnosis.makers import Maker
 from autograder.diagnosis.schemata import TooLong, switched
 from autograder.exercise import find_exercise
 from autograder.marking import judge
-from autograder.sandbox.host import Host
+from autograder.sandbox.responder import Responder
 from autograder.student import LocalLink
 
 NAMES = ("ada", "emmy")
@@ -159,7 +159,7 @@ def test_the_students_process_is_asked_nothing_more_and_the_words_stay_the_same(
     counts, said = [], []
     for function in (noised(ROOT, REST), noised(ROOT, lambda a: 1 - a), noised(ROOT, lambda a: 1 - a)):
         Counting.asked = 0
-        said.append(judge(exercise, Counting(Host(replaced(exercise, function))), "ada").message)
+        said.append(judge(exercise, Counting(Responder(replaced(exercise, function))), "ada").message)
         counts.append(Counting.asked)
     assert counts[0] == counts[1] == counts[2] and said[1] == said[2]
 

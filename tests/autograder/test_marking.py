@@ -11,7 +11,7 @@ from autograder.exercise import exercise, find_exercise, lesson_exercises
 from autograder.lineup import Remembering
 from autograder.marking import UNSAID, judge, mark, seed_of
 from autograder.notebook import grade_in_notebook, render, score, student_here
-from autograder.sandbox.host import Host
+from autograder.sandbox.responder import Responder
 from autograder.sandbox.wire import decode
 from autograder.student import LinkBroken, LocalLink, Remote
 
@@ -253,7 +253,7 @@ def test_judging_alone_puts_no_right_function_under_the_students_code():
         return names["mk_square"](x) * x
 
     names: dict = {"mk_cube": cube}
-    link = LocalLink(Host(names))
+    link = LocalLink(Responder(names))
     assert judge(mk_cube, link, "ada").points == 0 and not any(asked)
     assert mark(mk_cube, link, "ada").passed and True in asked and names.keys() == {"mk_cube"}
 
@@ -277,7 +277,7 @@ class Overheard(LocalLink):
     """Keeps every request: all that the student's side is told."""
 
     def __init__(self, namespace):
-        super().__init__(Host(namespace))
+        super().__init__(Responder(namespace))
         self.requests = []
 
     def ask(self, frame, serve):
@@ -306,7 +306,7 @@ def test_without_the_secret_a_name_does_not_tell_the_inputs_and_with_it_marks_ar
 
 
 def test_a_remembered_answer_is_not_given_for_another_function():
-    link = Remembering(Host({"f": lambda g, x: g(x), "h": lambda g, x: x}))
+    link = Remembering(Responder({"f": lambda g, x: g(x), "h": lambda g, x: x}))
     f, h = Remote(link, "f"), Remote(link, "h")
     assert [f(lambda x: x + 1, 1.0), f(lambda x: x + 2, 1.0)] == [2.0, 3.0]
     assert [h(abs, 1.0), h(abs, 1.0)] == [1.0, 1.0] and len(link.replies) == 1

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from autograder.sandbox.host import Host
+from autograder.sandbox.responder import Responder
 from autograder.sandbox.wire import Source
 from autograder.student import Failure, LinkBroken, LocalLink, Remote, Sitting, StandIn, is_module, local
 
@@ -260,7 +260,7 @@ class Slow:
 
     def ask(self, frame, serve):
         self.asked += 1
-        host = Host({"f": self.interrupt})
+        host = Responder({"f": self.interrupt})
         return host.answer(frame, serve)
 
     def interrupt(self, *args):
@@ -273,7 +273,7 @@ def test_after_one_timeout_nothing_more_is_tried_in_this_sitting():
     for _ in range(5):
         fails(remote(1), "timeout", "did not finish in time")
     assert slow.asked == 1
-    remote = Remote(Sitting(LocalLink(Host({"f": lambda x: x}))), "f")
+    remote = Remote(Sitting(LocalLink(Responder({"f": lambda x: x}))), "f")
     assert [remote(1), remote(2)] == [1, 2]
 
 

@@ -19,9 +19,9 @@ from rich.console import Console
 
 from autograder.checkout import course_root
 from autograder.grading.demo import LESSON, write_class
-from autograder.grading.hand_ins import ClassError, find_submissions
 from autograder.grading.report import print_table, write_json
 from autograder.grading.runner import Graded
+from autograder.hand_in.finding import ClassError, find_submissions
 from autograder.marking import Mark
 
 TOOLS = Path(sys.executable).parent

@@ -8,12 +8,12 @@ import pytest
 from nbformat.v4 import new_notebook
 
 from autograder.checkout import course_root
-from autograder.grading import hand_ins
-from autograder.grading.beside import Allowance, Beside
 from autograder.grading.classroom import Means, grade_class
 from autograder.grading.demo import solve
-from autograder.grading.hand_ins import ClassError, find_submissions, timestamp
-from autograder.grading.submission import Master
+from autograder.hand_in import finding as hand_ins
+from autograder.hand_in.beside import Allowance, Beside
+from autograder.hand_in.finding import ClassError, find_submissions, timestamp
+from autograder.hand_in.restoring import Master
 
 KNOWN = ("01-elbo", "04-forward", "05-posterior", "14-worlds")
 

@@ -14,12 +14,13 @@ from nbgrader.coursedir import CourseDirectory
 
 from autograder.checkout import course_config, course_root
 from autograder.exercise import find_exercise
-from autograder.grading import classroom, step, workers
+from autograder.grading import classroom, workers
 from autograder.grading.classroom import Means, grade_class
-from autograder.grading.hand_ins import find_submissions
-from autograder.grading.process import Limits
 from autograder.grading.report import write_json
-from autograder.grading.submission import Master
+from autograder.guard.limits import Limits
+from autograder.hand_in.finding import find_submissions
+from autograder.hand_in.restoring import Master
+from autograder.plugins import outside as step
 
 LESSON = "99-tiny"
 LIMITS = Limits(cell=2.0, call=2.0, submission=60.0, grace=0.5)

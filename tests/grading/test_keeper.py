@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from autograder.grading.keeper import Keeper
-from autograder.grading.proc import tree
-from autograder.grading.process import GraderBroken, Limits, Template
 from autograder.grading.runner import grade_submission
 from autograder.grading.workers import Grading, Task, graded_as_they_come, workers
+from autograder.guard.accounts import tree
+from autograder.guard.limits import Limits
+from autograder.guard.template import GraderBroken, Template
 
 SLOW = "import time\ntime.sleep(1)\ndef tiny_double(x):\n    return 2 * x"
 

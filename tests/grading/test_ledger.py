@@ -12,8 +12,8 @@ from tiny_class import MARKS, STUDENTS, held, scores
 
 from autograder.checkout import course_root
 from autograder.grading import classroom
-from autograder.grading.hand_ins import ClassError
 from autograder.grading.sources import sources
+from autograder.hand_in.finding import ClassError
 
 ANOTHER = "another secret of the tests"
 
@@ -114,8 +114,8 @@ import json, sys
 from pathlib import Path
 from autograder.grading import sources
 from autograder.grading.ledger import course_key
-from autograder.grading.process import Limits
-from autograder.grading.submission import Master
+from autograder.guard.limits import Limits
+from autograder.hand_in.restoring import Master
 from nbformat import NotebookNode
 
 def keys():
@@ -142,7 +142,7 @@ def test_a_key_hangs_on_the_lessons_own_checks_and_on_the_grader_wherever_the_ch
             shutil.copytree(course_root() / package, place / package, ignore=shutil.ignore_patterns("__pycache__"))
         changes = [
             "autograder/lessons/forward/q_sample.py",
-            "autograder/grading/markup.py",
+            "autograder/feedback/markup.py",
             "autograder/doctor/commands.py",
         ]
         done = subprocess.run(
@@ -165,5 +165,5 @@ def test_a_key_hangs_on_the_lessons_own_checks_and_on_the_grader_wherever_the_ch
 def test_the_files_are_those_that_lead_to_a_mark():
     names = set(sources("06-sampling"))
     assert {"autograder/lessons/diffusion.py", "autograder/lessons/sampling/p_step_answers.py"} <= names
-    assert {"autograder/marking.py", "autograder/sandbox/host.py", "autograder/grading/runner.py"} <= names
+    assert {"autograder/marking.py", "autograder/sandbox/responder.py", "autograder/grading/runner.py"} <= names
     assert not any("lessons/vae" in name or name.startswith("/") for name in names)

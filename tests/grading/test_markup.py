@@ -16,9 +16,9 @@ from nbgrader.api import Gradebook
 from nbgrader.server_extensions.formgrader import handlers
 
 from autograder.checkout import course_config, course_root
-from autograder.grading.feedback import FeedbackWriter
+from autograder.feedback.markup import readable, safe_html, safe_markdown, safe_outputs
+from autograder.feedback.writer import FeedbackWriter
 from autograder.grading.gradebook import GradebookWriter
-from autograder.grading.markup import readable, safe_html, safe_markdown, safe_outputs
 from autograder.grading.runner import grade_submission
 
 ACTING = {"script", "iframe", "object", "embed", "form", "base", "svg", "math", "style", "link", "meta", "frame"}

@@ -10,8 +10,8 @@ from html.parser import HTMLParser
 import pytest
 
 from autograder.checkout import course_root
-from autograder.grading.mathematics import ELEMENTS, formula, rendered
-from autograder.grading.page import POLICY, guarded
+from autograder.feedback.mathematics import ELEMENTS, formula, rendered
+from autograder.feedback.page import POLICY, guarded
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LESSONS = sorted((course_root() / "notebooks").glob("*/*.ipynb"))

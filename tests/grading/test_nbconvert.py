@@ -15,7 +15,7 @@ from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from traitlets.config import Config
 
-from autograder.grading.page import exporter
+from autograder.feedback.page import exporter
 
 NAMES = [
     (HTMLExporter, "from_notebook_node"),

@@ -16,15 +16,16 @@ from rich.console import Console
 from tiny import LESSON
 from tiny_class import MARKS, STUDENTS, autograde, held, scores
 
-from autograder.grading import classroom, runner, step, workers
+from autograder.feedback.writer import FeedbackWriter
+from autograder.grading import classroom, runner, workers
 from autograder.grading.exchange import Exchange
-from autograder.grading.export import CsvWithGaps
-from autograder.grading.feedback import FeedbackWriter
 from autograder.grading.gradebook import GradebookWriter
-from autograder.grading.hand_ins import find_submissions
 from autograder.grading.ledger import Ledger
 from autograder.grading.report import print_table
 from autograder.grading.run import Run
+from autograder.hand_in.finding import find_submissions
+from autograder.plugins import outside as step
+from autograder.plugins.export import CsvWithGaps
 
 
 class Injected(RuntimeError):

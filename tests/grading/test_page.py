@@ -9,9 +9,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from nbgrader.converters import GenerateFeedback
 
 from autograder.checkout import course_config, course_root
-from autograder.grading import markup, mathematics, page
-from autograder.grading.markup import MAX_HTML, MAX_MARKDOWN, Room, safe_html, safe_markdown, safe_outputs
-from autograder.grading.mathematics import rendered
+from autograder.feedback import markup, mathematics, page
+from autograder.feedback.markup import MAX_HTML, MAX_MARKDOWN, Room, safe_html, safe_markdown, safe_outputs
+from autograder.feedback.mathematics import rendered
 
 THREADS, ROUNDS = 6, 12
 

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from autograder.grading.pages import PageRefused, Pages
+from autograder.feedback.making import PageRefused, Pages
 
 MB = 2**20
 

@@ -8,9 +8,9 @@ from honest import HONEST
 from nbgrader.api import Gradebook
 from tiny import make_checkout
 
-from autograder.grading import step
 from autograder.grading.runner import grade_submission
-from autograder.grading.submission import Master
+from autograder.hand_in.restoring import Master
+from autograder.plugins import outside as step
 
 WRONG = {
     "squared": ("def tiny_double(x):\n    return x * x\n", None),

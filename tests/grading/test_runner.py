@@ -11,9 +11,9 @@ from autograder.checkout import SECRET_VARIABLE, course_root
 from autograder.exercise import exercise
 from autograder.grading.ledger import course_key
 from autograder.grading.runner import grade_submission
-from autograder.grading.submission import Master
+from autograder.hand_in.restoring import Master
 from autograder.marking import UNSAID, mark, seed_of
-from autograder.sandbox.host import Host
+from autograder.sandbox.responder import Responder
 from autograder.student import LocalLink
 
 LESSON = "99-tiny"
@@ -120,7 +120,7 @@ def test_both_routes_give_the_same_marks(grade, exercises):
     }
     namespace: dict = {}
     exec("\n".join(answers.values()), namespace)
-    here = [mark(exercise, LocalLink(Host(namespace)), "ada").public() for exercise in exercises.values()]
+    here = [mark(exercise, LocalLink(Responder(namespace)), "ada").public() for exercise in exercises.values()]
     there = grade(**answers)
     assert here == [item.public() for item in there.marks]
 

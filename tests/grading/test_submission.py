@@ -7,8 +7,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
 
-from autograder.grading.notebook_file import SubmissionError, read
-from autograder.grading.submission import restore
+from autograder.hand_in.notebook_file import SubmissionError, read
+from autograder.hand_in.restoring import restore
 
 
 def sources(restored, identity):

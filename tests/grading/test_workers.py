@@ -18,9 +18,10 @@ from distributed import KilledWorker, connect
 from autograder.checkout import course_root
 from autograder.grading import workers as under_test
 from autograder.grading.demo import LESSON, write_class
-from autograder.grading.process import GraderBroken, Limits
-from autograder.grading.submission import Master
 from autograder.grading.workers import Grading, NoWorkers, Task, graded_as_they_come, workers
+from autograder.guard.limits import Limits
+from autograder.guard.template import GraderBroken
+from autograder.hand_in.restoring import Master
 
 KILLS = int(os.environ.get("COURSE_KILLS", "4"))
 

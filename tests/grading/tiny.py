@@ -9,7 +9,7 @@ from nbgrader.coursedir import CourseDirectory
 
 from autograder.checkout import CONFIG, course_config, course_root
 from autograder.exercise import exercise, find_exercise
-from autograder.grading.submission import Master
+from autograder.hand_in.restoring import Master
 
 LESSON = "99-tiny"
 

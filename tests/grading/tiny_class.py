@@ -10,11 +10,13 @@ from nbgrader.coursedir import CourseDirectory
 from tiny import LESSON, RIGHT, tiny_exercises
 
 from autograder.checkout import course_config
-from autograder.grading import classroom, one_by_one, step, workers
+from autograder.grading import classroom, workers
 from autograder.grading.classroom import Means, grade_class
-from autograder.grading.hand_ins import find_submissions
-from autograder.grading.process import Limits
-from autograder.grading.submission import Master
+from autograder.guard.limits import Limits
+from autograder.hand_in.finding import find_submissions
+from autograder.hand_in.restoring import Master
+from autograder.plugins import one_by_one
+from autograder.plugins import outside as step
 
 STUDENTS = ("ada", "ben", "chloe")  # the first, a middle and the last of the class
 MARKS = {"ada": 3.0, "ben": 2.0, "chloe": 1.0}

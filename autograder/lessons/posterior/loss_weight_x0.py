@@ -6,17 +6,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from ...exercise import exercise
-from ..diffusion import (
-    EARLY,
-    LOST,
-    ONE_TIME,
-    SHIFTED,
-    condition,
-    early,
-    first_of,
-    shifted,
-    tables,
-)
+from ..diffusion import EARLY, LOST, ONE_TIME, SHIFTED, condition, early, first_of, shifted, tables
 from .shared import check_weights, weight_x0
 
 

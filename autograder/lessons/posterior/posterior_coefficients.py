@@ -5,18 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...exercise import exercise
-from ..diffusion import (
-    EARLY,
-    ONE_TIME,
-    SHIFTED,
-    condition,
-    early,
-    fine_schedule,
-    first_of,
-    schedule,
-    shifted,
-    tables,
-)
+from ..diffusion import EARLY, ONE_TIME, SHIFTED, condition, early, fine_schedule, first_of, schedule, shifted, tables
 from .shared import times
 
 

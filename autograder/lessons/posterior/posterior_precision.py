@@ -5,18 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...exercise import exercise
-from ..diffusion import (
-    EARLY,
-    LOST,
-    ONE_TIME,
-    SHIFTED,
-    early,
-    fine_schedule,
-    first_of,
-    schedule,
-    shifted,
-    tables,
-)
+from ..diffusion import EARLY, LOST, ONE_TIME, SHIFTED, early, fine_schedule, first_of, schedule, shifted, tables
 from .shared import log_joint, times
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from lesson_answers import all_exercises, builders_on, lesson_source, mark_here, points_here, replaced, solution, stub
 
-from autograder.build.source import stubbed
+from autograder.builder.source import stubbed
 from autograder.exercise import lesson_exercises, lesson_names
 from autograder.marking import run_checks, seed_of
 from autograder.notebook import render

@@ -94,7 +94,7 @@ time.perf_counter = time.monotonic = time.time = lambda: 0.0""",
     "host found by gc and replaced": """
 import gc
 for thing in gc.get_objects():
-    if type(thing).__name__ == 'Host':
+    if type(thing).__name__ == 'Responder':
         thing.passed = thing.points = 2.0
         old = type(thing)._call
         type(thing)._call = lambda self, target, **k: target == 'tiny_double' or old(self, target=target, **k)""",

@@ -1,0 +1,130 @@
+"""`course build`: a lesson's source made into its executed solution notebook and its student notebook, and their check.
+
+    solutions/02-vae/vae.py ──▶ solutions/02-vae/vae.ipynb ──nbgrader generate_assignment──▶ notebooks/02-vae/vae.ipynb
+
+Both notebooks record a hash of what they were made of, and a digest of their own content. Nothing is overwritten until
+both are made.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from ..cells import digest, sealed
+from ..checkout import course_config, database_url
+from . import rules
+from .assemble import SIZE_LIMIT, as_text, assemble, source_hash
+from .execution import execute
+from .release import ReleaseError, generate, replace_file, replace_folder, stage
+from .source import Lesson, LessonError, Problem, find_lessons, read_lesson
+
+OnCell = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Built:
+    """The two notebooks of a lesson, and what a draft still lacks."""
+
+    solution: Path
+    student: Path
+    pending: tuple[Problem, ...] = ()
+
+
+def build(
+    source: Path,
+    root: Path,
+    exercises: Mapping[str, rules.HasPoints],
+    *,
+    to: Path | None = None,
+    on_start: Callable[[int], None] = lambda cells: None,
+    on_cell: OnCell = lambda position, line: None,
+) -> Built:
+    """Build the lesson at `source`. `to` makes a draft there instead, with a grade book of its own.
+
+    A draft may lack hidden checks, whose exercises are then worth 0 points, and has its other pending problems
+    returned. Raises LessonError, with every problem at its file and line; then nothing has been written.
+    """
+    lesson = read_lesson(source, root)
+    pending = rules.validate(lesson, exercises, draft=to is not None)
+    made = assemble(lesson, points_of(exercises))
+    on_start(len(made.notebook.cells))
+    pending += execute(lesson, made, on_cell, draft=to is not None)
+    large = _too_large(lesson, made.notebook, made.lines)
+    if large and to is None:
+        raise LessonError(large)
+    pending += large
+    text = as_text(sealed(made.notebook))
+
+    config = course_config(root)
+    target = root if to is None else to
+    target.mkdir(parents=True, exist_ok=True)
+    db_url = database_url(root, config) if to is None else f"sqlite:///{(to / 'gradebook.db').resolve()}"
+    with tempfile.TemporaryDirectory() as folder:
+        staged = stage(source.parent, Path(folder), config)
+        for stale in (staged / "solutions" / lesson.lesson).glob("*.ipynb"):
+            stale.unlink()
+        (staged / "solutions" / lesson.lesson / f"{lesson.name}.ipynb").write_text(text, encoding="utf-8")
+        try:
+            generate(lesson.lesson, staged, db_url, config)
+        except ReleaseError as error:
+            raise LessonError([lesson.problem(1, str(error))]) from None
+        solution = target / "solutions" / lesson.lesson / f"{lesson.name}.ipynb"
+        replace_file(solution, text.encode())
+        replace_folder(staged / "notebooks" / lesson.lesson, target / "notebooks" / lesson.lesson)
+    return Built(solution, target / "notebooks" / lesson.lesson / f"{lesson.name}.ipynb", tuple(sorted(pending)))
+
+
+def points_of(exercises: Mapping[str, rules.HasPoints]) -> dict[str, float]:
+    """Each exercise's points."""
+    return {name: exercise.points for name, exercise in exercises.items()}
+
+
+def _too_large(lesson: Lesson, notebook: NotebookNode, lines: tuple[int, ...]) -> list[Problem]:
+    """A problem, at the cell that shows most, if the notebook is over the limit."""
+    size = len(as_text(notebook).encode())
+    if size <= SIZE_LIMIT:
+        return []
+    shown = sorted(
+        ((len(json.dumps(cell.get("outputs", []))), line) for cell, line in zip(notebook.cells, lines, strict=True))
+    )
+    largest = ", ".join(f"line {line} ({length / 1e6:.2f} MB)" for length, line in shown[:-6:-1])
+    text = f"the notebook has {size / 1e6:.1f} MB, the limit is {SIZE_LIMIT / 1e6:g} MB; most is shown at {largest}"
+    return [lesson.problem(shown[-1][1], text, pending=True)]
+
+
+def stale(source: Path, root: Path, exercises: Mapping[str, rules.HasPoints]) -> Iterator[str]:
+    """A line for each notebook of the lesson that is missing, lags its source, or was edited by hand. Runs nothing."""
+    wanted = source_hash(source.read_text(encoding="utf-8"), points_of(exercises))
+    lesson = source.parent.name
+    for kind in ("solutions", "notebooks"):
+        path = root / kind / lesson / f"{source.stem}.ipynb"
+        shown, remedy = path.relative_to(root).as_posix(), f"run `course build {lesson}`"
+        if not path.is_file():
+            yield f"{shown} is missing: {remedy}"
+            continue
+        try:
+            notebook = nbformat.read(path, as_version=4)
+            course = notebook.metadata.get("course", {})
+        except Exception:  # nbformat raises whatever a broken file makes it raise
+            yield f"{shown} is no notebook: {remedy}"
+            continue
+        if course.get("source_hash") != wanted:
+            yield f"{shown} lags {source.relative_to(root).as_posix()} or its points: {remedy}"
+        elif course.get("digest") != digest(notebook):
+            yield f"{shown} was edited by hand: edit {source.relative_to(root).as_posix()} and {remedy}"
+
+
+def orphans(root: Path) -> Iterator[str]:
+    """One line for each notebook in a lesson's place that no source is behind."""
+    known = {(path.parent.name, path.stem) for path in find_lessons(root)}
+    for kind in ("solutions", "notebooks"):
+        for path in sorted((root / kind).glob("*/*.ipynb")):
+            if (path.parent.name, path.stem) not in known:
+                yield f"{path.relative_to(root).as_posix()} has no source solutions/NN-name/name.py: delete it"

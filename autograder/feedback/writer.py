@@ -1,0 +1,135 @@
+"""Feedback pages: nbgrader's own template filled from the grade book, without hidden checks, rubrics or answers.
+
+Nothing on a page may act. What the student wrote has been made harmless when it was taken in (`markup`); here the
+rendered HTML is cleaned once more, mathematics becomes MathML, and the page's content security policy lets the browser
+run no script and load nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from copy import deepcopy
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+from nbgrader.api import BaseCell, Comment, Grade, Gradebook
+from nbgrader.converters import GenerateFeedback
+from nbgrader.preprocessors import GetGrades
+from traitlets.config import Config
+from traitlets.utils.importstring import import_item
+
+from ..cells import GRADED, grade_id, nbgrader
+from ..grading.exchange import Exchange
+from ..grading.gradebook import resources_for
+from ..grading.graded import Graded
+from ..hand_in.restoring import Master
+from .making import PageRefused, Pages
+from .page import POLICY, Bounded, exporter, guarded
+
+CONTENTS = re.compile(r'<div id="toc">.*?</div>', re.S)  # nbgrader's: a line for every test cell, none with a name
+
+
+def page_maker(config: Config, masters: Iterable[Master] = ()) -> Pages:
+    """What makes the pages of `FeedbackWriter`; those of the lessons as released are made first."""
+    converter = GenerateFeedback(config=config)
+    made = exporter(converter.config)
+    for preprocessor in converter.preprocessors:
+        if import_item(preprocessor) is not GetGrades:  # whose work is done where the grade book is open
+            made.register_preprocessor(preprocessor, enabled=True)
+    made.register_preprocessor(Bounded(), enabled=True)
+
+    def make(notebook: NotebookNode, resources: dict[str, Any]) -> str:
+        return guarded(made.from_notebook_node(notebook, resources=resources)[0])
+
+    first = []
+    for master in masters:
+        resources = resources_for("", master.lesson, master.name, "")
+        resources["nbgrader"].update(score=0.0, max_score=0.0, late_penalty=0.0)
+        first.append((master.released, resources))
+    return Pages(make, first)
+
+
+class FeedbackWriter:
+    """Writes `feedback/<student>/<lesson>/<name>.html` below `out`, with the scores and comments of `gradebook`."""
+
+    def __init__(self, out: Path, config: Config, gradebook: Gradebook, pages: Pages | None = None) -> None:
+        self.out = out
+        self._scores, self._pages = _Scores(gradebook), pages or page_maker(config)
+
+    def write(self, graded: Graded, name: str, files: Exchange | None = None) -> Path:
+        """The page of one submission, in its place when `files` are swapped, or at once."""
+        page = self.out / "feedback" / graded.student / graded.lesson / f"{name}.html"
+        text = self.render(graded, name)
+        if files is None:
+            page.parent.mkdir(parents=True, exist_ok=True)
+        (files.aside(page) if files else page).write_text(text, encoding="utf-8", errors="replace")
+        return page
+
+    def render(self, graded: Graded, name: str) -> str:
+        """The page's HTML; for a submission that could not be graded, a page that says why."""
+        if graded.notebook is None:
+            return _refusal(graded)
+        resources = resources_for(graded.student, graded.lesson, name, "")
+        try:
+            text = self._pages.page(*self._scores(deepcopy(graded.notebook), resources))
+        except PageRefused as error:  # whatever else goes wrong may be our fault
+            return _refusal(graded, f"This notebook cannot be shown ({error}); its marks stand")
+        return CONTENTS.sub(lambda found: _summary(graded), text, count=1)
+
+
+class _Scores:
+    """What nbgrader's GetGrades does, in three queries of a grade book that is open instead of two for every cell of
+    one that is opened anew: the time of a large class is the time of its one writer.
+    """
+
+    def __init__(self, gradebook: Gradebook) -> None:
+        self._gradebook = gradebook
+
+    def __call__(self, notebook: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
+        about = resources["nbgrader"]
+        held = self._gradebook.find_submission_notebook(about["notebook"], about["assignment"], about["student"])
+        scores = self._rows(held.id, Grade, Grade.score, Grade.max_score)
+        comments = self._rows(held.id, Comment, Comment.comment)
+        for cell in notebook.cells:
+            meta, name = nbgrader(cell), grade_id(cell)
+            if found := comments.get(name):
+                (meta["comment"],) = found
+            if found := scores.get(name):
+                meta["score"], meta["points"] = found
+        penalty = held.late_submission_penalty or 0
+        about.update(score=held.score - penalty, max_score=held.max_score, late_penalty=penalty)
+        return notebook, resources
+
+    def _rows(self, notebook: str, kind: Any, *columns: Any) -> dict[str, tuple[Any, ...]]:
+        """These columns of every graded or commented cell of a submission, by the cell's name."""
+        query = self._gradebook.db.query(BaseCell.name, *columns)
+        rows = query.filter(kind.cell_id == BaseCell.id, kind.notebook_id == notebook)
+        return {name: tuple(values) for name, *values in rows}
+
+
+def _summary(graded: Graded) -> str:
+    """A table of the exercises: what each earned, and what the student should know about it first."""
+    rows = "".join(
+        f'<tr><td><a href="#{escape(mark.name + GRADED)}"><code>{escape(mark.name)}</code></a></td>'
+        f"<td>{mark.points:g}&nbsp;/&nbsp;{mark.max_points:g}</td><td>{escape(mark.message)}</td></tr>"
+        for mark in graded.marks
+    )
+    heads = "<tr><th>exercise</th><th>points</th><th>in short</th></tr>"
+    return f'<div id="toc"><table class="table table-condensed">{heads}{rows}</table></div>'
+
+
+def _refusal(graded: Graded, reason: str = "") -> str:
+    remedy = (
+        "Open the notebook in JupyterLab, save it again and hand it in once more; if it does not open, "
+        "take a fresh copy of the lesson and move your answers over."
+    )
+    title = f"{graded.lesson}: no page" if reason else f"{graded.lesson}: not graded"
+    return (
+        "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>"
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}" /><title>{escape(title)}</title>'
+        "<style>body{font:16px/1.5 sans-serif;max-width:40rem;margin:3rem auto;padding:0 1rem}</style></head><body>"
+        f"<h1>{escape(title)}</h1><p>{escape(reason or '; '.join(graded.flags))}.</p><p>{remedy}</p></body></html>\n"
+    )

@@ -1,0 +1,74 @@
+"""The warm process that submissions are forked from, seen from outside."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from typing import Self
+
+from ..sandbox.jail import Rlimits
+from . import cgroups, enclosure
+
+
+class GraderBroken(RuntimeError):
+    """The grader itself cannot go on; no submission is to blame."""
+
+
+class Template:
+    """The warm process that submissions are forked from; a context manager, usable from several threads.
+
+    With `sandbox` it runs behind bubblewrap; raises `SandboxMissing` where that cannot be had. Make it in the main
+    thread: bubblewrap ends with the thread that started it.
+    """
+
+    def __init__(self, sandbox: bool = True) -> None:
+        self.sandbox = sandbox
+        if sandbox:
+            enclosure.require()
+        self.groups = cgroups.place() if sandbox else None
+        ours, theirs = socket.socketpair()
+        number = str(theirs.fileno())
+        plain = [sys.executable, "-m", "autograder.sandbox.template", "--open", number]
+        line = enclosure.command("sandbox.template", [number]) if sandbox else plain
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the template)
+        streams = {"stdin": subprocess.DEVNULL, "stdout": self._said, "stderr": self._said}
+        self._process = subprocess.Popen(line, pass_fds=[theirs.fileno()], env=environment, **streams)  # type: ignore
+        theirs.close()
+        self._control, self._lock, self._warm = ours, threading.Lock(), False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._control.close()
+        self._process.kill()  # it may still be warming up
+        self._process.wait()
+        self._said.close()
+
+    def ended(self, within: float = 0.0) -> bool:
+        """Whether it has ended, or does so within these seconds."""
+        try:
+            self._process.wait(within)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def fork(self, connection: socket.socket, home: str, limits: Rlimits) -> None:
+        """Fork a guest that serves `connection`; `home` is its folder where it has no sandbox. Raises
+        `GraderBroken`.
+        """
+        try:
+            with self._lock:
+                if not self._warm and self._control.recv(4) != b"warm":
+                    self._said.seek(0)
+                    said = self._said.read().decode(errors="replace").strip().splitlines() or ["no word"]
+                    raise GraderBroken(f"the grading process did not start: {said[-1]}")
+                self._warm = True
+                socket.send_fds(self._control, [f"{home};{limits.pack()}".encode()], [connection.fileno()])
+        except OSError:
+            raise GraderBroken("the grading process ended") from None

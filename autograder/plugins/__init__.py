@@ -1,0 +1,5 @@
+"""What the course puts into nbgrader; `nbgrader_config.py` names each by its dotted name.
+
+`preprocessors` make the student's notebook and take in a submission; `outside` runs cells in the sandbox and checks
+outside; `one_by_one` keeps one submission's failure from the others; `export` leaves a gap where nothing was graded.
+"""

@@ -1,0 +1,133 @@
+"""nbgrader's own route, one submission at a time: what goes wrong with one leaves no trace, and the others go on.
+
+nbgrader ends the whole run at some errors, and at all of them it deletes what an earlier run had put into
+`autograded/` or `feedback/`, with marks half written. Here a submission that cannot be graded keeps its earlier
+notebook, page, marks and comments; a first hand-in keeps none, so that nobody takes a mistake of ours for a mark of 0.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nbconvert.exporters import HTMLExporter
+from nbformat import NotebookNode
+from nbgrader.api import Comment, Grade, Gradebook, MissingEntry, SubmittedAssignment, SubmittedNotebook
+from nbgrader.converters.base import BaseConverter, NbGraderException
+
+from .outside import AsSaved
+
+
+class OneByOne(AsSaved):
+    """The exporter is all that nbgrader's configuration lets in before its loop over a class begins."""
+
+    def __init__(self, parent: Any = None, **options: Any) -> None:
+        super().__init__(parent=parent, **options)
+        _take_over(parent)
+
+    def from_notebook_node(
+        self, nb: NotebookNode, resources: dict[str, Any] | None = None, **options: Any
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        """As nbconvert's, which refuses a notebook for the letters of an id."""
+        for number, cell in enumerate(nb.cells):
+            if not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", str(cell.get("id", "-"))):
+                cell["id"] = f"own-{number}"
+        return super().from_notebook_node(nb, resources, **options)
+
+
+class PageByPage(HTMLExporter):
+    """The same for feedback pages."""
+
+    def __init__(self, parent: Any = None, **options: Any) -> None:
+        super().__init__(parent=parent, **options)
+        _take_over(parent)
+
+
+def _take_over(converter: Any) -> None:
+    if isinstance(converter, BaseConverter):
+        converter.convert_notebooks = partial(_one_by_one, converter, converter.convert_notebooks)
+
+
+def _one_by_one(converter: BaseConverter, convert: Callable[[], None]) -> None:
+    """Give the submissions of `converter` to nbgrader's loop one after the other. Raises `NbGraderException` at the end
+    when some were not graded.
+    """
+    given, waiting = dict(converter.assignments), []
+    for folder in sorted(given):
+        converter.assignments = {folder: given[folder]}
+        try:
+            with _kept(converter, folder):
+                convert()
+        except Exception as error:
+            waiting.append(folder)
+            if not isinstance(error, NbGraderException):  # that one has been logged
+                converter.log.exception("%s: %s", folder, error)
+    converter.assignments = given
+    for folder in waiting:
+        converter.log.error("not graded, earlier marks stand: %s", folder)
+    if waiting:
+        raise NbGraderException(f"{len(waiting)} of {len(given)} submissions were not graded; see above")
+
+
+@contextmanager
+def _kept(converter: BaseConverter, folder: str) -> Iterator[None]:
+    """A block that grades the submission in `folder`; left by an exception, what was known of it is as it was."""
+    form = converter._format_source("(?P<lesson>.*)", "(?P<student>.*)", escape=True)
+    found = re.match(form, folder)
+    if found is None:
+        raise NbGraderException(f"{folder} does not match {form}")
+    student, lesson = found["student"], found["lesson"]
+    course = (converter.coursedir.db_url, converter.coursedir.course_id)
+    place = Path(converter._format_dest(lesson, student))
+    with tempfile.TemporaryDirectory(prefix="earlier-") as held:
+        copy = Path(held) / "earlier"
+        if place.is_dir():
+            shutil.copytree(place, copy, symlinks=True)
+        with Gradebook(*course) as book:
+            rows = held_of(book, lesson, student)
+        try:
+            yield
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            if copy.is_dir():
+                shutil.copytree(copy, place, symlinks=True)
+            with Gradebook(*course) as book:
+                put_back(book, lesson, student, rows)
+            raise
+
+
+Row = tuple[type, str]
+
+
+def held_of(book: Gradebook, lesson: str, student: str) -> dict[Row, dict[str, Any]]:
+    """All that the grade book holds of a submission: the columns of its rows; nothing where it holds none."""
+    try:
+        submission = book.find_submission(lesson, student)
+    except MissingEntry:
+        return {}
+    rows: list[SubmittedAssignment | SubmittedNotebook | Grade | Comment] = [submission, *submission.notebooks]
+    for notebook in submission.notebooks:
+        rows += [*notebook.grades, *notebook.comments]
+    return {(type(row), row.id): {name: getattr(row, name) for name in row.__table__.columns.keys()} for row in rows}  # noqa: SIM118
+
+
+def put_back(book: Gradebook, lesson: str, student: str, rows: dict[Row, dict[str, Any]]) -> None:
+    """Bring a submission to what `held_of` found earlier."""
+    book.db.rollback()
+    now = held_of(book, lesson, student)
+    if not rows:
+        if now:
+            book.remove_submission(lesson, student)
+        return
+    for (kind, identity), columns in rows.items():
+        row = book.db.get(kind, identity)
+        for name, value in columns.items():
+            if row is not None and getattr(row, name) != value:
+                setattr(row, name, value)
+    book.db.commit()

@@ -1,0 +1,133 @@
+"""Grading as steps of nbgrader's own: `nbgrader autograde` and formgrader's button, with submissions in the sandbox.
+
+`AsSaved` reads what was handed in and `PutInOrder` restores it, as `course grade` does. `nbgrader_config.py` puts
+`GradeOutside` where nbgrader has `Execute`. The notebook that comes out holds what a kernel
+would have left, except that each graded cell holds a verdict reached outside the submission's process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+from datetime import datetime
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from nbconvert.exporters import NotebookExporter
+from nbformat import NotebookNode
+from nbgrader.converters.base import BaseConverter, NbGraderException
+from nbgrader.preprocessors import NbGraderPreprocessor
+from traitlets import Float
+
+from ..checkout import course_root
+from ..exercise import lesson_exercises
+from ..feedback.markup import readable
+from ..grading.keeper import Keeper
+from ..grading.runner import grade_notebook
+from ..guard.enclosure import SandboxMissing
+from ..guard.limits import Limits
+from ..guard.template import Template
+from ..hand_in.beside import NONE, Allowance, Beside
+from ..hand_in.finding import timestamp
+from ..hand_in.notebook_file import SubmissionError, plain, read
+from ..hand_in.restoring import Master, restore
+
+UNSAFE = "COURSE_UNSAFE_NO_SANDBOX"
+
+
+class AsSaved(NotebookExporter):
+    """Reads a notebook as any editor may have saved it, and one in which cells are odd; and the time of a hand-in as
+    `course grade` does, where nbgrader gives up the hand-in for a time that it cannot read.
+    """
+
+    def __init__(self, parent: Any = None, **options: Any) -> None:
+        super().__init__(parent=parent, **options)
+        if isinstance(parent, BaseConverter):
+            parent.coursedir.get_existing_timestamp = partial(_timestamp, parent.log)
+
+    def from_file(
+        self, file_stream: Any, resources: dict[str, Any] | None = None, **options: Any
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        try:
+            held = read(Path(file_stream.name))
+        except SubmissionError as error:
+            raise NbGraderException(str(error)) from None
+        taken: set[str] = set()
+        for number, cell in enumerate(held.cells):  # nbformat would give others at random, and refuse some
+            if not re.fullmatch(r"[\w-]{1,64}", cell["id"], re.ASCII) or cell["id"] in taken:
+                cell["id"] = f"handed-in-{number}"
+            taken.add(cell["id"])
+        about = NotebookNode(flags=held.flags)  # where the notebook format has room for it
+        made = NotebookNode(cells=held.cells, metadata=about, nbformat=4, nbformat_minor=5)
+        return self.from_notebook_node(made, resources, **options)
+
+
+class PutInOrder(NbGraderPreprocessor):
+    """Finds the course's cells in a submission and puts them back; what had been changed is logged."""
+
+    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
+        about = resources["nbgrader"]
+        try:
+            submitted = NotebookNode(cells=nb.cells, flags=nb.metadata.get("flags", []))
+            restored = restore(submitted, Master.load(course_root(), about["assignment"]))
+        except FileNotFoundError as error:
+            raise NbGraderException(str(error)) from None
+        for flag in restored.flags:
+            self.log.warning("%s, %s: %s", about["student"], about["assignment"], readable(flag, 300))
+        return restored.notebook, resources
+
+
+class GradeOutside(NbGraderPreprocessor):
+    """Runs a submission's cells in a sandbox, marks its exercises from outside, and writes the verdicts down."""
+
+    cell_seconds = Float(Limits.cell, help="seconds for one cell").tag(config=True)
+    call_seconds = Float(Limits.call, help="seconds for one call of a student's function").tag(config=True)
+    seconds = Float(Limits.submission, help="seconds for all of a submission's cells").tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
+        """`nb` with outputs and verdicts."""
+        about = resources["nbgrader"]
+        lesson = about["assignment"]
+        cells = (plain(cell, [], "") for cell in nb.cells)  # a second time: nbgrader's own steps lie between
+        submitted = NotebookNode(cells=[cell for cell in cells if cell is not None])
+        limits = Limits(cell=self.cell_seconds, call=self.call_seconds, submission=self.seconds)
+        try:
+            master, keeper = Master.load(course_root(), lesson), _keeper()
+        except (FileNotFoundError, SandboxMissing) as error:
+            raise NbGraderException(str(error)) from None
+        exercises, beside = lesson_exercises(lesson), self._beside(about)
+        graded = keeper.grade(
+            lambda template: grade_notebook(submitted, about["student"], master, exercises, template, limits, beside)
+        )
+        for flag in graded.flags:
+            self.log.warning("%s, %s: %s", about["student"], lesson, flag)
+        assert graded.notebook is not None
+        nb.cells, nb.metadata = graded.notebook.cells, graded.notebook.metadata
+        return nb, resources
+
+    def _beside(self, about: dict[str, str]) -> Beside:
+        """What was handed in beside the notebook. nbgrader's copy of it follows links and lacks modules, so it is read
+        where it was handed in.
+        """
+        course = getattr(getattr(self.parent, "parent", None), "coursedir", None)
+        if course is None:
+            return NONE
+        folder = course.format_path(course.submitted_directory, about["student"], about["assignment"])
+        return Beside.of(Path(folder), f"{about['notebook']}.ipynb", Allowance.of(self.config))
+
+
+def _timestamp(log: Any, folder: str) -> datetime | None:
+    when, flag = timestamp(Path(folder))
+    if flag:
+        log.warning("%s: %s", folder, flag)
+    return when
+
+
+@cache
+def _keeper() -> Keeper:
+    """One warm template for as long as this process grades."""
+    keeper = Keeper(lambda: Template(sandbox=not os.environ.get(UNSAFE)))
+    atexit.register(keeper.close)
+    return keeper
