@@ -164,7 +164,7 @@ def phases(root: Path, submitted: Path, out: Path) -> dict[str, float]:
 
         setattr(owner, name, wrapper)
 
-    def counted(self: Any, *args: Any, run: Any = guest.Guest.run_cell, **kwargs: Any) -> Any:
+    def counted(self: Any, *args: Any, run: Any = guest.GuestProcess.run_cell, **kwargs: Any) -> Any:
         before = proc.processor_time(self.pid)
         try:
             return run(self, *args, **kwargs)
@@ -172,12 +172,12 @@ def phases(root: Path, submitted: Path, out: Path) -> dict[str, float]:
             used = proc.processor_time(self.pid) - before
             spent["cells, processor"] = spent.get("cells, processor", 0.0) + max(used, 0.0)
 
-    guest.Guest.run_cell = counted  # type: ignore[method-assign]
+    guest.GuestProcess.run_cell = counted  # type: ignore[method-assign]
     timed(runner, "restore", "restore")
-    timed(guest.Guest, "__init__", "start")
-    timed(guest.Guest, "run_cell", "cells")
+    timed(guest.GuestProcess, "__init__", "start")
+    timed(guest.GuestProcess, "run_cell", "cells")
     timed(runner, "_mark", "calls")
-    timed(guest.Guest, "__exit__", "end")
+    timed(guest.GuestProcess, "__exit__", "end")
     timed(gradebook.GradebookWriter, "write", "grade book")
     timed(feedback.FeedbackWriter, "write", "feedback")
     entries = hand_ins.find_submissions(submitted, [LESSON])

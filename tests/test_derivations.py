@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from autograder.build.source import Cell, find_lessons, find_regions, read_lesson, region_text, stubbed
+from autograder.builder.source import Cell, find_lessons, find_regions, read_lesson, region_text, stubbed
 from autograder.checkout import course_root
 
 UNFOLDED = re.compile(r"<summary>Lines? \(\d+\).*?, to compare with yours</summary>(.*?)</details>", re.S)

@@ -11,7 +11,7 @@ from nbformat import NotebookNode
 
 from ..cells import exercise_graded_in, grade_id, label, open_to_students
 from ..feedback.markup import Room, safe_outputs
-from ..guard.guest import Guest
+from ..guard.guest import GuestProcess
 from ..guard.limits import Clock, Limits
 from ..guard.template import Template
 from ..hand_in.beside import NONE, Beside
@@ -52,7 +52,7 @@ class Run:
         self._todo = [index for index, runs in enumerate(self.restored.runs) if runs]
         self._done: list[int] = []
         self._proved: set[int] = set()  # cells that have run, in this process or an earlier one
-        self._process: Guest | None = None
+        self._process: GuestProcess | None = None
         self._restarts = self._crashes = 0
         self.stops: dict[int, Stop] = {}  # by a cell's index: what stopped it
 
@@ -68,7 +68,7 @@ class Run:
             self._process.__exit__(None, None, None)
             self._process = None
 
-    def go_on(self) -> Guest | None:
+    def go_on(self) -> GuestProcess | None:
         """The process with every cell run that can be, started again where needed; None when nothing more may be
         tried.
         """
@@ -100,7 +100,7 @@ class Run:
             self._done.append(self._todo.pop(0))
             self._proved.add(index)
 
-    def _run(self, process: Guest, index: int) -> tuple[list[dict[str, Any]], float]:
+    def _run(self, process: GuestProcess, index: int) -> tuple[list[dict[str, Any]], float]:
         """A cell's outputs, and the seconds it might take. A given cell that was edited and fails runs as it was
         released, too; so it does beforehand where the edited one no longer defines all that it did.
         """
@@ -121,9 +121,9 @@ class Run:
                 )
         return outputs, seconds
 
-    def fresh(self) -> Guest:
+    def fresh(self) -> GuestProcess:
         """A new process, in which nothing has run."""
-        process = Guest(self.template, self.limits, self.seed, self._clock)
+        process = GuestProcess(self.template, self.limits, self.seed, self._clock)
         try:
             process.put(self.beside.files)
         except BaseException:
@@ -131,7 +131,7 @@ class Run:
             raise
         return process
 
-    def again(self, process: Guest, before: int | None = None) -> None:
+    def again(self, process: GuestProcess, before: int | None = None) -> None:
         """Run in `process` what has run in the submission's own, above cell `before` alone where that is given; without
         keeping outputs.
         """

@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 from ..cells import exercise_graded_in, grade_id
 from ..exercise import Exercise
 from ..feedback.markup import readable
-from ..guard.guest import Guest
+from ..guard.guest import GuestProcess
 from ..guard.limits import Limits
 from ..guard.template import GraderBroken, Template
 from ..hand_in.beside import NONE, Beside
@@ -95,7 +95,7 @@ def _mark(run: Run, exercise: Exercise, student: str, secret: str) -> Mark:
 
 
 def _judged(
-    run: Run, process: Guest | None, exercise: Exercise, student: str, secret: str, before: int | None = None
+    run: Run, process: GuestProcess | None, exercise: Exercise, student: str, secret: str, before: int | None = None
 ) -> Mark:
     """The mark by the functions that stand in `process`, which has run the cells above `before`."""
     link = Recorder(process.calls() if process else _Gone(), exercise.after)
@@ -140,7 +140,7 @@ def _again(run: Run, exercise: Exercise, student: str, judged: Mark, secret: str
     return result
 
 
-def _look_after(run: Run, process: Guest | None, exercise: Exercise) -> None:
+def _look_after(run: Run, process: GuestProcess | None, exercise: Exercise) -> None:
     """Note a process that did not survive an exercise's checks, so that the next exercise gets a new one."""
     if process is not None and not process.alive:
         run.flags.append(f"{exercise.name} brought the process down ({process.reason})")

@@ -38,7 +38,7 @@ MAX_CALLBACKS = 50_000  # of one call
 LEAST = 0.2  # seconds of grace that a submission has when its clock is over
 
 
-class Guest:
+class GuestProcess:
     """A process for one submission; every request has a deadline, and all of them together have `clock`'s. A context
     manager: leaving it ends the process. Raises `GraderBroken` where none can be had.
     """
@@ -232,7 +232,7 @@ class Guest:
 class Calls:
     """The calls of one exercise's checks. Once one has run into its limit, the others are not waited for."""
 
-    def __init__(self, submission: Guest) -> None:
+    def __init__(self, submission: GuestProcess) -> None:
         self._submission, self._stopped = submission, False
 
     def ask(self, frame: bytes, serve: Callable[[bytes], bytes]) -> bytes:

@@ -8,7 +8,7 @@ from tiny import LESSON, RIGHT, make_checkout, tiny_exercises, tiny_master
 from tiny_class import LIMITS, MARKS, STUDENTS, WRONG, grader, scores, write_hand_in
 
 from autograder.grading import workers
-from autograder.guard.guest import Guest
+from autograder.guard.guest import GuestProcess
 from autograder.guard.limits import Limits
 from autograder.guard.template import Template
 from autograder.hand_in.restoring import Master
@@ -27,7 +27,7 @@ def exercises():
 @pytest.fixture(scope="session")
 def template():
     with Template() as warm:
-        with Guest(warm, Limits(), seed=0):
+        with GuestProcess(warm, Limits(), seed=0):
             pass  # now it is warm, and all its processes are there
         yield warm
 

@@ -15,7 +15,7 @@ from attacks import ATTACKS
 from autograder.checkout import course_root
 from autograder.grading.runner import grade_submission
 from autograder.guard.accounts import tree
-from autograder.guard.guest import Guest
+from autograder.guard.guest import GuestProcess
 from autograder.guard.limits import Limits
 from autograder.guard.supervisor import Totals
 from autograder.sandbox.jail import Rlimits
@@ -133,7 +133,7 @@ def test_the_supervisors_view_needs_no_help_from_the_submission(template, limits
     code = "import os, socket, time\nkept = []\nfor _ in range(8):\n    if os.fork() == 0:\n" + (
         "        kept += [socket.socketpair() for _ in range(60)]\n        time.sleep(60)\ntime.sleep(60)"
     )
-    with Guest(template, small, 1) as process, pytest.raises(LinkBroken, match="of memory in all"):
+    with GuestProcess(template, small, 1) as process, pytest.raises(LinkBroken, match="of memory in all"):
         process.run_cell(code, 20)
 
 
@@ -172,10 +172,10 @@ for family, address in ((socket.AF_INET, ('127.0.0.1', 4321)), (socket.AF_UNIX, 
         pass
 found += [pid for pid in os.listdir('/proc') if pid.isdigit() and pid not in ('1', str(os.getpid()))]
 found"""
-    with Guest(template, limits, 1) as first, Guest(template, limits, 1) as second:
+    with GuestProcess(template, limits, 1) as first, GuestProcess(template, limits, 1) as second:
         assert first.run_cell(leave, 5) == []
         assert second.run_cell(look, 5)[-1]["data"] == {"text/plain": "[]"}
-    with Guest(template, limits, 1) as third:
+    with GuestProcess(template, limits, 1) as third:
         assert third.run_cell(look, 5)[-1]["data"] == {"text/plain": "[]"}
 
 
@@ -204,7 +204,7 @@ tries('flags', lambda: fcntl.fcntl(shared, fcntl.F_SETFL, fcntl.fcntl(shared, fc
 tries('copy', lambda: os.dup(fcntl.fcntl(own, fcntl.F_DUPFD_CLOEXEC, 10)))
 tries('pipe', lambda: fcntl.fcntl(os.pipe()[0], 1031, 65536))
 done"""
-    with Guest(template, limits, 1) as first:
+    with GuestProcess(template, limits, 1) as first:
         assert first.run_cell(look, 20)[-1]["data"] == {"text/plain": "['flags', 'copy', 'pipe']"}
 
 

@@ -13,7 +13,7 @@ import pytest
 from autograder.guard import cgroups, delegation
 from autograder.guard.cgroups import ControlGroup
 from autograder.guard.delegation import LEAF, Delegation
-from autograder.guard.guest import Guest
+from autograder.guard.guest import GuestProcess
 from autograder.guard.supervisor import Totals, Tree
 from autograder.student import LinkBroken
 
@@ -60,7 +60,7 @@ def test_the_kernel_itself_ends_what_takes_too_much_memory(code, template, place
     """Nobody looks within the test's time."""
     small = replace(limits, each=replace(limits.each, files=4000), all=Totals(memory=100 * MB, period=SLEEPY))
     with (
-        Guest(template, small, 1) as process,
+        GuestProcess(template, small, 1) as process,
         pytest.raises(LinkBroken, match=r"than 0\.098 GiB of memory in all"),
     ):
         process.run_cell(code, 20)
@@ -71,7 +71,7 @@ def test_the_kernel_itself_ends_what_takes_too_much_memory(code, template, place
 def test_what_waits_in_sockets_counts_though_no_group_has_it(template, place, limits):
     """Sockets whose messages are on nobody's account are not to be had, and the others count by the piece."""
     small = replace(limits, each=replace(limits.each, files=4000), all=Totals(memory=100 * MB, period=0.02))
-    with Guest(template, small, 1) as process:
+    with GuestProcess(template, small, 1) as process:
         netlink = process.run_cell("import socket\nsocket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 2)", 5)
         assert "PermissionError" in str(netlink)
         with pytest.raises(LinkBroken, match="of memory in all"):
@@ -90,7 +90,7 @@ def test_who_is_ended_for_others_want_of_memory_is_not_blamed(template, place, l
     if place.version == 2:
         assert delegation.take_over(above)
     monkeypatch.setattr(template, "groups", above)
-    with Guest(template, limits, 1) as process, pytest.raises(LinkBroken, match="ended by itself"):
+    with GuestProcess(template, limits, 1) as process, pytest.raises(LinkBroken, match="ended by itself"):
         process.run_cell("held = bytearray(b'x') * (200 * 2**20)", 20)
     assert not left(above)
     for folder in above.folders():
@@ -103,7 +103,7 @@ def test_processes_that_ended_unseen_have_used_their_time(template, place, limit
     code = "import os, time\nfor _ in range(20):\n    if os.fork() == 0:\n        end = time.process_time() + 0.1\n" + (
         "        while time.process_time() < end:\n            pass\n        os._exit(0)\n    os.wait()"
     )
-    with Guest(template, replace(limits, all=Totals(period=SLEEPY)), 1) as process:
+    with GuestProcess(template, replace(limits, all=Totals(period=SLEEPY)), 1) as process:
         process.run_cell(code, 20)
         assert 2.0 < process._meter._cpu() < 4.0
         process._meter.totals = Totals(cpu=1.9)
@@ -144,7 +144,7 @@ def test_groups_of_a_grader_that_was_killed_are_removed(place):
 def test_where_no_group_can_be_made_the_tree_is_watched(template, limits, monkeypatch, tmp_path):
     gone = Delegation(2, *[tmp_path / "gone"] * 3)
     monkeypatch.setattr(template, "groups", gone)
-    with Guest(template, limits, 1) as process:
+    with GuestProcess(template, limits, 1) as process:
         assert isinstance(process._meter, Tree)
 
 

@@ -14,7 +14,7 @@ from autograder.checkout import course_root
 from autograder.grading.runner import grade_submission
 from autograder.guard import enclosure
 from autograder.guard.enclosure import SandboxMissing
-from autograder.guard.guest import Guest
+from autograder.guard.guest import GuestProcess
 from autograder.guard.limits import Limits
 from autograder.guard.supervisor import Totals
 from autograder.guard.template import Template
@@ -119,7 +119,7 @@ for _ in range(4):
 
 @BOTH
 def test_time_that_its_own_children_take_is_a_submissions_own(meter, template):
-    with Guest(template, replace(SMALL, all=replace(ALL, cpu=60.0)), 1) as process:
+    with GuestProcess(template, replace(SMALL, all=replace(ALL, cpu=60.0)), 1) as process:
         process.run_cell("sum(range(10**6))", 20)
         alone = process._own_demand()
         process.run_cell(BUSY, 60)
@@ -208,10 +208,10 @@ def test_an_installed_autograder_is_hidden(tmp_path):
 
 
 ORDINARY = """
-from autograder.guard.guest import Guest
+from autograder.guard.guest import GuestProcess
 from autograder.guard.limits import Limits
 from autograder.guard.template import Template
-with Template() as template, Guest(template, Limits(), 1) as process:
+with Template() as template, GuestProcess(template, Limits(), 1) as process:
     print(process.run_cell("import os, torch\\nos.getuid(), os.getpid(), torch.ones(2).sum().item()", 20)[-1]["data"])
     print(process.run_cell("import socket\\nsocket.create_connection(('1.1.1.1', 1), 1)", 5)[-1]["ename"])
     forks = "import os, time\\nwhile True:\\n    if os.fork() == 0:\\n        time.sleep(60)"
@@ -254,5 +254,5 @@ def test_it_works_for_an_ordinary_user(tmp_path):
 
 
 def test_an_ended_process_says_why(template):
-    with Guest(template, SMALL, 1) as process, pytest.raises(LinkBroken, match="ended by itself"):
+    with GuestProcess(template, SMALL, 1) as process, pytest.raises(LinkBroken, match="ended by itself"):
         process.run_cell("import os\nos._exit(0)", 5)

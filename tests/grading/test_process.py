@@ -13,14 +13,14 @@ from autograder.builder.source import find_lessons, read_lesson
 from autograder.checkout import course_root
 from autograder.guard import guest as process_module
 from autograder.guard.accounts import tree
-from autograder.guard.guest import Guest
+from autograder.guard.guest import GuestProcess
 from autograder.guard.template import Template
 from autograder.student import LinkBroken, Remote
 
 
 @pytest.fixture
 def process(template, limits):
-    with Guest(template, limits, seed=1) as made:
+    with GuestProcess(template, limits, seed=1) as made:
         yield made
 
 
@@ -97,7 +97,7 @@ def test_a_process_that_cannot_be_asked_any_more_is_ended(process, source):
 
 def test_nothing_is_left_of_a_submission(template, limits):
     daemon = "import os, subprocess\nsubprocess.Popen(['setsid', 'sleep', '60'])\nprint('started')"
-    with Guest(template, limits, seed=1) as process:
+    with GuestProcess(template, limits, seed=1) as process:
         assert process.run_cell(daemon, 5)[0]["text"] == "started\n"
         family = tree(process.pid)
         assert len(family) == 2 and all(map(_runs, family))
@@ -105,7 +105,7 @@ def test_nothing_is_left_of_a_submission(template, limits):
 
 
 def test_without_a_sandbox_nothing_is_left_either(limits):
-    with Template(sandbox=False) as template, Guest(template, limits, seed=1) as process:
+    with Template(sandbox=False) as template, GuestProcess(template, limits, seed=1) as process:
         folder = Path(process.run_cell("import os; print(os.getcwd())", 5)[0]["text"].strip())
         assert folder.is_dir()
     assert not folder.exists() and _all_end([process.pid])
@@ -142,7 +142,7 @@ def test_callbacks_are_answered_while_a_call_is_open(process):
 def test_two_processes_with_one_seed_draw_the_same(template, limits):
     draws = []
     for _ in range(2):
-        with Guest(template, limits, seed=5) as process:
+        with GuestProcess(template, limits, seed=5) as process:
             source = "import torch, numpy, random\nprint(torch.rand(2), numpy.random.rand(), random.random())"
             draws.append(process.run_cell(source, 5)[0]["text"])
     assert draws[0] == draws[1]
@@ -159,7 +159,7 @@ def test_one_call_over_its_time_is_enough(process):
 def test_time_in_which_others_had_the_processor_does_not_count(template, limits, monkeypatch, waited, interrupted):
     account = itertools.count(step=waited)  # what the kernel's account says each time it is asked
     monkeypatch.setattr(process_module, "_starved", lambda schedule: float(next(account)))
-    with Guest(template, limits, seed=1) as process:
+    with GuestProcess(template, limits, seed=1) as process:
         outputs = process.run_cell("import time\nfor _ in range(10):\n    time.sleep(0.1)\nprint('done')", 0.4)
         assert process.interrupted is interrupted
         assert ("done" in str(outputs)) is not interrupted
