@@ -10,8 +10,8 @@ from nbgrader.nbgraderformat import MetadataValidator
 from nbgrader.utils import determine_grade
 from tiny_course import EXERCISES, tiny_course
 
-from autograder.builder.assemble import digest, nbgrader
 from autograder.builder.notebooks import build
+from autograder.cells import digest, metadata
 from autograder.checkout import course_config, database_url
 from autograder.plugins.preprocessors import HideChecks, NamedStubs, PositiveCredit, RestoreMetadata, Seal
 
@@ -102,7 +102,7 @@ def test_a_spoilt_submission_answers_to_the_grade_book_again(course, released, w
 
 
 def graded(*outputs, points=2, source="### BEGIN HIDDEN TESTS\nsecret()\n### END HIDDEN TESTS"):
-    cell = new_code_cell(source, metadata=nbgrader("x-graded", points, grade=True, locked=True), outputs=list(outputs))
+    cell = new_code_cell(source, metadata=metadata("x-graded", points, grade=True, locked=True), outputs=list(outputs))
     return nbformat.from_dict(cell)
 
 
@@ -142,7 +142,7 @@ def test_a_checks_cell_costs_nothing_and_a_students_cell_is_left_alone():
 
 def test_feedback_hides_checks_rubric_and_tracebacks():
     task = new_markdown_cell("Why?\n### BEGIN MARK SCHEME\nrubric\n### END MARK SCHEME")
-    task.metadata.update(nbgrader("why", 3, task=True, locked=True))
+    task.metadata.update(metadata("why", 3, task=True, locked=True))
     frames = ["----> 2 secret()", "File /course/autograder/lessons/vae.py:3 in truth"]
     failed = new_output("error", ename="KeyError", evalue="'f'", traceback=frames)
     told = new_output("stream", name="stdout", text="right\nsecret()\n")
@@ -160,9 +160,9 @@ def test_feedback_hides_checks_rubric_and_tracebacks():
 
 def test_stubs_name_their_exercise_and_answers_get_a_sentence():
     solution = new_code_cell("def f():\n    ### BEGIN SOLUTION\n    return 1\n    ### END SOLUTION")
-    solution.metadata.update(nbgrader("f", solution=True))
+    solution.metadata.update(metadata("f", solution=True))
     answer = new_markdown_cell("### BEGIN SOLUTION\nbecause\n### END SOLUTION")
-    answer.metadata.update(nbgrader("why-answer", 0, solution=True, grade=True))
+    answer.metadata.update(metadata("why-answer", 0, solution=True, grade=True))
     made, _ = NamedStubs().preprocess(nbformat.from_dict(new_notebook(cells=[solution, answer])), {})
     assert made.cells[0].source.endswith('raise NotImplementedError("f: write this function, then run the cell again")')
     assert "Write your answer here" in made.cells[1].source
