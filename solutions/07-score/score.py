@@ -1978,7 +1978,7 @@ my_deviation = 2.0  # your prediction: standard deviation, where 1 is right
 
 # %% tags=["experiment"]
 # Experiment: the reverse SDE walked the wrong way
-# The reverse SDE with h > 0, exactly: the variance of a linear recursion, 4,000 steps on N(0, 1) data.
+# The reverse SDE with h > 0, exactly: the variance of a linear recursion, in small steps on N(0, 1) data.
 steps = 2000
 wrong_way, right_way = 1.0, 1.0
 path = []
@@ -2032,7 +2032,7 @@ my_order = 0.5  # your prediction: the strong order on the reverse SDE
 
 # %% tags=["experiment"]
 # Experiment: strong orders
-# Strong orders: 1,000 paths, the same Brownian motion for all grids, against 4,096 steps.
+# Strong orders: 1,000 paths, the same Brownian motion for all grids, against the finest.
 paths, finest = 1000, (4096 if budget(4096) == 4096 else 512)
 fine_noise = normal(finest, paths, 1, seed=43)
 lam = 0.2
