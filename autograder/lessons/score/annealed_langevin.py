@@ -239,6 +239,14 @@ def first_noise_of_level(score_fn, x, sigmas, step_size, noise, denoise=True):
 
 
 @annealed_langevin.misconception(
+    "the noise of the first level at every level",
+    hint="noise[0] belongs to sigmas[0] alone: level i takes noise[i], fresh noise of its own.",
+)
+def noise_of_first_level(score_fn, x, sigmas, step_size, noise, denoise=True):
+    return wrong_walk(score_fn, x, sigmas, step_size, noise, denoise, z=lambda i, k: noise[0, k])
+
+
+@annealed_langevin.misconception(
     "score_fn is always asked at the last level",
     hint="At level i the data are spoiled with sigma_i, and that is the score to follow.",
 )

@@ -192,6 +192,15 @@ def first_length(drift, diffusion, x, taus, noise):
 
 
 @euler_maruyama.misconception(
+    "all steps are equally long",
+    hint="The grid is uneven: step k has the length taus[k + 1] - taus[k], not the whole time over S.",
+)
+def equal_steps(drift, diffusion, x, taus, noise):
+    even = torch.linspace(taus[0].item(), taus[-1].item(), len(taus), dtype=taus.dtype)
+    return _steps(drift, diffusion, x, even, noise, when=lambda k, x: taus[k].expand(len(x)))
+
+
+@euler_maruyama.misconception(
     "the time is a single number",
     hint="drift and diffusion want a tensor (B,): taus[k].expand(len(x)).",
 )
