@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from .sandbox.wire import Source
+from .slope import Slope
 from .student import Failure, Remote
 
 # Relative to the largest entry of the truth. Wide enough for every correct formula, far below any mistake worth a name.
@@ -70,8 +71,12 @@ class Case:
         return int(torch.randint(low, high + 1, (), generator=self.generator))
 
     def number(self, low: float, high: float) -> float:
-        """One Python float, low <= x < high."""
-        return float(self.uniform(low=low, high=high))
+        """One Python float, low < x < high, that float32 holds exactly, and its square too: an answer that carries it
+        through a float32 tensor loses nothing by that.
+        """
+        grid = 2.0**-10 if high - low > 2.0**-6 else 2.0**-14
+        first, last = math.floor(low / grid) + 1, math.ceil(high / grid) - 1
+        return grid * self.integer(first, last)
 
     def sizes(self, count: int, low: int = 2, high: int = 9) -> list[int]:
         """`count` different axis lengths between low and high, so that no two axes can be mixed up unseen."""
@@ -131,29 +136,62 @@ class Case:
         message = f"{problem}. {hint}".strip() if problem and hint else problem
         return self._report(not problem, what, points, message, got=got, truth=truth, suspect=suspect)
 
-    def conventions(self, function: Any, args: Sequence[Any], oracle: Callable[..., Any], points: float = 0.0) -> bool:
-        """Report whether what goes in as float32 or float64 comes out as such, right to float32's precision, and every
-        input stays as it was.
+    def conventions(
+        self,
+        function: Any,
+        args: Sequence[Any],
+        oracle: Callable[..., Any],
+        points: float = 0.0,
+        *,
+        also: Sequence[Sequence[Any]] = (),
+        gradient: Sequence[int] = (),
+        detached: bool = False,
+    ) -> bool:
+        """Report whether what goes in as float32 or float64 comes out as such, right to float32's precision, however
+        the tensors lie in memory, and every input stays as it was.
+
+        `also` are further arguments to be right at, `ones(args)` for axes of length 1 among them; gradients must reach
+        the arguments numbered in `gradient`; with `detached` no graph may stand behind the answer.
 
         One outcome, so that a function which does nothing earns nothing here. `args` as for the student, a `Source`
         where a function is handed over; the oracle sees the same numbers in float64.
         """
         what = "the dtype that goes in comes out, inputs untouched"
-        given = [_cast(argument, torch.float32) for argument in args]
+        given = [_permuted(_cast(argument, torch.float32)) for argument in args]
         wide = [a.run() if isinstance(a, Source) else _cast(a, torch.float64) for a in given]
         doubled = [a if isinstance(a, Source) else b for a, b in zip(given, wide, strict=True)]
         exact = oracle(*wide)
         truth, got, fine = _cast(exact, torch.float32), function(*given), function(*doubled)
         tensors = [i for i, argument in enumerate(given) if isinstance(argument, torch.Tensor)]
-        before, after = [given[i] for i in tensors], function.inputs_after(*given)
-        left = [after[i] for i in tensors]
-        failed = failure_in([got, left, fine]) or failure_in(truth)
+        failed = failure_in(truth)
+        slope = Slope(oracle, wide, exact, gradient, self.normal) if gradient and not failed else None
+        asked: list[dict[str, Any]] = [{"op": "call", "args": given, "kwargs": {}, "inputs": True}]
+        asked += [{"op": "call", "args": list(more), "kwargs": {}} for more in also]
+        asked += [{**slope.request, "args": doubled}] if slope else []
+        asked += [{"op": "carries", "args": doubled}] if detached else []
+        if isinstance(function, Remote):
+            after, *rest = function.several(*asked)
+        else:  # what stands around a student's function has no more than these two
+            after, rest = function.inputs_after(*given), [function(*more) for more in also]
+        before, left = [given[i] for i in tensors], [after[i] for i in tensors]
+        graph = rest.pop() if detached else False
+        slopes = slope.along(rest.pop()) if slope else []
+        true_rest = [oracle(*more) for more in also]
+        failed = failure_in([got, left, fine, rest, slopes, graph]) or failed or failure_in(true_rest)
         if failed:
             return self._report(False, what, points, failed.message, got=failed)
         problem = difference(got, truth, dtype=True) or difference(fine, exact, COARSE, dtype=True)
         if not problem and difference(left, before):
             problem = "an input was modified: work on a new tensor instead of writing into the one you were given"
-        return self._report(not problem, what, points, problem, got=[got, fine, *left], truth=[truth, exact, *before])
+        if not problem and (problem := difference(rest, true_rest)):
+            problem = f"at the edge, with axes of length 1 or extreme numbers: {problem}"
+        if not problem and slope:
+            problem = slope.problem(slopes)
+        if not problem and graph:
+            problem = "a graph stands behind the answer: it shall carry no gradients on"
+        truths = [truth, exact, *before, *true_rest, *(slope.truths if slope else []), False]
+        got = [got, fine, *left, *rest, *slopes, bool(graph)]
+        return self._report(not problem, what, points, problem, got=got, truth=truths)
 
     def check(self, passed: Any, what: str, points: float = 0.0, hint: str = "", evidence: Any = None) -> bool:
         """Report a property. `passed` is a bool, a 0-dim bool tensor or a Failure; `evidence` is what tells one
@@ -171,6 +209,18 @@ class Case:
         return passed
 
 
+def ones(args: Sequence[Any]) -> list[Any]:
+    """The arguments with every axis cut to length 1, the first example and its first entry; tables (floating, one axis)
+    stay whole.
+    """
+
+    def cut(value: Any) -> Any:
+        table = isinstance(value, torch.Tensor) and value.ndim == 1 and value.is_floating_point()
+        return value[(slice(1),) * value.ndim] if isinstance(value, torch.Tensor) and not table else value
+
+    return [cut(value) for value in args]
+
+
 def failure_in(value: Any) -> Failure | None:
     """The first `Failure` in a value or in the lists, tuples and dicts it is made of."""
     if isinstance(value, dict):
@@ -185,6 +235,13 @@ def _cast(value: Any, dtype: torch.dtype) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_cast(item, dtype) for item in value)
     return value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+
+
+def _permuted(value: Any) -> Any:
+    """A floating tensor of several axes with the last one first in memory, as `permute` leaves it."""
+    if isinstance(value, torch.Tensor) and value.ndim > 1 and value.is_floating_point():
+        return value.transpose(0, -1).contiguous().transpose(0, -1)
+    return value
 
 
 def _differs(got: Any, value: Any, rtol: float | None, atol: float) -> bool:

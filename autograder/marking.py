@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import torch
+
 from .case import Case, Outcome, difference, total
 from .diagnosis.naming import NOTHING, Explanation, explain
 from .diagnosis.transcript import Exchange, Transcript
@@ -184,7 +186,8 @@ def run_checks(
     """
     case = Case(seed, upstream, watch)
     try:
-        exercise.check(remote, case)
+        with torch.enable_grad():  # in nbgrader's own route a cell may have left gradients off
+            exercise.check(remote, case)
     except Exception as error:  # whatever shape an answer has, the other exercises go on
         left = exercise.points - sum(outcome.max_points for outcome in case.outcomes)
         text = f"your answer has a form that the checks cannot use ({type(error).__name__})"

@@ -92,6 +92,11 @@ class Failure:
     kind: str  # "missing" | "stub" | "raised" | "timeout" | "died" | "form"
     message: str
     cause: str = ""  # the exception's type and text, by which two failures are known to be the same
+    bases: tuple[str, ...] = ()  # Python's own types of exceptions that it is one of
+
+    def is_a(self, exception: str) -> bool:
+        """Whether the call raised an exception of this name, or one that derives from Python's of this name."""
+        return self.kind == "raised" and exception in (self.cause.partition(":")[0], *self.bases)
 
     def __getattr__(self, name: str) -> Failure:
         if name.startswith("__"):
@@ -160,6 +165,20 @@ class Remote:
         """For each i in `wrt`, d/d args[i] of sum_k <weights[k], output k> (None where no gradient flows)."""
         return self._ask(op="gradient", method=self._method, args=list(args), weights=weights, wrt=wrt)
 
+    def carries(self, *args: Any) -> Any:
+        """Whether the answer at these arguments hangs on a graph; None where it is no tensor."""
+        return self._ask(op="carries", method=self._method, args=list(args))
+
+    def several(self, *asked: dict[str, Any]) -> list[Any]:
+        """What comes of several requests in one crossing, such as {"op": "call", "args": […]}: each a value or its own
+        Failure.
+        """
+        replies = self._ask(op="several", method=self._method, asked=list(asked))
+        if not isinstance(replies, list) or len(replies) != len(asked) or not all(isinstance(r, dict) for r in replies):
+            failure = Failure("form", f"{self._name} gave no answer that can be read")
+            return [replies if isinstance(replies, Failure) else failure] * len(asked)
+        return [reply["value"] if "value" in reply else self._failure(reply.get("error")) for reply in replies]
+
     def slopes(self, *args: Any, weights: list) -> Any:
         """{parameter: gradient or None} of sum_k <weights[k], output k>, through this module or its method."""
         return self._ask(op="slopes", method=self._method, args=list(args), weights=weights)
@@ -217,7 +236,7 @@ class Remote:
         if given is not None:
             return given
         try:
-            reply = decode(self._link.ask(encode(request, refer), serve), self._resolve)
+            reply = decode(self._link.ask(encode(request, refer, layouts=True), serve), self._resolve)
         except LinkBroken as error:
             return Failure("died", str(error))
         except WireError as error:
@@ -258,7 +277,10 @@ class Remote:
             case "KeyboardInterrupt":
                 return Failure("timeout", f"{self._name} did not finish in time and was stopped{where}")
         said = f": {message}" if message else ""
-        return Failure("raised", f"{self._name} raised {kind}{where}{said}"[:600], cause=f"{kind}: {message}")
+        text = f"{self._name} raised {kind}{where}{said}"[:600]
+        bases = error.get("bases")
+        known = tuple(map(str, bases[:32])) if isinstance(bases, list) else ()
+        return Failure("raised", text, cause=f"{kind}: {message}", bases=known)
 
 
 def is_module(value: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..case import difference
-from ..sandbox.wire import WireError, decode
+from ..sandbox.wire import WireError, decode, encode
 from ..student import Link
 
 
@@ -55,8 +55,24 @@ class Transcript:
             return callbacks[-1][1]
 
         reply = self._link.ask(frame, noted)
-        self.exchanges.append(Exchange(frame, tuple(callbacks), reply))
+        self.exchanges += _parts(Exchange(frame, tuple(callbacks), reply))
         return reply
+
+
+def _parts(exchange: Exchange) -> list[Exchange]:
+    """Several requests that crossed together, each with its own reply; where callbacks were asked, nobody knows for
+    which.
+    """
+    try:
+        request, reply = decode(exchange.request), decode(exchange.reply)
+    except WireError:
+        return [exchange]
+    replies = reply.get("value") if isinstance(reply, dict) else None
+    if request.get("op") != "several" or exchange.callbacks or not isinstance(replies, list):
+        return [exchange]
+    common = {key: value for key, value in request.items() if key not in ("op", "asked")}
+    pairs = zip(request["asked"], replies, strict=False)
+    return [Exchange(encode({**common, **one}, layouts=True), (), encode(answer)) for one, answer in pairs]
 
 
 def same(one: bytes, other: bytes) -> bool:

@@ -26,6 +26,20 @@ def table(beta):
     return torch.cat([torch.ones(1, dtype=beta.dtype), torch.cumprod(1 - beta, 0)])
 
 
+def edges(case, inputs, first=2):
+    """Arguments at legal extremes, one batch for each time: betas of 1e-7 at first, a last step that leaves 1e-9 of
+    the signal. `inputs(t, table)` makes the arguments of one call.
+    """
+    slight = case.uniform(3, low=0.5e-7, high=1.5e-7)
+    ends = table(torch.cat([slight, torch.tensor([0.5, 1 - 1e-9], dtype=torch.float64)]))
+    return [inputs(torch.full((2,), t), ends) for t in (first, first + 1, len(ends) - 1)]
+
+
+def ranks(batch):
+    """Shapes of sequences and of films: events of two and of four axes."""
+    return (batch, 3, 2), (batch, 2, 3, 2, 3)
+
+
 def times_among(case, steps, count, *named):
     """`count` times in random order: those named, T, and others between the first named and T."""
     drawn = [*named, steps, *(case.integer(named[0], steps) for _ in range(count - len(named) - 1))]

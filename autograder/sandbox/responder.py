@@ -3,11 +3,13 @@
 A request and its reply are values of `wire`. Requests, by their "op", and the value of the reply:
 
 - call (target, method, args, kwargs, inputs): the returned value; with inputs=True the arguments after the call
+- carries (target, method, args): whether the returned tensor hangs on a graph; None where none was returned
 - gradient (target, method, args, weights, wrt): d/d args[i] of sum_k <weights[k], output k>, for i in wrt
 - slopes (target, method, args, weights): the same sum's gradient by parameter name, None where none flows
 - parameters (target): {name: tensor} of a module
 - load (target, values): None; copies values into the parameters of these names
 - grads (target): {name: tensor or None}, what stands in .grad now
+- several (target, method, asked): the replies to several requests about one target, each as if it had come alone
 - keep (value): `value` itself, so that what a `Source` defines comes back as a handle
 
 `target` is the name of a function or class of the notebook, or a handle. Every request may carry a "seed" for torch's
@@ -43,15 +45,28 @@ class Responder:
         state = torch.get_rng_state()
         try:
             request = decode(frame, lambda reference: self._resolve(reference, ask))
-            if (seed := request.pop("seed", None)) is not None:
-                torch.default_generator.manual_seed(seed)
+            seed = request.pop("seed", None)
             with self._standing_in(request.pop("stand_ins", {})):
-                value = getattr(self, "_" + request.pop("op"))(**request)
+                value = self._several(seed, **request) if request["op"] == "several" else self._one(seed, **request)
             return encode({"value": value}, self._refer)
         except BaseException as error:
             return encode({"error": describe(error)})
         finally:
             torch.set_rng_state(state)
+
+    def _one(self, seed: int | None, op: str, **request: Any) -> Any:
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)
+        return getattr(self, "_" + op)(**request)
+
+    def _several(self, seed: int | None, op: str, asked: list[dict[str, Any]], **common: Any) -> list[dict[str, Any]]:
+        replies = []
+        for request in asked:
+            try:
+                replies.append({"value": self._one(seed, **common, **request)})
+            except Exception as error:  # what stops a call, such as a timeout, stops them all
+                replies.append({"error": describe(error)})
+        return replies
 
     @contextmanager
     def _standing_in(self, functions: Mapping[str, Any]) -> Iterator[None]:
@@ -111,6 +126,11 @@ class Responder:
     def _call(self, target: Any, args: list, kwargs: dict, method: str | None = None, inputs: bool = False) -> Any:
         value = self._target(target, method)(*args, **kwargs)
         return list(args) if inputs else value
+
+    def _carries(self, target: Any, args: list, method: str | None = None) -> bool | None:
+        with torch.enable_grad():
+            value = self._target(target, method)(*args)
+        return value.requires_grad if isinstance(value, torch.Tensor) else None
 
     def _gradient(self, target: Any, args: list, weights: list, wrt: list, method: str | None = None) -> Any:
         leaves = [args[i].detach().clone().requires_grad_() for i in wrt]
@@ -179,13 +199,14 @@ def _differentiate(total: torch.Tensor, leaves: list[torch.Tensor]) -> list[torc
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """What a student may be told of an exception: its type, its message and the last line of their own code it passed
-    through.
+    """What a student may be told of an exception: its type, Python's own types that it derives from, its message and
+    the last line of their own code it passed through.
     """
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "ipykernel" in frame.filename or frame.filename.startswith("<ipython-input")]
     return {
         "type": type(error).__name__,
+        "bases": [base.__name__ for base in type(error).__mro__ if base.__module__ == "builtins"],
         "message": str(error)[:MAX_MESSAGE],
         "line": (own[-1].line or "")[:MAX_MESSAGE] if own else "",
     }

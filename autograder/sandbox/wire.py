@@ -7,7 +7,8 @@ nothing is ever unpickled.
 
     frame = length of header (4 bytes, big endian) | header (JSON) | raw bytes of every tensor, one after the other
 
-JSON holds the tree; a tensor stands there as dtype and shape. Floats travel as hexadecimal text, so that every value,
+JSON holds the tree; a tensor stands there as dtype and shape, and, where its layout is to cross, the order of its axes
+in memory, so that a permuted tensor arrives permuted. Floats travel as hexadecimal text, so that every value,
 infinities and NaN among them, arrives bit for bit.
 """
 
@@ -68,12 +69,12 @@ class Source:
         return namespace[self.name]
 
 
-def encode(value: Any, refer: Callable[[Any], Any] | None = None) -> bytes:
+def encode(value: Any, refer: Callable[[Any], Any] | None = None, layouts: bool = False) -> bytes:
     """The frame of `value`. `refer(object)` may turn an object that cannot cross into a `Handle` or `Callback`, or
-    return None.
+    return None. Tensors arrive contiguous; with `layouts`, with their axes in the order that they have in memory.
     """
     blobs: list[bytes] = []
-    tree = _pack(value, blobs, refer, 0)
+    tree = _pack(value, blobs, refer, 0, layouts)
     header = json.dumps(tree, separators=(",", ":")).encode()
     return b"".join([struct.pack(">I", len(header)), header, *blobs])
 
@@ -96,24 +97,24 @@ def decode(frame: bytes, resolve: Callable[[Any], Any] | None = None) -> Any:
     return value
 
 
-def _pack(value: Any, blobs: list[bytes], refer: Callable[[Any], Any] | None, depth: int) -> Any:
+def _pack(value: Any, blobs: list[bytes], refer: Callable[[Any], Any] | None, depth: int, layouts: bool) -> Any:
     if depth > MAX_DEPTH:
         raise WireError(f"nested more than {MAX_DEPTH} deep")
     if value is None or type(value) in (bool, str):
         return value
     if isinstance(value, torch.Tensor):
-        return _pack_tensor(value, blobs)
+        return _pack_tensor(value, blobs, layouts)
     if isinstance(value, float):  # np.float64 is one too
         return {"f": float(value).hex() if math.isfinite(value) else repr(float(value))}
     if isinstance(value, int):
         return {"i": str(int(value))}
     if isinstance(value, list | tuple):
         kind = "l" if isinstance(value, list) else "u"
-        return {kind: [_pack(item, blobs, refer, depth + 1) for item in value]}
+        return {kind: [_pack(item, blobs, refer, depth + 1, layouts) for item in value]}
     if isinstance(value, dict):
         if not all(type(key) is str for key in value):
             raise WireError("a dict whose keys are not all strings")
-        return {"d": {key: _pack(item, blobs, refer, depth + 1) for key, item in value.items()}}
+        return {"d": {key: _pack(item, blobs, refer, depth + 1, layouts) for key, item in value.items()}}
     reference = value
     if not isinstance(value, Handle | Callback | Source) and refer is not None:
         reference = refer(value)
@@ -126,17 +127,21 @@ def _pack(value: Any, blobs: list[bytes], refer: Callable[[Any], Any] | None, de
     raise WireError(f"a value of type {type(value).__module__}.{type(value).__qualname__}")
 
 
-def _pack_tensor(value: torch.Tensor, blobs: list[bytes]) -> Any:
+def _pack_tensor(value: torch.Tensor, blobs: list[bytes], layouts: bool) -> Any:
     name = str(value.dtype).removeprefix("torch.")
     if name not in DTYPES or value.layout != torch.strided or value.is_quantized or value.is_meta:
         raise WireError(f"a tensor with dtype {value.dtype} and layout {value.layout} on {value.device}")
     if value.numel() * value.element_size() > MAX_TENSOR:
         raise WireError(f"a tensor of shape {tuple(value.shape)}, more than {MAX_TENSOR >> 20} MiB")
-    whole = value.detach().to("cpu").resolve_conj().resolve_neg().contiguous()
+    held, order = value.detach().to("cpu").resolve_conj().resolve_neg(), []
+    if layouts and not held.is_contiguous():
+        order = sorted(range(held.ndim), key=lambda axis: -held.stride(axis))
+        held = held.permute(order)
+    whole = held.contiguous()
     # A tensor of one entry counts as contiguous whatever its stride, 0 in `tau.expand(1)`, and such a one has no view.
     flat = whole.as_strided((whole.numel(),), (1,))
     blobs.append(flat.view(torch.uint8).numpy().tobytes())
-    return {"t": [name, list(value.shape)]}
+    return {"t": [name, list(value.shape), order] if order else [name, list(value.shape)]}
 
 
 class _Reader:
@@ -170,7 +175,12 @@ class _Reader:
                 return self.resolve(Source(str(body[0]), str(body[1])))
         raise WireError(f"not a message: unknown kind {kind!r}")
 
-    def _tensor(self, name: str, shape: list[int]) -> torch.Tensor:
+    def _tensor(self, name: str, shape: list[int], order: list[int] | None = None) -> torch.Tensor:
+        if order is not None:
+            if sorted(order) != list(range(len(shape))):
+                raise WireError("not a message: the order of a tensor's axes")
+            moved = self._tensor(name, [shape[axis] for axis in order])
+            return moved.permute([order.index(axis) for axis in range(len(order))])
         dtype = DTYPES[name]
         if len(shape) > MAX_DIMENSIONS or not all(type(size) is int and 0 <= size <= MAX_TENSOR for size in shape):
             raise WireError("not a message: a tensor's shape")

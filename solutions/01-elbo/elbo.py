@@ -530,8 +530,8 @@ def log_normal(x, mean, logvar):
             1 there, and mean or logvar may have no axes at all. logvar is log sigma^2.
 
     Returns:
-        the broadcast shape without its last axis, same dtype. Finite also where x lies 10 000
-        units from the mean.
+        the broadcast shape without its last axis, same dtype; differentiable in all three. Finite
+        also where x lies 10 000 units from the mean, and exact for variances of 1e-26 or 1e11.
     """
     ### BEGIN SOLUTION
     per_coordinate = math.log(2 * math.pi) + logvar + (x - mean) ** 2 * torch.exp(-logvar)
@@ -728,7 +728,7 @@ def evidence_monte_carlo(log_px_given_z):
         log_px_given_z: (K, B), entry [k, i] is log p(x_i given z_k), with z_k drawn from the prior.
 
     Returns:
-        (B,), same dtype. Stable where exp underflows.
+        (B,), same dtype. Stable where exp underflows; -inf where all entries are -inf.
     """
     ### BEGIN SOLUTION
     return log_mean_exp(log_px_given_z, 0)
@@ -1558,7 +1558,7 @@ def elbo_monte_carlo(log_px_given_z, log_pz, log_qz):
             their own q and so their own samples.
 
     Returns:
-        (B,), same dtype; -inf where a sample has log_px_given_z = -inf.
+        (B,), same dtype; -inf where a sample has log_px_given_z = -inf. Differentiable in all three.
     """
     ### BEGIN SOLUTION
     return (log_px_given_z + log_pz - log_qz).mean(0)
@@ -2060,7 +2060,8 @@ def e_step(x, weights, means, variances):
         means, variances: (K, D), variances positive. All of one dtype.
 
     Returns:
-        (B, K), same dtype, every row sums to 1, also far from every mean; 0 where a weight is 0.
+        (B, K), same dtype, every row sums to 1, also far from every mean and with variances of
+        1e-10; 0 where a weight is 0, even for a point that no other component comes near.
     """
     ### BEGIN SOLUTION
     log_joint = weights.log() + log_normal(x[:, None], means, variances.log())
@@ -2153,7 +2154,7 @@ def m_step(x, responsibilities):
 
     Returns:
         weights (K,), means (K, D), variances (K, D), the exact maximisers: no floor under the
-        variances. Dtype of x.
+        variances, no constant beside a total, which may be 1e-12. Dtype of x.
     """
     ### BEGIN SOLUTION
     totals = responsibilities.sum(0)  # (K,)

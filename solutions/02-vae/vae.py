@@ -500,11 +500,13 @@ def pathwise_gradient(f, mu, sigma, eps):
         eps: (N,), draws from N(0, 1).
 
     Returns:
-        (N,), the N estimates, without a graph behind them.
+        (N,), the N estimates, without a graph behind them; 0 where f is a step and its values do
+        not depend on z as autograd sees it.
     """
     ### BEGIN SOLUTION
     z = (mu + sigma * eps).requires_grad_()
-    (gradient,) = torch.autograd.grad(f(z).sum(), z)
+    total = (f(z) + 0 * z).sum()  # 0 z keeps z in the graph of a step such as (z > 0).float()
+    (gradient,) = torch.autograd.grad(total, z)
     return gradient
     ### END SOLUTION
 
@@ -909,7 +911,8 @@ def gaussian_kl(mu, logvar):
         logvar: (B, J), log sigma^2.
 
     Returns:
-        (B,), one number for each example: summed over the J latents, not averaged.
+        (B,), one number for each example: summed over the J latents, not averaged. Gradients flow
+        to mu and to logvar: the VAE learns by them.
     """
     ### BEGIN SOLUTION
     return 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(-1)
@@ -1091,7 +1094,7 @@ def bernoulli_log_likelihood(x, logits):
         logits: (B, D), any numbers, however large: 1000 with x = 1 gives 0, with x = 0 -1000.
 
     Returns:
-        (B,), summed over the D pixels.
+        (B,), summed over the D pixels; gradients flow to the logits.
     """
     ### BEGIN SOLUTION
     return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
@@ -1159,7 +1162,7 @@ def gaussian_log_likelihood(x, mean, sigma2):
         sigma2: float > 0, one variance (not a standard deviation) for all pixels.
 
     Returns:
-        (B,), summed over the D pixels.
+        (B,), summed over the D pixels; gradients flow to the mean. Exact for a sigma2 of 1e-10 too.
     """
     ### BEGIN SOLUTION
     return -0.5 * ((x - mean) ** 2 / sigma2 + math.log(2 * math.pi * sigma2)).sum(-1)
@@ -1375,7 +1378,8 @@ class VAE(nn.Module):
     Encoder and decoder are small networks of your choice with hidden layers of `hidden_dim`, each
     followed by an activation; they share nothing. Each of the J latents gets a mu and a logvar of
     its own, both computed from x. The output layers are linear, so that mu, logvar and logits are
-    unbounded. No dropout, no batch norm: an image's result depends on that image alone.
+    unbounded. No dropout, no batch norm: an image's result depends on that image alone. No input is
+    written into.
     """
 
     def __init__(self, data_dim, hidden_dim, latent_dim):
@@ -1537,7 +1541,7 @@ expect(
 def train_step(model, optimizer, x, eps, beta=1.0):
     """One optimiser step on the negative ELBO of the batch x.
 
-    Gradients left over from earlier do not count.
+    Gradients left over from earlier do not count. x and eps stay as they are.
 
     Args:
         model: a VAE, or any module with the same forward(x, eps) -> (logits, mu, logvar).
@@ -2064,7 +2068,8 @@ def iwae_bound(log_px_given_z, log_pz, log_qz):
             exp may underflow or overflow; the result is exact all the same.
 
     Returns:
-        (B,), in nats. For K = 1 it is a one-sample estimate of the ELBO.
+        (B,), in nats; -inf where all of an image's draws have log_px_given_z = -inf. For K = 1 it is
+        a one-sample estimate of the ELBO. Gradients flow to all three.
     """
     ### BEGIN SOLUTION
     log_weights = log_px_given_z + log_pz - log_qz

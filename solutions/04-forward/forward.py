@@ -517,7 +517,7 @@ def q_step(x_prev, t, beta, eps):
         beta: (T + 1,), indexed by t.
         eps: like x_prev, standard normal noise; the function draws none of its own.
     Returns:
-        x_t, like x_prev. Nothing is clipped, no input is modified.
+        x_t, like x_prev, differentiable in x_prev and eps. Nothing is clipped, no input is modified.
     """
     ### BEGIN SOLUTION
     beta_t = beta[t].reshape(-1, *[1] * (x_prev.ndim - 1))  # (B, 1, ..., 1) meets the batch axis
@@ -851,7 +851,7 @@ def q_sample(x0, t, alpha_bar, eps):
         alpha_bar: (T + 1,), indexed by t.
         eps: like x0, standard normal noise; the function draws none of its own.
     Returns:
-        x_t, like x0. Nothing is clipped, no input is modified.
+        x_t, like x0, differentiable in x0 and eps. Nothing is clipped, no input is modified.
     """
     ### BEGIN SOLUTION
     ab = alpha_bar[t].reshape(-1, *[1] * (x0.ndim - 1))

@@ -1131,7 +1131,7 @@ def predict_x0(xt, eps, t, alpha_bar):
         alpha_bar: (T + 1,), alpha_bar[0] = 1.
 
     Returns:
-        Like xt. Nothing is clipped.
+        Like xt, differentiable in xt and eps. Nothing is clipped.
     """
     ### BEGIN SOLUTION
     level = alpha_bar[t].reshape(-1, *[1] * (xt.ndim - 1))
@@ -1182,7 +1182,7 @@ def predict_eps(xt, x0, t, alpha_bar):
         alpha_bar: (T + 1,), alpha_bar[0] = 1.
 
     Returns:
-        Like xt.
+        Like xt, differentiable in xt and x0.
     """
     ### BEGIN SOLUTION
     level = alpha_bar[t].reshape(-1, *[1] * (xt.ndim - 1))
@@ -1281,7 +1281,7 @@ def posterior_mean_from_eps(xt, eps, t, alpha_bar):
         alpha_bar: (T + 1,), alpha_bar[0] = 1.
 
     Returns:
-        Like xt. At t = 1 it is x_0.
+        Like xt, differentiable in xt and eps. At t = 1 it is x_0.
     """
     ### BEGIN SOLUTION
     now, before = (alpha_bar[s].reshape(-1, *[1] * (xt.ndim - 1)) for s in (t, t - 1))
@@ -1387,7 +1387,7 @@ def normal_kl(mean1, logvar1, mean2, logvar2):
             log sigma^2.
 
     Returns:
-        (B,), summed over all axes of the broadcast shape but the first.
+        (B,), summed over all axes of the broadcast shape but the first; differentiable in all four.
     """
     ### BEGIN SOLUTION
     terms = 0.5 * (

@@ -662,10 +662,10 @@ plots.show(
 class AdaptiveNorm(nn.Module):
     """Group normalisation whose scale and shift are told by an embedding, line (11).
 
-    forward(h, emb) = norm(h) * (1 + scale) + shift. norm is nn.GroupNorm with `groups` groups and
-    no weights of its own (affine=False); (scale, shift) come from emb through one nn.Linear with
-    2 * channels outputs, the first half scale, the second half shift. Its weight and bias start at
-    zero, and no activation stands before it.
+    forward(h, emb) = norm(h) * (1 + scale) + shift. norm is nn.GroupNorm with `groups` groups, no
+    weights of its own (affine=False) and 1e-5 beside the variance, as usual; (scale, shift) come
+    from emb through one nn.Linear with 2 * channels outputs, the first half scale, the second half
+    shift. Its weight and bias start at zero, and no activation stands before it.
 
     Args:
         channels: C. embed_dim: length E of the embedding. groups: a divisor of C.
@@ -1219,7 +1219,7 @@ def ddpm_sample(model, x_T, alpha_bar, noise):
             noise[1] are not used.
 
     Returns:
-        x_0, like x_T. No gradients are kept.
+        x_0, like x_T. No gradients are kept: no graph stands behind it.
     """
     ### BEGIN SOLUTION
     xt = x_T
@@ -1591,7 +1591,8 @@ def ddim_step(xt, eps_hat, t, s, alpha_bar, eta=0.0, z=None):
         z: like xt if eta > 0, else None.
 
     Returns:
-        Like xt. At s = 0 it is x0_hat. Nothing is clipped.
+        Like xt. At s = 0 it is x0_hat. Nothing is clipped but what stands under the root of eps_hat's
+        factor: on a float32 table with T = 1000 it may come out a little below 0, and counts as 0.
 
     Source: Song, Meng and Ermon (2021), equations 12 and 16; their alpha is our alpha_bar.
     """
@@ -1599,7 +1600,8 @@ def ddim_step(xt, eps_hat, t, s, alpha_bar, eta=0.0, z=None):
     now, then = alpha_bar[t], alpha_bar[s]
     variance = eta**2 * (1 - then) / (1 - now) * (1 - now / then)
     x0_hat = (xt - (1 - now).sqrt() * eps_hat) / now.sqrt()
-    xs = then.sqrt() * x0_hat + (1 - then - variance).sqrt() * eps_hat
+    rest = (1 - then - variance).clamp(min=0)  # 0 or more but for float32's rounding
+    xs = then.sqrt() * x0_hat + rest.sqrt() * eps_hat
     return xs + variance.sqrt() * z if eta > 0 else xs
     ### END SOLUTION
 
@@ -2199,7 +2201,7 @@ def denoising_kl(x0, xt, eps_hat, t, alpha_bar):
         alpha_bar: (T + 1,), alpha_bar[0] = 1.
 
     Returns:
-        (B,), summed over the event.
+        (B,), summed over the event; differentiable in eps_hat.
     """
     ### BEGIN SOLUTION
     mean, variance = q_posterior(x0, xt, t, alpha_bar)

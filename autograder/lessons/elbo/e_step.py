@@ -43,7 +43,12 @@ def e_step(student, case):
     )
     absent = with_zeros(weights, 0), means, model[2]
     case.expect(student(x, *absent), truth(x, *absent), "a component of weight 0", points=0.3)
-    case.conventions(student, (x, *model), truth, points=0.3)
+    # A point that only an impossible component explains; spreads of 1e-5; a single component of a single coordinate.
+    apart = 40.0 * torch.arange(count)[:, None] + means
+    impossible = apart[:1] + 0.1 * case.normal(1, dim), with_zeros(weights, 0), apart, equal
+    narrow = 1e-5 * x, weights, 1e-5 * means, 1e-10 * model[2]
+    alone = x[:1, :1], torch.ones(1, dtype=x.dtype), means[:1, :1], equal[:1, :1]
+    case.conventions(student, (x, *model), truth, points=0.3, also=[impossible, narrow, alone])
 
 
 @e_step.truth

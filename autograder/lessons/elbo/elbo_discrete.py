@@ -28,7 +28,11 @@ def elbo_discrete(student, case):
     )
     pairs = [(holes, q), (holes, with_zeros(q, 0))]
     case.expect([student(*p) for p in pairs], [truth(*p) for p in pairs], "a z that cannot have made x", points=0.2)
-    case.conventions(student, (holes, with_zeros(q, 0)), truth, points=0.2)
+    rare, faint, one = p_xz.clone(), with_zeros(q, 0), torch.ones(1, dtype=q.dtype)
+    rare[1], faint[0] = 1e-40, 1e-13  # a joint of 1e-40, and a q of 1e-13 where x cannot be
+    case.conventions(
+        student, (holes, with_zeros(q, 0)), truth, points=0.2, also=[(rare, q), (holes, faint), (p_xz[:1], one)]
+    )
 
 
 @elbo_discrete.truth

@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from ...case import ones
 from ...exercise import exercise
 
 
@@ -23,7 +24,7 @@ def elbo_monte_carlo(student, case):
     case.expect(
         student(impossible, *terms[1:]), truth(impossible, *terms[1:]), "a sample that cannot have made x", points=0.35
     )
-    case.conventions(student, terms, truth, points=0.4)
+    case.conventions(student, terms, truth, points=0.4, also=[ones(terms)], gradient=(0, 1, 2))
 
 
 @elbo_monte_carlo.truth

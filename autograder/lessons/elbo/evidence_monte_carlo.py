@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from ...case import ones
 from ...exercise import exercise
 from .log_mean_exp import log_mean_exp
 
@@ -23,7 +24,9 @@ def evidence_monte_carlo(student, case):
     case.expect(student(values), truth(values), "value on random log-likelihoods", points=0.5)
     low = values - case.uniform(1, batch, low=2e3, high=9e3)
     case.expect(student(low), truth(low), "where exp underflows", points=0.3)
-    case.conventions(student, (values,), truth, points=0.2)
+    never = values.clone()
+    never[:, 0] = -math.inf  # no sample can have made the first x
+    case.conventions(student, (values,), truth, points=0.2, also=[(never,), ones((values,))])
 
 
 @evidence_monte_carlo.truth
@@ -96,7 +99,7 @@ def logsumexp(log_px_given_z):
 
 @evidence_monte_carlo.alternative("relative to the best sample")
 def relative_to_best_sample(log_px_given_z):
-    best = log_px_given_z.max(dim=0).values
+    best = log_px_given_z.max(dim=0).values.nan_to_num(neginf=0.0)  # where nothing is possible: log 0
     return best + torch.log(torch.mean(torch.exp(log_px_given_z - best), dim=0))
 
 

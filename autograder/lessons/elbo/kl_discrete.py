@@ -31,7 +31,10 @@ def kl_discrete(student, case):
     case.expect(
         student(p, tail), truth(p, tail), "a probability of 1e-40", points=0.1, hint="probabilities are not clipped"
     )
-    case.conventions(student, (p_holes, q), truth, points=0.1)
+    faint = with_zeros(p, 2)
+    faint[2] = 1e-13  # and q = 0 there: +inf, however little it is
+    one = torch.ones(1, dtype=p.dtype)
+    case.conventions(student, (p_holes, q), truth, points=0.1, also=[(faint, with_zeros(q, 2)), (one, one)])
 
 
 @kl_discrete.truth

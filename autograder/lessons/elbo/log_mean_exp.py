@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from ...case import ones
 from ...exercise import exercise
 
 
@@ -29,7 +30,9 @@ def log_mean_exp(student, case):
     case.expect(student(holes, 0), truth(holes, 0), "-inf entries count as zeros", points=0.1)
     holes[:, 0] = -math.inf
     case.expect(student(holes, 0), truth(holes, 0), "all entries -inf", points=0.1)
-    case.conventions(student, (values, 0), truth, points=0.1)
+    case.conventions(
+        student, (values, 0), truth, points=0.1, also=[(values[:1], 0), (values[:, :1], 0), ones((cube, 1))]
+    )
 
 
 @log_mean_exp.truth

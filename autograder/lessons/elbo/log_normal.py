@@ -7,6 +7,7 @@ import math
 import torch
 from torch.distributions import Normal
 
+from ...case import ones
 from ...exercise import exercise
 
 
@@ -27,7 +28,16 @@ def log_normal(student, case):
 
     far = x + 1e4 * (1 + case.uniform(batch, dim)), mean, logvar
     case.expect(student(*far), truth(*far), "ten thousand units from the mean", points=0.3)
-    case.conventions(student, (x, mean, logvar), truth, points=0.3)
+    edges = [logvar[:1] - 25, logvar[:1] + 25, logvar[:1] - 60]  # widths from 1e-13 to 1e5, x within a few of them
+    also = [(mean[:1] + (width / 2).exp() * x[:1], mean[:1], width) for width in edges]
+    case.conventions(
+        student,
+        (x, mean, logvar),
+        truth,
+        points=0.3,
+        also=[*also, ones((x, mean, logvar))],
+        gradient=(0, 1, 2),
+    )
 
 
 @log_normal.truth

@@ -31,7 +31,8 @@ def ppca_posterior(student, case):
         ("more latents than pixels", wide),
     ):
         case.expect(student(*args), truth(*args), what, points=0.3, dtype=True)
-    case.conventions(student, (x, W, b, sigma2), truth, points=0.4)
+    alone = x[:1, :1], W[:1, :1], b[:1], sigma2
+    case.conventions(student, (x, W, b, sigma2), truth, points=0.4, also=[alone])
 
 
 @ppca_posterior.truth

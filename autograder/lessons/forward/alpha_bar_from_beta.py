@@ -17,8 +17,14 @@ def alpha_bar_from_beta(student, case):
     beta = uneven_beta(case, case.integer(5, 8))
     case.expect(student(beta), truth(beta), "a short, uneven schedule", points=0.5)
     fine = torch.cat([torch.zeros(1), torch.linspace(1e-4, 0.02, 1000)]).double()
-    case.expect(student(fine)[-400:], truth(fine)[-400:], "the end of a long schedule", points=0.25)
-    case.conventions(student, (beta,), truth, points=0.25)
+    gone = torch.tensor([0.0, 1 - 1e-7, 1 - 1e-7], dtype=torch.float64)  # 1e-14 is left: no floor
+    case.expect(
+        [student(fine)[-400:], student(gone)[-1]],
+        [truth(fine)[-400:], truth(gone)[-1]],
+        "the end of a long schedule",
+        points=0.25,
+    )
+    case.conventions(student, (beta,), truth, points=0.25, also=[(beta[:2],)])
 
 
 @alpha_bar_from_beta.truth

@@ -20,7 +20,8 @@ def log_snr(student, case):
     case.expect(
         student(ends), truth(ends), "clean data, and almost pure noise", points=0.25, hint="+inf at alpha_bar = 1"
     )
-    case.conventions(student, (table,), truth, points=0.25)
+    clean = 1 - torch.tensor([1e-10, 1e-8], dtype=torch.float64)
+    case.conventions(student, (table,), truth, points=0.25, also=[(clean,), (table[:1],)])
 
 
 @log_snr.truth

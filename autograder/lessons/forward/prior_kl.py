@@ -18,11 +18,12 @@ def prior_kl(student, case):
     images, left = case.normal(*case.sizes(4)), case.number(0.3, 0.45)
     case.expect(student(images, left), truth(images, left), "images", points=0.75, **close)
     batch, width, height = case.sizes(3)
-    others = [case.normal(batch, 1), case.normal(batch, width), case.normal(batch, width, height)]
+    shapes = [(batch, 1), (batch, width), (batch, width, height), (batch, 2, 3, 2, 3), (1, 1)]
+    others = [case.normal(*shape) for shape in shapes]
     case.expect(
         [student(x, left) for x in others], [truth(x, left) for x in others], "other events", points=0.25, **close
     )
-    ends = (0.01, 0.99)
+    ends = (0.01, 0.99, 1 - 2.0**-20)  # the last is the same number in float32
     case.expect(
         [student(others[1], a) for a in ends],
         [truth(others[1], a) for a in ends],

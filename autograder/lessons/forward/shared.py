@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ...case import ones
 from ..diffusion import times_among
 
 
@@ -65,8 +66,10 @@ OVERWRITTEN = (
 )
 
 
-def check_noising(student, case, truth, table, first):
-    """Both exercises take data, times, a table and noise; `first` names the data in what the student reads."""
+def check_noising(student, case, truth, table, first, faint):
+    """Both exercises take data, times, a table and noise; `first` names the data in what the student reads; `faint`
+    is a table that adds hardly any noise at t = 1 and leaves hardly any picture at t = 2.
+    """
     steps = len(table) - 1
     batch, channels, height, width = case.sizes(4, low=4)
     x, eps, t = (*(case.normal(batch, channels, height, width) for _ in range(2)), times(case, steps, batch))
@@ -75,9 +78,13 @@ def check_noising(student, case, truth, table, first):
     case.expect(student(x, t, table, none), truth(x, t, table, none), f"the factor of {first} alone", points=0.25)
     case.expect(student(none, t, table, eps), truth(none, t, table, eps), "the factor of the noise alone", points=0.25)
 
-    shapes = [(batch, 1), (batch, width), (batch, channels, width)]
+    shapes = [(batch, 1), (batch, width), (batch, channels, width), (batch, 2, 3, 2, 3)]
     calls = [(case.normal(*s), times(case, steps, batch), table, case.normal(*s)) for s in shapes]
-    case.expect([student(*c) for c in calls], [truth(*c) for c in calls], "numbers, points, sequences", points=0.25)
+    case.expect(
+        [student(*c) for c in calls], [truth(*c) for c in calls], "numbers, points, sequences, films", points=0.25
+    )
     square = (case.normal(5, 5), times(case, steps, 5), table, case.normal(5, 5))
     case.expect(student(*square), truth(*square), "as many examples as an event has entries", points=0.25)
-    case.conventions(student, (x, t, table, eps), truth, points=0.25)
+    given, rows = (x, t, table, eps), case.normal(2, width)
+    edges = [(0 * rows, torch.ones(2, dtype=torch.long), faint, rows), (rows, torch.full((2,), 2), faint, 0 * rows)]
+    case.conventions(student, given, truth, points=0.25, also=[ones(given), *edges], gradient=(0, 3))

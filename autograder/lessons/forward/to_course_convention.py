@@ -16,7 +16,7 @@ def to_course_convention(student, case):
     true_alpha, true_beta = truth(a, b)
     case.expect(alpha, true_alpha, "alpha", points=0.4)
     case.expect(beta, true_beta, "beta", points=0.4)
-    case.conventions(student, (a, b), truth, points=0.2)
+    case.conventions(student, (a, b), truth, points=0.2, also=[(a[:1], b[:1])])
 
 
 def _circle(case, steps):

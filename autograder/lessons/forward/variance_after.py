@@ -21,7 +21,8 @@ def variance_after(student, case):
     fine = torch.cat([torch.zeros(1), torch.linspace(1e-3, case.number(0.05, 0.15), 200)]).double()
     for factor, what in ((torch.ones_like(fine), "two hundred steps, factor 1"), (1 - fine, "two hundred, 1 - beta")):
         case.expect(student(factor, fine), truth(factor, fine), what, points=0.25)
-    case.conventions(student, (keep, beta), truth, points=0.5)
+    gone = (torch.tensor([1.0, 0.0, 0.5]).double(), torch.tensor([0.0, 1e-10, 1e-12]).double())  # no floor
+    case.conventions(student, (keep, beta), truth, points=0.5, also=[gone])
 
 
 @variance_after.truth

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
+from ...case import ones
 from ...exercise import exercise
 
 
@@ -37,7 +38,10 @@ def normal_kl(student, case):
         points=0.25,
         hint="the closed form holds everywhere: no clamp, no small constant",
     )
-    case.conventions(student, shared, truth, points=0.5)
+    film = [case.normal(3, 2, 1, 2, 2) for _ in range(4)]
+    cube = [case.normal(3, 2, 4) for _ in range(4)]
+    also = [film, cube, ones(full), [value.reshape(-1)[:1] for value in lone]]
+    case.conventions(student, shared, truth, points=0.5, also=also, gradient=(0, 1, 2, 3))
 
 
 @normal_kl.truth

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import torch
 
+from ...case import ones
 from ...exercise import exercise
-from ..diffusion import EARLY, ONE_TIME, SHIFTED, condition, early, fine_schedule, first_of, schedule, shifted, tables
+from ..diffusion import (
+    EARLY,
+    ONE_TIME,
+    SHIFTED,
+    condition,
+    early,
+    edges,
+    fine_schedule,
+    first_of,
+    schedule,
+    shifted,
+    tables,
+)
 from .shared import times
 
 
@@ -25,7 +38,8 @@ def posterior_coefficients(student, case):
     case.expect(student(start, alpha_bar), truth(start, alpha_bar), "t = 1 among others", points=0.5, atol=1e-12)
     fine = torch.tensor([2, 300, 999, 1000]), fine_schedule()
     case.expect(student(*fine), truth(*fine), "t = 2, 300, 999 and 1000 on the linear schedule with T = 1000", points=1)
-    case.conventions(student, (times(case, steps, batch, first=1), alpha_bar), truth, points=0.5)
+    also = [ones((t, alpha_bar)), *edges(case, lambda *given: given)]
+    case.conventions(student, (times(case, steps, batch, first=1), alpha_bar), truth, points=0.5, also=also)
 
 
 @posterior_coefficients.truth

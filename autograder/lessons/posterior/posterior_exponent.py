@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch.distributions import Normal
 
+from ...case import ones
 from ...exercise import exercise
 from ...student import Failure
+from ..diffusion import ranks
 from .shared import log_joint
 
 
@@ -42,7 +44,9 @@ def posterior_exponent(student, case):
     near_one, tiny = inputs(*case.sizes(3), low=0.97, high=0.99), inputs(*case.sizes(3), low=0.01, high=0.03)
     case.expect(asked(*near_one), truth(*near_one), "alpha_t and alpha_bar_{t-1} close to 1", points=0.25)
     case.expect(asked(*tiny), truth(*tiny), "alpha_t and alpha_bar_{t-1} close to 0", points=0.25)
-    case.conventions(asked, rows, truth, points=0.5)
+    *_, film = (inputs(*shape) for shape in ranks(3))
+    slight = inputs(2, 3, low=1 - 1e-6, high=1 - 1e-7)
+    case.conventions(asked, rows, truth, points=0.5, also=[film, slight, ones(rows)])
 
 
 def _true_difference(one, other, *rest):

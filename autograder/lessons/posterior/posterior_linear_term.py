@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ...case import ones
 from ...exercise import exercise
 from ..diffusion import (
     AXIS,
@@ -13,8 +14,10 @@ from ..diffusion import (
     SHIFTED,
     along,
     early,
+    edges,
     fine_schedule,
     first_of,
+    ranks,
     schedule,
     shifted,
     tables,
@@ -41,7 +44,12 @@ def posterior_linear_term(student, case):
     case.expect(
         student(*fine), truth(*fine), "t = 2, 300, 999 and 1000 on the linear schedule with T = 1000", points=0.25
     )
-    case.conventions(student, rows, truth, points=0.5)
+
+    def at(t, levels):
+        return case.normal(2, 3), case.normal(2, 3), t, levels
+
+    also = [*(inputs(*shape) for shape in ranks(4)), ones(rows), *edges(case, at)]
+    case.conventions(student, rows, truth, points=0.5, also=also)
 
 
 @posterior_linear_term.truth

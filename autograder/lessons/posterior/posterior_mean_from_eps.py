@@ -4,8 +4,22 @@ from __future__ import annotations
 
 import torch
 
+from ...case import ones
 from ...exercise import exercise
-from ..diffusion import AXIS, EARLY, ONE_TIME, OVERWRITTEN, along, condition, early, first_of, schedule, tables
+from ..diffusion import (
+    AXIS,
+    EARLY,
+    ONE_TIME,
+    OVERWRITTEN,
+    along,
+    condition,
+    early,
+    edges,
+    first_of,
+    ranks,
+    schedule,
+    tables,
+)
 from .shared import times
 
 
@@ -34,7 +48,13 @@ def posterior_mean_from_eps(student, case):
     case.expect(student(*start), truth(*start), "t = 1", points=0.25)
     case.expect(student(*images), truth(*images), "batches of images", points=0.25)
     case.expect(student(*square), truth(*square), "a batch as long as its last axis", points=0.25)
-    case.conventions(student, inputs(*case.sizes(2, low=4), first=1), truth, points=0.5)
+
+    def at(t, levels):
+        return case.normal(2, 3), case.normal(2, 3), t, levels
+
+    given = inputs(*case.sizes(2, low=4), first=1)
+    also = [*(inputs(*shape) for shape in ranks(4)), ones(given), *edges(case, at)]
+    case.conventions(student, given, truth, points=0.5, also=also, gradient=(0, 1))
 
 
 @posterior_mean_from_eps.truth

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import torch
 
+from ...case import ones
 from ...exercise import exercise
-from ..diffusion import EARLY, LOST, ONE_TIME, SHIFTED, early, fine_schedule, first_of, schedule, shifted, tables
+from ..diffusion import (
+    EARLY,
+    LOST,
+    ONE_TIME,
+    SHIFTED,
+    early,
+    edges,
+    fine_schedule,
+    first_of,
+    schedule,
+    shifted,
+    tables,
+)
 from .shared import log_joint, times
 
 
@@ -20,7 +33,7 @@ def posterior_precision(student, case):
     case.expect(
         student(*fine), truth(*fine), "t = 2, 300, 999 and 1000 on the linear schedule with T = 1000", points=0.5
     )
-    case.conventions(student, short, truth, points=0.5)
+    case.conventions(student, short, truth, points=0.5, also=[ones(short), *edges(case, lambda *given: given)])
 
 
 @posterior_precision.truth

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ...case import ones
 from ...exercise import exercise
 from ..diffusion import (
     EARLY,
@@ -12,6 +13,7 @@ from ..diffusion import (
     SHIFTED,
     condition,
     early,
+    edges,
     fine_schedule,
     first_of,
     schedule,
@@ -41,7 +43,8 @@ def posterior_variance(student, case):
         student(*fine), truth(*fine), "t = 2, 300, 999 and 1000 on the linear schedule with T = 1000", points=0.5
     )
     mixed = times(case, steps, batch, first=1), alpha_bar
-    case.conventions(student, mixed, truth, points=0.5)
+    also = [ones((t, alpha_bar)), *edges(case, lambda *given: given)]
+    case.conventions(student, mixed, truth, points=0.5, also=also)
 
 
 @posterior_variance.truth

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from ...case import ones
 from ...exercise import exercise
 from ...student import Failure
-from ..diffusion import AXIS, EARLY, ONE_TIME, SHIFTED, along, early, first_of, schedule, shifted, tables
+from ..diffusion import AXIS, EARLY, ONE_TIME, SHIFTED, along, early, edges, first_of, ranks, schedule, shifted, tables
 from .shared import spread, times
 
 
@@ -56,7 +57,12 @@ def q_posterior(student, case):
     case.expect(got[1], true[1], "the variance, t from 1 to T", points=0.5, atol=1e-12, dtype=True)
     case.expect(asked(*images), truth(*images), "batches of images", points=0.25, atol=1e-12)
     case.expect(asked(*square), truth(*square), "a batch as long as its last axis", points=0.25, atol=1e-12)
-    case.conventions(asked, rows, truth, points=0.5)
+
+    def at(t, levels):
+        return case.normal(2, 3), case.normal(2, 3), t, levels
+
+    also = [*(inputs(*shape) for shape in ranks(4)), ones(rows), *edges(case, at)]
+    case.conventions(asked, rows, truth, points=0.5, also=also)
 
 
 @q_posterior.truth

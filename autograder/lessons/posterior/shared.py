@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch.distributions import Normal
 
-from ...case import difference
+from ...case import difference, ones
 from ...student import Failure
-from ..diffusion import fine_schedule, schedule, times_among
+from ..diffusion import edges, fine_schedule, ranks, schedule, times_among
 
 
 def times(case, steps, count, first=2):
@@ -49,7 +49,12 @@ def check_inverse(student, case, truth):
     case.expect(student(*rows), truth(*rows), "t from 1 to T on a short, uneven schedule", points=0.25, dtype=True)
     case.expect(student(*images), truth(*images), "batches of images", points=0.25)
     case.expect(student(*square), truth(*square), "a batch as long as its last axis", points=0.25)
-    case.conventions(student, rows, truth, points=0.25)
+
+    def at(t, levels):
+        return case.normal(2, 3), case.normal(2, 3), t, levels
+
+    also = [*(inputs(*shape) for shape in ranks(4)), ones(rows), *edges(case, at, first=1)]
+    case.conventions(student, rows, truth, points=0.25, also=also, gradient=(0, 1))
 
 
 def check_weights(student, case, routes):
@@ -70,7 +75,8 @@ def check_weights(student, case, routes):
     for t in (2, 1000):
         expect((torch.full((2,), t), fine_schedule()), f"t = {t} on the linear schedule with T = 1000", 0.25)
 
-    case.conventions(student, short, truth, points=0.5)
+    also = [ones(short), *edges(case, lambda *given: given)]
+    case.conventions(student, short, truth, points=0.5, also=also)
 
 
 def _agree(got, truth):

@@ -28,7 +28,8 @@ def adaptive_norm(student, case):
     case.expect(bench.model(h, emb), bench.truth(h, emb), HALVES, points=0.75, rtol=CLOSE)
     check_groups(case, student, h, embed)
     check_gradients(case, bench, h, emb, towards)
-    case.conventions(InDtype(bench.model), (h, emb), bench.truth, points=0.5)
+    faint = 0.05 * h  # so that the 1e-5 beside the variance shows, for everybody
+    case.conventions(InDtype(bench.model), (faint, emb), bench.truth, points=0.5)
 
 
 class InDtype:

@@ -74,7 +74,7 @@ class ByHand(nn.Module):
     def forward(self, h, emb):
         parts = h.reshape(len(h), self.groups, -1)
         centred = parts - parts.mean(-1, keepdim=True)
-        normed = (centred * (centred.pow(2).mean(-1, keepdim=True) + 1e-6).rsqrt()).view_as(h)
+        normed = (centred * (centred.pow(2).mean(-1, keepdim=True) + 1e-5).rsqrt()).view_as(h)
         out = self.linear(emb)
         scale, shift = out[:, : self.channels], out[:, self.channels :]
         return normed + torch.einsum("bchw,bc->bchw", normed, scale) + shift.reshape(*shift.shape, 1, 1)

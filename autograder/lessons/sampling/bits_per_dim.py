@@ -20,7 +20,8 @@ def bits_per_dim(student, case):
     got = [plain(student(value, size)) for value, size in zip(values, sizes, strict=True)]
     true = [plain(truth(value, size)) for value, size in zip(values, sizes, strict=True)]
     case.expect(got, true, "a single number", points=0.25)
-    case.conventions(student, (nats, dims), truth, points=0.25)
+    grid = case.uniform(2, 3, low=50.0, high=300.0)
+    case.conventions(student, (nats, dims), truth, points=0.25, also=[(grid, dims), (grid[:1, :1], dims)])
 
 
 def plain(value):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch.distributions import Normal
 
+from ...case import ones
 from ...exercise import exercise
 from ...sandbox.wire import Source
-from ..diffusion import AXIS, ONE_TIME, Denoiser, along, asked, first_of, schedule
+from ..diffusion import AXIS, ONE_TIME, Denoiser, along, asked, first_of, ranks, schedule
 from .shared import FRESH, times
 
 # A denoiser that is its own weights: a tensor that can be called. So the loss can be differentiated with respect to it.
@@ -63,7 +64,8 @@ def ddpm_loss(student, case):
         points=0.5,
         hint="the loss must stay connected to the model's answer: no detach, no no_grad, no .item()",
     )
-    case.conventions(student, (trained, *rows), truth, points=0.5)
+    also = [(seen, *inputs(*shape)) for shape in ranks(4)]
+    case.conventions(student, (trained, *rows), truth, points=0.5, also=[*also, (seen, *ones(rows))])
 
 
 @ddpm_loss.truth

@@ -7,7 +7,7 @@ import torch
 from ...exercise import exercise
 from ...sandbox.wire import Source
 from ...student import Failure
-from ..diffusion import Denoiser, along, asked, clean, condition, schedule
+from ..diffusion import Denoiser, along, asked, clean, condition, ranks, schedule
 
 # A denoiser with a weight that could learn. From its second call on it sees whether x carries a graph with it.
 TRAINABLE = Source(
@@ -57,17 +57,21 @@ def ddpm_sample(student, case):
 
     weight, given = case.uniform(low=0.5, high=1.5), inputs(batch, width)
     model = student.make(TRAINABLE)(weight)
-    check_graphs(case, student(model, *given), model)
-    case.conventions(student, (Denoiser(alpha_bar, mean, spread), *given), truth, points=0.5)
+    check_graphs(case, student.carries(model, *given), model)
+    denoiser = Denoiser(alpha_bar, mean, spread)
+    also = [(denoiser, *inputs(*shape)) for shape in (*ranks(2), (1, 1))]
+    case.conventions(student, (denoiser, *given), truth, points=0.5, also=also)
 
 
 def check_graphs(case, end, model):
-    """Whether x came to the model's second and later calls without a graph; how many calls there are is not asked."""
+    """Whether x came to the model's second and later calls without a graph, and went out so; how many calls there are
+    is not asked. `end` says whether a graph stands behind the answer.
+    """
     carried = end if isinstance(end, Failure) else model.graphs()
     passed, evidence = carried, None
     if not isinstance(carried, Failure):
-        evidence = "too few calls" if len(carried) < 2 else "a graph" if any(carried) else None
-        passed = evidence is None and isinstance(end, torch.Tensor)
+        evidence = "too few calls" if len(carried) < 2 else "a graph" if any(carried) or end else None
+        passed = evidence is None and end is False
     hint = "put the loop under torch.no_grad(): the graph of all steps would fill the memory"
     case.check(passed, "no graph grows from step to step", 0.25, hint, evidence)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
+from ...case import ones
 from ...exercise import exercise
 from ..diffusion import (
     AXIS,
@@ -16,7 +17,9 @@ from ..diffusion import (
     clean,
     condition,
     early,
+    edges,
     first_of,
+    ranks,
     schedule,
     shifted,
     table,
@@ -49,7 +52,12 @@ def denoising_kl(student, case):
     )
     case.expect(student(*images), truth(*images), "images", points=0.25)
     case.expect(student(*square), truth(*square), "a batch as long as its last axis", points=0.25)
-    case.conventions(student, rows, truth, points=0.5)
+
+    def at(t, levels):
+        return inputs(2, 3, t=t, levels=levels)
+
+    also = [*(inputs(*shape) for shape in ranks(4)), ones(rows), *edges(case, at)]
+    case.conventions(student, rows, truth, points=0.5, also=also, gradient=(2,))
 
 
 @denoising_kl.truth

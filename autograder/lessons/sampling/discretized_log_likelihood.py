@@ -47,7 +47,9 @@ def discretized_log_likelihood(student, case):
             hint="the mass of a bin in the tail is too small for a float, but its logarithm is not",
         )
     wide = grey(batch, width)
-    case.conventions(student, (wide, near(wide, 0.25), 0.4), truth, points=0.5)
+    others = [grey(*shape) for shape in ((3, 2, 2), (2, 1, 2, 1, 2), (1, 1))]
+    also = [(x, near(x, 0.25), 0.4) for x in others]
+    case.conventions(student, (wide, near(wide, 0.25), 0.4), truth, points=0.5, also=also)
 
 
 @lru_cache(maxsize=1 << 14)

@@ -45,7 +45,13 @@ def ema_update(student, case):
     def flat_truth(*args):
         return truth(*Flat._lists(args))
 
-    case.conventions(Flat(student), (*average, *current, decay), flat_truth, points=0.25)
+    case.conventions(
+        Flat(student),
+        (*average, *current, decay),
+        flat_truth,
+        points=0.25,
+        also=[(average[0][:1], current[0][:1], decay)],
+    )
 
 
 @ema_update.truth

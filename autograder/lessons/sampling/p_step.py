@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from ...case import ones
 from ...exercise import exercise
 from ...student import Failure
-from ..diffusion import along, clean, condition, schedule, tables
+from ..diffusion import along, clean, condition, edges, ranks, schedule, tables
 from .shared import times
 
 
@@ -25,8 +26,8 @@ def p_step(student, case):
     case.expect(student(*rows), truth(*rows), "t from 1 to T, posterior variance", points=0.75, dtype=True)
     case.expect(student(*later, "beta"), truth(*later, "beta"), "t from 2 to T, variance beta_t", points=0.5)
     case.expect(student(*rows, "beta"), truth(*rows, "beta"), "t from 1 to T, variance beta_t", points=0.25)
-    ones = torch.ones(len(later[2]), dtype=torch.long)
-    last = *later[:2], ones, alpha_bar, 50 * later[4]
+    first = torch.ones(len(later[2]), dtype=torch.long)
+    last = *later[:2], first, alpha_bar, 50 * later[4]
     case.expect(
         [student(*last), student(*last, variance="beta")],
         [truth(*last), truth(*last, "beta")],
@@ -40,22 +41,31 @@ def p_step(student, case):
         points=0.5,
     )
     both = student(*rows, variance="posterior"), student(*rows, variance="beta")
+    others = "small", "Beta", "post", "betas", "b", ""  # nothing but the two words: no prefix, no part, no other case
+    refused = student.several(*({"op": "call", "args": [*rows, name], "kwargs": {}} for name in others))
     case.expect(
-        [*(refusal(student(*rows, name)) for name in ("small", "Beta")), *map(answered, both)],
-        ["ValueError", "ValueError", True, True],
+        [*map(refusal, refused), *map(answered, both)],
+        [*["ValueError"] * len(others), True, True],
         "a ValueError for any other variance",
         points=0.25,
         hint="a misspelt word must not silently mean one of the two",
     )
-    case.conventions(student, rows, truth, points=0.5)
+
+    def at(t, levels):
+        return case.normal(2, 3), case.normal(2, 3), t, levels, case.normal(2, 3)
+
+    also = [*(inputs(*shape) for shape in ranks(4)), ones(rows), *edges(case, at)]
+    case.conventions(student, rows, truth, points=0.5, also=also)
 
 
 def refusal(value):
-    """The name of the exception that a call ended in; its value where there was none, the Failure where nothing
-    answered.
+    """The name of the exception that a call ended in, "ValueError" for whatever derives from it; its value where there
+    was none, the Failure where nothing answered.
     """
     if not isinstance(value, Failure):
         return "words" if isinstance(value, str) else value
+    if value.is_a("ValueError"):
+        return "ValueError"
     return value.cause.partition(":")[0] if value.kind == "raised" else value
 
 

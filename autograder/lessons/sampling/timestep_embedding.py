@@ -23,7 +23,7 @@ def timestep_embedding(student, case):
     case.expect(student(*few), truth(*few), "dim = 4, two frequencies", points=0.25, atol=1e-6)
     far = torch.tensor([1, 2, case.integer(300, 700), 999, 1000]), 2 * case.integer(16, 32)
     case.expect(student(*far), truth(*far), "times up to 1000", points=0.25, atol=2e-3)
-    case.conventions(student, usual, truth, points=0.25)
+    case.conventions(student, usual, truth, points=0.25, also=[(usual[0][:1], 2 * half)])
 
 
 @timestep_embedding.truth

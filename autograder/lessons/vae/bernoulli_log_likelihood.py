@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch.distributions import Bernoulli, ContinuousBernoulli
 
+from ...case import ones
 from ...exercise import exercise
 
 
@@ -28,7 +29,7 @@ def bernoulli_log_likelihood(student, case):
         hint="log(sigmoid(...)) loses everything far out. Work from the logits: torch.nn.functional has a loss 'with "
         "logits', and a logsigmoid",
     )
-    case.conventions(student, (grey, logits), truth, points=0.5)
+    case.conventions(student, (grey, logits), truth, points=0.5, also=[ones((grey, logits))], gradient=(1,))
 
 
 @bernoulli_log_likelihood.truth

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
+from ...case import ones
 from ...exercise import exercise
 
 
@@ -24,7 +25,7 @@ def gaussian_kl(student, case):
         points=0.5,
         hint="the closed form holds everywhere: no clamp, no small constant inside a logarithm",
     )
-    case.conventions(student, (mu, logvar), truth, points=0.5)
+    case.conventions(student, (mu, logvar), truth, points=0.5, also=[ones((mu, logvar))], gradient=(0, 1))
 
 
 @gaussian_kl.truth

@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from ...case import ones
 from ...exercise import exercise
 
 
@@ -34,7 +35,10 @@ def iwae_bound(student, case):
         "one sample gives the one-sample ELBO; one example",
         points=0.25,
     )
-    case.conventions(student, given, truth, points=0.5)
+    never = given[0].clone()
+    never[:, 0] = -math.inf  # no sample can have made the first image
+    also = [[never, *given[1:]], ones(given)]
+    case.conventions(student, given, truth, points=0.5, also=also, gradient=(0, 1, 2))
 
 
 @iwae_bound.truth
@@ -42,7 +46,10 @@ def truth(log_px_given_z, log_pz, log_qz):
     bounds = []
     for column in (log_px_given_z + log_pz - log_qz).T.tolist():
         largest = max(column)
-        bounds.append(largest + math.log(math.fsum(math.exp(w - largest) for w in column) / len(column)))
+        if math.isinf(largest):
+            bounds.append(largest)
+        else:
+            bounds.append(largest + math.log(math.fsum(math.exp(w - largest) for w in column) / len(column)))
     return torch.tensor(bounds, dtype=log_pz.dtype)
 
 
@@ -160,7 +167,7 @@ def logsumexp(log_px_given_z, log_pz, log_qz):
 @iwae_bound.alternative("the largest weight taken out by hand")
 def largest_weight_taken_out_by_hand(log_px_given_z, log_pz, log_qz):
     log_w = log_px_given_z + log_pz - log_qz
-    top, _ = log_w.max(dim=0)
+    top = log_w.max(dim=0).values.nan_to_num(neginf=0.0)  # where nothing is possible: log 0
     return top + torch.log(torch.mean(torch.exp(log_w - top), dim=0))
 
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
+from ...case import ones
 from ...exercise import exercise
 
 
@@ -47,7 +48,8 @@ def negative_elbo(student, case):
         points=0.5,
         hint="the loss must stay connected to all three: no detach, no torch.no_grad, no .item()",
     )
-    case.conventions(student, (*given, beta), truth, points=0.25)
+    narrow, wide = (x, logits, mu, logvar - 45), (x, logits, mu, logvar + 25)
+    case.conventions(student, (*given, beta), truth, points=0.25, also=[ones(given), narrow, wide])
 
 
 @negative_elbo.truth

@@ -37,7 +37,7 @@ def pathwise_gradient(student, case):
         points=0.25,
         hint="the derivative at a sample knows nothing of a jump elsewhere, wrong as that makes the estimate",
     )
-    case.conventions(student, (f, mu, sigma, eps), truth, points=0.5)
+    case.conventions(student, (f, mu, sigma, eps), truth, points=0.5, detached=True)
 
 
 @pathwise_gradient.truth
@@ -163,5 +163,5 @@ def loop_over_samples(f, mu, sigma, eps):
     grads = []
     for e in eps:
         z = (mu + sigma * e).detach().requires_grad_(True)
-        grads.append(torch.autograd.grad(f(z), z, create_graph=True)[0])
+        grads.append(torch.autograd.grad(f(z), z)[0])
     return torch.stack(grads)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch.distributions.transforms import AffineTransform
 
+from ...case import ones
 from ...exercise import exercise
 
 
@@ -35,7 +36,9 @@ def reparameterize(student, case):
         points=0.5,
         hint="z must stay connected to mu and logvar: no detach, no .data, no torch.no_grad",
     )
-    case.conventions(student, (mu, logvar, eps), truth, points=0.25)
+    cubes = [case.normal(2, 3, 4) for _ in range(3)]
+    given = mu, logvar, eps
+    case.conventions(student, given, truth, points=0.25, also=[ones(given), cubes])
 
 
 @reparameterize.truth

@@ -20,7 +20,8 @@ def traverse(student, case):
         "the first and the last latent, a single value",
         points=0.25,
     )
-    case.conventions(student, (z, middle, values), traverse.oracle, points=0.25)
+    also = [(z[:1], 0, values), (z, middle, values[:1]), (z[:1], 0, values[:1])]
+    case.conventions(student, (z, middle, values), traverse.oracle, points=0.25, also=also)
 
 
 @traverse.truth

@@ -20,11 +20,11 @@ def vae(student, case):
     """
     data, latent, batch = case.sizes(3, low=3, high=9)
     hidden = case.integer(16, 24)
-    model = student(data, hidden, latent)
-    if not isinstance(model, Failure) and not is_module(model):
-        model = Failure("form", "VAE(...) is no nn.Module: derive the class from it and call super().__init__() first")
     x = case.uniform(batch, data, dtype=torch.float32)
     z, eps = (case.normal(batch, latent, dtype=torch.float32) for _ in range(2))
+    model = used(student(data, hidden, latent), x, z)
+    if not isinstance(model, Failure) and not is_module(model):
+        model = Failure("form", "VAE(...) is no nn.Module: derive the class from it and call super().__init__() first")
 
     enliven(case, model, x)
     if not isinstance(model, Failure) and is_deaf(case, model, x, z):
@@ -33,11 +33,18 @@ def vae(student, case):
     check_forward(case, model, x, eps)
     check_reconstruction_gradient(case, model, x, eps)
     check_separate(case, model, x, z)
-    check_each_alone(case, model, x, z)
-    check_registered(case, model, student.reseeded(1)(data, hidden, latent), x, z)
-    check_hidden_dim(case, model, student(data, 4 * hidden, latent) if is_module(model) else model)
+    check_each_alone(case, model, x, z, eps)
+    check_registered(case, model, used(student.reseeded(1)(data, hidden, latent), x, z), x, z)
+    check_hidden_dim(case, model, used(student(data, 4 * hidden, latent), x, z) if is_module(model) else model)
     check_bends(case, model, x, z)
     check_unbounded(case, model, x, z)
+
+
+def used(model, x, z):
+    """The model once it was asked: lazy layers have no weights before."""
+    if is_module(model):
+        model.encode(x), model.decode(z)
+    return model
 
 
 def check_shapes(case, model, x, z, eps, letters):
@@ -201,8 +208,8 @@ def check_separate(case, model, x, z):
     case.check(passed, "encoder and decoder share no parameter", 0.25, hint, evidence="shared" if shared else None)
 
 
-def check_each_alone(case, model, x, z):
-    """An example's answer is the same every time and whatever stands beside it in the batch."""
+def check_each_alone(case, model, x, z, eps):
+    """An example's answer is the same every time and whatever stands beside it in the batch, which stays as it was."""
     evidence, failed = None, None
     for method, given in ((model.encode, x), (model.decode, z)):
         whole, again, alone = method(given), method.reseeded(1)(given), method(given[1:2])
@@ -214,9 +221,14 @@ def check_each_alone(case, model, x, z):
             evidence = "random"
         elif isinstance(alone, Failure) or difference(alone, row, rtol=CLOSE):
             evidence = evidence or "batch"
+        if not evidence and difference(method.inputs_after(given), [given]):
+            evidence = "overwritten"
+    if not failed and not evidence and difference(model.inputs_after(x, eps), [x, eps]):
+        evidence = "overwritten"
     hint = {
         "random": "the same input gives another answer the second time: no dropout, no sampling in encode or decode",
         "batch": "an example's answer changes with the rest of the batch: no batch normalisation",
+        "overwritten": "x, z or eps was modified: work on new tensors instead of writing into those you were given",
     }.get(str(evidence), "")
     what = "every example on its own, the same every time"
     case.check(failed or evidence is None, what, 0.5, hint, evidence)
