@@ -162,6 +162,7 @@ class Case:
         doubled = [a if isinstance(a, Source) else b for a, b in zip(given, wide, strict=True)]
         exact = oracle(*wide)
         truth, got, fine = _cast(exact, torch.float32), function(*given), function(*doubled)
+        also = [[_permuted(argument) for argument in more] for more in also]
         tensors = [i for i, argument in enumerate(given) if isinstance(argument, torch.Tensor)]
         failed = failure_in(truth)
         slope = Slope(oracle, wide, exact, gradient, self.normal) if gradient and not failed else None

@@ -211,3 +211,17 @@ def test_a_damaged_frame_raises_wire_error_or_gives_some_value():
             decode(bytes(bad))
         except WireError:
             continue
+
+
+def test_a_permuted_tensor_arrives_permuted_where_that_is_asked_for():
+    values = torch.arange(24.0).reshape(2, 3, 4).permute(2, 0, 1)
+    (sent,) = decode(encode([values], layouts=True))
+    assert torch.equal(sent, values) and sent.stride() == values.stride()
+    assert decode(encode(values)).is_contiguous()
+
+
+@pytest.mark.parametrize("order", [[0, 0], [0], [2, 1], ["0", 1], {}])
+def test_an_order_of_axes_that_is_none_is_refused(order):
+    frame = encode(torch.zeros(2, 3).T, layouts=True)
+    with pytest.raises(WireError):
+        decode(frame.replace(b"[1,0]", json.dumps(order, separators=(",", ":")).encode().ljust(5)))

@@ -1,11 +1,11 @@
 """What hidden checks draw: right answers in any style that a user meets keep their points, whoever wrote them."""
 
-
 import pytest
 import torch
 from lesson_answers import all_exercises, mark_here, points_here, replaced, solution
+from torch import nn
 
-from autograder.exercise import Exercise
+from autograder.exercise import Exercise, find_exercise
 from autograder.notebook import render
 
 EXERCISES = all_exercises()
@@ -47,3 +47,364 @@ def test_gradients_that_a_cell_left_off_change_no_point_and_no_diagnosis(exercis
             off = mark_here(exercise, names, "ada")
             assert not torch.is_grad_enabled()
         assert (off.points, off.diagnosis, off.message) == (usual.points, usual.diagnosis, usual.message)
+
+
+# ---- right answers
+
+
+class Misspelt(ValueError):
+    """An error of somebody's own that is a ValueError."""
+
+
+class Lazy(nn.Module):
+    """A VAE whose layers learn their sizes from the first batch."""
+
+    linear = staticmethod(lambda inputs, outputs: nn.LazyLinear(outputs))
+    bend = nn.Tanh
+
+    def __init__(self, data_dim, hidden_dim, latent_dim):
+        super().__init__()
+        sizes = (data_dim, hidden_dim, 2 * latent_dim), (latent_dim, hidden_dim, data_dim)
+        self.encoder, self.decoder = (
+            nn.Sequential(self.linear(a, b), self.bend(), self.linear(b, c)) for a, b, c in sizes
+        )
+
+    def encode(self, x):
+        return self.encoder(x).chunk(2, -1)
+
+    def decode(self, z):
+        return self.decoder(z)
+
+    def forward(self, x, eps):
+        mu, logvar = self.encode(x)
+        return self.decode(mu + (logvar / 2).exp() * eps), mu, logvar
+
+
+class Bending(Lazy):
+    linear, bend = nn.Linear, nn.PReLU
+
+
+def own_error(xt, eps_hat, t, alpha_bar, z, variance="posterior"):
+    if variance not in ("posterior", "beta"):
+        raise Misspelt(variance)
+    return solution("06-sampling")["p_step"](xt, eps_hat, t, alpha_bar, z, variance)
+
+
+def leaf_in_float32(f, mu, sigma, eps):
+    z = torch.tensor(mu, requires_grad=True) + sigma * eps
+    return torch.autograd.grad(f(z).sum(), z)[0]
+
+
+RIGHT = {
+    "a VAE of lazy layers": ("VAE", Lazy),
+    "a VAE with nn.PReLU": ("VAE", Bending),
+    "an error of one's own that is a ValueError": ("p_step", own_error),
+    "mu as a leaf in float32": ("pathwise_gradient", leaf_in_float32),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules", "ignore:Initializing zero-element")
+@pytest.mark.parametrize(("name", "answer"), RIGHT.values(), ids=RIGHT.keys())
+def test_a_right_answer_of_another_make_keeps_its_points(name, answer):
+    exercise = find_exercise(name)
+    for student in [f"student-{number}" for number in range(20)]:
+        assert points_here(exercise, replaced(exercise, answer), student) == exercise.points, student
+
+
+def test_the_courses_own_pathwise_gradient_is_0_for_a_step():
+    right = solution("02-vae")["pathwise_gradient"]
+    eps = torch.linspace(-2, 2, 7)
+    for step in (lambda z: (z > 0).float(), torch.sign, lambda z: torch.ones(7)):
+        assert torch.equal(right(step, 0.25, 0.5, eps), torch.zeros(7))
+
+
+# ---- wrong answers, made of the right ones of every exercise
+
+
+def flattened(value):
+    """What a `.view` of the whole tensor does: it raises where the axes lie in another order."""
+    if isinstance(value, torch.Tensor) and value.is_floating_point() and value.ndim > 1:
+        return value.view(-1).view(value.shape)
+    return value
+
+
+def squeezed(value):
+    if isinstance(value, list | tuple):
+        return type(value)(map(squeezed, value))
+    return value.squeeze() if isinstance(value, torch.Tensor) else value
+
+
+def cut(value):
+    if isinstance(value, list | tuple):
+        return type(value)(map(cut, value))
+    return value.detach() if isinstance(value, torch.Tensor) else value
+
+
+def after(exercise: Exercise, change):
+    """The solution with its answer changed on the way out."""
+    right = solution(exercise.lesson)[exercise.name]
+    return lambda *args, **kwargs: change(right(*args, **kwargs))
+
+
+def spoilt(change, *names):
+    """Those exercises with that change, as cases of a test."""
+    return [pytest.param(find_exercise(name), change, id=f"{name}: {change.__name__}") for name in names]
+
+
+def takes_tensors_of_several_axes(exercise: Exercise) -> bool:
+    """Whether a solution is a function that is given floating tensors of two axes or more."""
+    seen = []
+
+    def look(value):
+        seen.append(isinstance(value, torch.Tensor) and value.is_floating_point() and value.ndim > 1)
+        return value
+
+    points_here(exercise, replaced(exercise, around(exercise, look)), "ada")
+    return any(seen)
+
+
+FUNCTIONS = [exercise for exercise in EXERCISES if exercise.lesson < "07" and exercise.lesson != "03-autoregressive"]
+
+
+@pytest.mark.parametrize("exercise", FUNCTIONS, ids=lambda exercise: exercise.name)
+def test_a_view_of_what_may_be_permuted_costs_points(exercise):
+    if not takes_tensors_of_several_axes(exercise) or exercise.name in {"VAE", "AdaptiveNorm", "train_step"}:
+        pytest.skip("no tensor of two axes is given to it")
+    names = replaced(exercise, around(exercise, flattened))
+    assert points_here(exercise, names, "ada") < exercise.points
+
+
+@pytest.mark.parametrize("exercise", FUNCTIONS, ids=lambda exercise: exercise.name)
+def test_a_bare_squeeze_costs_points(exercise):
+    right = solution(exercise.lesson)[exercise.name]
+    tables = {"alpha_bar_from_beta", "beta_from_alpha_bar", "variance_after"}  # of two entries at least
+    wholes = {
+        "kl_discrete",
+        "elbo_discrete",
+        "elbo_gap_discrete",
+        "negative_elbo",
+        "ddpm_loss",
+        "train_step",
+        "ddim_times",
+    }
+    if isinstance(right, type) or exercise.name in wholes | tables | {"latent_grid", "linear_beta", "cosine_alpha_bar"}:
+        pytest.skip("its answer has no axis that may have length 1")
+    names = replaced(exercise, after(exercise, squeezed))
+    assert points_here(exercise, names, "ada") < exercise.points
+
+
+TRAINED = (
+    *("log_normal", "elbo_monte_carlo", "reparameterize", "gaussian_kl", "bernoulli_log_likelihood"),
+    *("gaussian_log_likelihood", "negative_elbo", "iwae_bound", "q_step", "q_sample", "predict_x0", "predict_eps"),
+    *("posterior_mean_from_eps", "normal_kl", "ddpm_loss", "denoising_kl"),
+)
+
+
+@pytest.mark.parametrize(("exercise", "change"), spoilt(cut, *TRAINED))
+def test_an_answer_that_cannot_be_trained_costs_points(exercise, change):
+    for student in FEW:
+        assert points_here(exercise, replaced(exercise, after(exercise, change)), student) < exercise.points
+
+
+def of_images(value):
+    """A tensor of any rank, refused but for those that [:, None] and [:, None, None, None] fit."""
+    if isinstance(value, torch.Tensor) and value.is_floating_point() and value.ndim in (3, 5):
+        raise RuntimeError("neither points nor images")
+    return value
+
+
+OF_ANY_RANK = (
+    *("q_step", "q_sample", "prior_kl", "posterior_exponent", "posterior_linear_term", "q_posterior", "predict_x0"),
+    *("predict_eps", "posterior_mean_from_eps", "normal_kl", "ddpm_loss", "p_step", "ddim_step", "denoising_kl"),
+    *("discretized_log_likelihood", "ddpm_sample"),
+)
+
+
+@pytest.mark.parametrize(("exercise", "change"), spoilt(of_images, *OF_ANY_RANK))
+def test_an_answer_for_points_and_images_alone_costs_points(exercise, change):
+    for student in FEW:
+        assert points_here(exercise, replaced(exercise, around(exercise, change)), student) < exercise.points
+
+
+def bounded_e_step(x, weights, means, variances):
+    return solution("01-elbo")["e_step"](x, weights.clamp(min=1e-12), means, variances)
+
+
+def floored_e_step(x, weights, means, variances):
+    return solution("01-elbo")["e_step"](x, weights, means, variances.clamp(min=1e-8))
+
+
+def padded_m_step(x, r):
+    totals = r.sum(0) + 1e-10
+    means = r.T @ x / totals[:, None]
+    return totals / len(x), means, torch.einsum("nk,nkd->kd", r, (x[:, None] - means) ** 2) / totals[:, None]
+
+
+def clamped_log_normal(x, mean, logvar):
+    return solution("01-elbo")["log_normal"](x, mean, logvar.clamp(-10, 10))
+
+
+def masked(name):
+    def answer(p, q):
+        first = p if name == "kl_discrete" else q
+        keep = first > 1e-12
+        return solution("01-elbo")[name](torch.where(keep, p, 0 * p), torch.where(keep, q, 0 * q))
+
+    return answer
+
+
+def floored_likelihood(x, mean, sigma2):
+    return solution("02-vae")["gaussian_log_likelihood"](x, mean, max(sigma2, 1e-8))
+
+
+def clipped_cosine(T, s=0.008):
+    return solution("04-forward")["cosine_alpha_bar"](T, s).clamp(min=1e-8)
+
+
+def clipped_beta(alpha_bar, max_beta=0.999):
+    beta = solution("04-forward")["beta_from_alpha_bar"](alpha_bar, max_beta)
+    return torch.cat([beta[:1], beta[1:].clamp(min=1e-4)])
+
+
+def floored_noise(name):
+    def answer(x, t, table, eps):
+        bounded = table.clamp(max=1 - 1e-5) if name == "q_sample" else table.clamp(min=1e-8)
+        return solution("04-forward")[name](x, t, torch.cat([table[:1], bounded[1:]]), eps)
+
+    return answer
+
+
+def bounded_prior_kl(x0, alpha_bar_T):
+    return solution("04-forward")["prior_kl"](x0, min(alpha_bar_T, 1 - 1e-5))
+
+
+def floored_variance(t, alpha_bar):
+    return torch.where(t > 1, solution("05-posterior")["posterior_variance"](t, alpha_bar).clamp(min=1e-6), 0.0)
+
+
+def floored_level(name):
+    return lambda x, other, t, alpha_bar: solution("05-posterior")[name](x, other, t, alpha_bar.clamp(min=1e-6))
+
+
+EXTREMES = {
+    "m_step, 1e-10 on a total": ("m_step", padded_m_step),
+    "e_step, a floor under the weights": ("e_step", bounded_e_step),
+    "e_step, a floor under the variances": ("e_step", floored_e_step),
+    "log_normal, logvar clamped": ("log_normal", clamped_log_normal),
+    "kl_discrete, masked at 1e-12": ("kl_discrete", masked("kl_discrete")),
+    "elbo_discrete, masked at 1e-12": ("elbo_discrete", masked("elbo_discrete")),
+    "elbo_gap_discrete, masked at 1e-12": ("elbo_gap_discrete", masked("elbo_gap_discrete")),
+    "gaussian_log_likelihood, a floor": ("gaussian_log_likelihood", floored_likelihood),
+    "cosine_alpha_bar, clipped at 1e-8": ("cosine_alpha_bar", clipped_cosine),
+    "beta_from_alpha_bar, clipped at 1e-4": ("beta_from_alpha_bar", clipped_beta),
+    "q_sample, a floor under the noise": ("q_sample", floored_noise("q_sample")),
+    "q_step, a floor under the noise": ("q_step", floored_noise("q_step")),
+    "prior_kl, a bound": ("prior_kl", bounded_prior_kl),
+    "posterior_variance, a floor": ("posterior_variance", floored_variance),
+    "predict_x0, a floor under the signal": ("predict_x0", floored_level("predict_x0")),
+    "posterior_mean_from_eps, a floor": ("posterior_mean_from_eps", floored_level("posterior_mean_from_eps")),
+}
+
+
+@pytest.mark.parametrize(("name", "answer"), EXTREMES.values(), ids=EXTREMES.keys())
+def test_a_constant_that_matters_at_legal_extremes_costs_points(name, answer):
+    exercise = find_exercise(name)
+    for student in FEW:
+        assert points_here(exercise, replaced(exercise, answer), student) < exercise.points
+
+
+def impossible_columns(name, lesson):
+    """Right but where a whole column is -inf, which it takes for NaN."""
+
+    def answer(*values):
+        total = values[0] + values[1] - values[2] if len(values) == 3 else values[0]
+        return solution(lesson)[name](*values) + 0 * total.max(0).values
+
+    return answer
+
+
+class Overwriting(Lazy):
+    """A VAE that writes into what it is given."""
+
+    linear, bend, place = nn.Linear, nn.Tanh, "x"
+
+    def encode(self, x):
+        return super().encode(x.mul_(0.5) if self.place == "x" else x)
+
+    def decode(self, z):
+        return super().decode(z.mul_(0.5) if self.place == "z" else z)
+
+    def forward(self, x, eps):
+        mu, logvar = super().encode(x.mul(0.5) if self.place == "x" else x)
+        if self.place == "x":
+            x.mul_(0.5)
+        z = mu + (eps.mul_((logvar / 2).exp()) if self.place == "eps" else (logvar / 2).exp() * eps)
+        return self.decode(z), mu, logvar
+
+
+def overwriting(part):
+    return type("Overwriting", (Overwriting,), {"place": part})
+
+
+def writing_step(model, optimizer, x, eps, beta=1.0):
+    loss = solution("02-vae")["train_step"](model, optimizer, x, eps, beta)
+    x.add_(1.0)
+    return loss
+
+
+def plain_root(xt, eps_hat, t, s, alpha_bar, eta=0.0, z=None):
+    now, then = alpha_bar[t], alpha_bar[s]
+    sigma = eta * ((1 - then) / (1 - now) * (1 - now / then)).sqrt()
+    x0 = (xt - (1 - now).sqrt() * eps_hat) / now.sqrt()
+    xs = then.sqrt() * x0 + (1 - then - sigma**2).sqrt() * eps_hat
+    return xs + sigma * z if eta > 0 else xs
+
+
+def worded(change):
+    def answer(xt, eps_hat, t, alpha_bar, z, variance="posterior"):
+        return solution("06-sampling")["p_step"](xt, eps_hat, t, alpha_bar, z, change(variance))
+
+    return answer
+
+
+def known_word(rule):
+    return lambda word: next((known for known in ("posterior", "beta") if rule(known, word)), word)
+
+
+def graph_kept(model, x_T, alpha_bar, noise):
+    with torch.no_grad():
+        x = solution("06-sampling")["ddpm_sample"](model, x_T, alpha_bar, noise)
+    weight = getattr(model, "weight", None)
+    return x if weight is None else x + 0 * weight.to(x.dtype)
+
+
+def estimates_with_a_graph(f, mu, sigma, eps):
+    z = (mu + sigma * eps).requires_grad_()
+    return torch.autograd.grad(f(z).sum(), z, create_graph=True)[0] + 0 * z
+
+
+SINGLE = {
+    "a column of -inf, evidence_monte_carlo": (
+        "evidence_monte_carlo",
+        impossible_columns("evidence_monte_carlo", "01-elbo"),
+    ),
+    "a column of -inf, iwae_bound": ("iwae_bound", impossible_columns("iwae_bound", "02-vae")),
+    "a VAE that writes into x": ("VAE", overwriting("x")),
+    "a VAE that writes into z": ("VAE", overwriting("z")),
+    "a VAE that writes into eps": ("VAE", overwriting("eps")),
+    "a step that writes into x": ("train_step", writing_step),
+    "a plain root in float32": ("ddim_step", plain_root),
+    "a word by its prefix": ("p_step", worded(known_word(lambda known, word: word and known.startswith(word)))),
+    "a word by its beginning": ("p_step", worded(known_word(lambda known, word: word.startswith(known)))),
+    "a word in any case": ("p_step", worded(str.lower)),
+    "no word at all": ("p_step", worded(lambda word: word or "posterior")),
+    "a walk that keeps a graph": ("ddpm_sample", graph_kept),
+    "estimates that keep a graph": ("pathwise_gradient", estimates_with_a_graph),
+}
+
+
+@pytest.mark.parametrize(("name", "answer"), SINGLE.values(), ids=SINGLE.keys())
+def test_what_once_got_full_marks_costs_points(name, answer):
+    exercise = find_exercise(name)
+    for student in FEW:
+        assert points_here(exercise, replaced(exercise, answer), student) < exercise.points
