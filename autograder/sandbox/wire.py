@@ -135,7 +135,8 @@ def _pack_tensor(value: torch.Tensor, blobs: list[bytes], layouts: bool) -> Any:
         raise WireError(f"a tensor of shape {tuple(value.shape)}, more than {MAX_TENSOR >> 20} MiB")
     held, order = value.detach().to("cpu").resolve_conj().resolve_neg(), []
     if layouts and not held.is_contiguous():
-        order = sorted(range(held.ndim), key=lambda axis: -held.stride(axis))
+        strides = held.stride()
+        order = sorted(range(held.ndim), key=lambda axis: -strides[axis])
         held = held.permute(order)
     whole = held.contiguous()
     # A tensor of one entry counts as contiguous whatever its stride, 0 in `tau.expand(1)`, and such a one has no view.
