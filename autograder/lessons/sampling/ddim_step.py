@@ -60,7 +60,7 @@ def holds(student, case, truth):
     angle = (torch.arange(1001, dtype=torch.float64) / 1000 + 0.008) / 1.008 * math.pi / 2
     levels = ((angle.cos() / angle[0].cos()) ** 2).float()
     x, eps, z = (case.normal(2, 3, dtype=torch.float32) for _ in range(3))
-    steps = [*((1000, s) for s in range(5, 1000, 41)), (1000, 999), *((t, t - 1) for t in (2, 3, 5, 40, 300, 700, 998))]
+    steps = [*((1000, s) for s in range(5, 1000, 130)), (1000, 999), *((t, t - 1) for t in (2, 40, 998))]
     calls = [(x, eps, t, s, levels, 1.0, z) for t, s in steps]
     got = student.several(*({"op": "call", "args": list(call), "kwargs": {}} for call in calls))
     failed = failure_in(got)

@@ -59,7 +59,7 @@ def ddpm_sample(student, case):
     model = student.make(TRAINABLE)(weight)
     check_graphs(case, student.carries(model, *given), model)
     denoiser = Denoiser(alpha_bar, mean, spread)
-    also = [(denoiser, *inputs(*shape)) for shape in (*ranks(2), (1, 1))]
+    also = [(denoiser, *inputs(*shape, levels=alpha_bar[:3])) for shape in (*ranks(2), (1, 1))]
     case.conventions(student, (denoiser, *given), truth, points=0.5, also=also)
 
 
