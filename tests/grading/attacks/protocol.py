@@ -92,7 +92,7 @@ wrong = [1, None, 'x', [], {{}}, {{'output_type': 'stream'}}, {{'output_type': '
          {{'output_type': 'display_data', 'data': [], 'metadata': 3}}, {{'output_type': 'execute_result', 'data': 1}},
          {{'output_type': 'display_data', 'data': {{'image/png': {{}}, 'text/html': 5}}, 'metadata': 7}}]
 run = guest.shell.execute
-guest.shell.execute = lambda source: [run(source), wrong][1]""",
+guest.shell.execute = lambda *given, **named: [run(*given, **named), wrong][1]""",
     "the socket closed": f"{SPEAK}\nsock.close()",
     "the socket shut down": f"{SPEAK}\nimport socket\nsock.shutdown(socket.SHUT_RDWR)",
     "nobody reads any more": f"{SPEAK}\nimport time\nguest.serve = lambda: time.sleep(60)\ntime.sleep(60)",
