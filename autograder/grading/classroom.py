@@ -111,7 +111,11 @@ def _ask_for_secret(masters: Mapping[str, Master], ledger: Ledger, means: Means)
 
 def _lacking(results: Mapping[Entry, Graded], masters: Mapping[str, Master], out: Path, config: Config) -> list[Entry]:
     """Those of which the ledger has a result and the grade book has not, or a folder lacks its notebook or page."""
-    stored = {entry: graded for entry, graded in results.items() if entry.lesson in masters and graded.marks}
+    stored = {
+        entry: graded
+        for entry, graded in results.items()
+        if entry.lesson in masters and graded.marks and _has_plain_name(entry)
+    }
     if not stored:
         return []
     if not is_there(database_url(out, config)):
@@ -158,7 +162,7 @@ def _noted(graded: Graded, ledger: Ledger, key: str) -> Graded:
 def _held(entry: Entry, masters: Mapping[str, Master], ledger: Ledger | None, keys: _Keys) -> Graded | None:
     """What is known of a submission before it is graded: an earlier run's result, or why it cannot be graded."""
     try:
-        if readable(entry.student) != entry.student:  # no UTF-8, or what a terminal would obey
+        if not _has_plain_name(entry):
             return _failed(entry, "the name of the student's folder is no plain text; rename the folder")
         if entry.trouble:
             return not_graded(entry.student, entry.lesson, entry.trouble)
@@ -168,6 +172,11 @@ def _held(entry: Entry, masters: Mapping[str, Master], ledger: Ledger | None, ke
     except Exception as error:
         return not_graded(readable(entry.student), readable(entry.lesson), _reason(error))
     return ledger.find(entry.student, entry.lesson, key) if ledger else None
+
+
+def _has_plain_name(entry: Entry) -> bool:
+    """Whether a student's folder has a name in UTF-8, without what a terminal would obey: no grade book has others."""
+    return readable(entry.student) == entry.student
 
 
 def _reason(error: Exception) -> Exception | str:

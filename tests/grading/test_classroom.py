@@ -195,7 +195,7 @@ def test_the_grade_book_may_be_postgresql(submitted, expected, tmp_path_factory)
 def test_what_is_not_there_to_grade_is_said_in_one_line(tmp_path, submitted):
     for folder, lessons in ((tmp_path / "none", []), (tmp_path, []), (submitted, ["03-none"])):
         with pytest.raises(ClassError) as caught:
-            find_submissions(folder, lessons)
+            find_submissions(folder, lessons, [LESSON])
         assert "\n" not in str(caught.value)
 
 
