@@ -1,6 +1,9 @@
-"""Every test starts without the course's environment variables, on the CPU, and draws without a screen."""
+"""Every test starts without the course's environment variables, on the CPU, draws without a screen, and leaves no figure
+open for the next.
+"""
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -14,3 +17,5 @@ def plain_environment(monkeypatch):
     for name in ("NBGRADER_EXECUTION", "COURSE_BUDGET", "COURSE_PROGRESS", "COURSE_WIDGETS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COURSE_DEVICE", "cpu")
+    yield
+    plt.close("all")

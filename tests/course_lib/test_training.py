@@ -303,8 +303,8 @@ def test_the_average_of_weights_is_the_recursion_of_its_docstring():
     for step, now in enumerate(trail[1:]):
         decay = min(0.8, (1 + step) / (10 + step))
         average = decay * average + (1 - decay) * now
-    assert torch.allclose(weights(model), average, atol=1e-5)
-    assert not torch.allclose(weights(plain), average, atol=1e-3)
+    off, lag = ((given - average).abs().max() for given in (weights(model), weights(plain)))
+    assert off < 1e-5 < 0.1 * lag  # the raw weights are somewhere else
 
 
 def test_bfloat16_only_where_asked_on_the_cpu():
