@@ -1,5 +1,5 @@
-"""Every test starts without the course's environment variables, on the CPU, draws without a screen, and leaves no figure
-open for the next.
+"""Every test starts without the course's environment variables, on the CPU, draws without a screen, and closes its
+figures.
 """
 
 import matplotlib as mpl
