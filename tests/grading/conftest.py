@@ -1,5 +1,6 @@
 """The made-up lesson of `tiny`, a warm template, and hand-ins."""
 
+import resource
 import shutil
 
 import nbformat
@@ -67,7 +68,9 @@ def checkout(tmp_path_factory):
 def client(checkout):
     """One worker, a thread of this process, for all runs."""
     plugin = workers.Grading({LESSON: Master.load(checkout, LESSON)}, LIMITS, sandbox=True)
+    before = resource.getrlimit(resource.RLIMIT_DATA)
     with workers.workers(plugin, 1, None) as made:
+        resource.setrlimit(resource.RLIMIT_DATA, before)  # a browser that a later test starts would inherit it
         yield made
 
 
