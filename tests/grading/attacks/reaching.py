@@ -130,7 +130,7 @@ NETWORK = {
     "TCP to the world": "import socket\nsocket.create_connection(('1.1.1.1', 443), 0.3)\nfound = True",
     "TCP to the host": "import socket\nsocket.create_connection(('127.0.0.1', {port}), 0.3)\nfound = True",
     "UDP": "import socket\nsocket.socket(2, 2).sendto(b'x', ('8.8.8.8', 53))\nfound = True",
-    "DNS": "import socket\nfound = bool(socket.gethostbyname('pypi.org'))",
+    "DNS": "import socket\nfound = bool(socket.gethostbyname('example.org'))",
     "IPv6": "import socket\nsocket.create_connection(('2606:4700:4700::1111', 443), 0.3)\nfound = True",
     "abstract socket of the host": "import socket\ns = socket.socket(1)\ns.connect('\\0{abstract}')\nfound = True",
     "vsock to the hypervisor": "import socket\nsocket.socket(40, 1)\nfound = True",
