@@ -109,3 +109,8 @@ def test_stock_nbgrader_gives_the_same_marks(demo, tmp_path):
     assert {student: marks.get(student, 0.0) for student in results} == pytest.approx(
         {student: points(result) for student, result in results.items()}
     )
+
+
+def test_a_syntax_error_above_is_not_told_as_something_below(demo):
+    _, results = demo
+    assert not any("below" in flag for flag in results["eve"]["flags"])
