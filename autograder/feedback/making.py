@@ -25,7 +25,7 @@ from ..sandbox import channel
 
 Make = Callable[[NotebookNode, dict[str, Any]], str]
 Job = tuple[NotebookNode, dict[str, Any]]
-SECONDS = 10.0  # of processor time for one page; the longest honest ones take some 0.3 s
+SECONDS = 10.0  # of processor time for one page, whatever a submission has left; honest ones take some 0.3 s
 PATIENCE = 6.0  # times as long by the clock on the wall, while others have the processor
 MEMORY = 512 * 2**20  # bytes on top of what the process has
 
@@ -57,16 +57,22 @@ class Pages:
         theirs.close()
         self._connection = ours
 
-    def page(self, notebook: NotebookNode, resources: dict[str, Any]) -> str:
-        """The page. Raises `PageRefused`, and RuntimeError for whatever else went wrong there."""
+    def page(self, notebook: NotebookNode, resources: dict[str, Any], seconds: float = SECONDS) -> str:
+        """The page, in `seconds` of processor time at most. Raises `PageRefused`, and RuntimeError for whatever else
+        went wrong there.
+        """
+        seconds = min(seconds, self._seconds)
+        refused = PageRefused(f"more than {seconds:.2g} s or {self._memory / 2**20:g} MiB")
+        if seconds <= 0:
+            raise refused
         self.start()
         assert self._connection is not None
         try:
-            channel.send(self._connection, channel.REQUEST, pickle.dumps((notebook, resources)))
-            kind, answer = channel.receive(self._connection, time.monotonic() + PATIENCE * self._seconds + 10.0)
+            channel.send(self._connection, channel.REQUEST, pickle.dumps((seconds, notebook, resources)))
+            kind, answer = channel.receive(self._connection, time.monotonic() + PATIENCE * seconds + 10.0)
         except (channel.Closed, TimeoutError):
             self.close()
-            raise PageRefused(f"more than {self._seconds:g} s or {self._memory / 2**20:g} MiB") from None
+            raise refused from None
         text = answer.decode()
         if kind == channel.REPLY:
             return text
@@ -107,12 +113,13 @@ class Pages:
     def _one(self, connection: socket.socket, request: bytes) -> NoReturn:
         status = 1
         try:
-            signal.setitimer(signal.ITIMER_PROF, self._seconds)  # each ends the process
-            signal.setitimer(signal.ITIMER_REAL, PATIENCE * self._seconds)
             held = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_DATA, (held + self._memory, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+            seconds, *job = pickle.loads(request)
+            signal.setitimer(signal.ITIMER_PROF, seconds)  # each ends the process
+            signal.setitimer(signal.ITIMER_REAL, PATIENCE * seconds)
             try:
-                kind, text = channel.REPLY, self._make(*pickle.loads(request))
+                kind, text = channel.REPLY, self._make(*job)
             except Exception as error:
                 kind, text = channel.CALLBACK, f"{type(error).__name__}: {error}"[:500]
             channel.send(connection, kind, text.encode("utf-8", "replace"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -62,9 +62,12 @@ def storable(text: str) -> str:
 
 @dataclass
 class Room:
-    """Characters that a submission's outputs may still take; asked before anything is parsed or built."""
+    """Characters that a submission's outputs may still take; asked before anything is parsed or built. Once it is
+    `late`, nothing more is.
+    """
 
     left: int = MAX_ROOM
+    late: Callable[[], bool] = lambda: False
 
     def cut(self, text: str, most: int, weight: int = 1) -> str:
         """As much of `text` as there is room for, at most `most` characters, with a word where something was cut."""
@@ -152,7 +155,7 @@ def safe_outputs(outputs: Iterable[Any], room: Room | None = None) -> list[Noteb
     made: list[NotebookNode] = []
     room = room or Room()
     for output in outputs:
-        if len(made) == MAX_OUTPUTS or room.left <= 0:
+        if len(made) == MAX_OUTPUTS or room.left <= 0 or room.late():
             made.append(_stream("stderr", "\n[more outputs were cut]\n"))
             break
         room.left -= EACH

@@ -74,7 +74,7 @@ class FeedbackWriter:
             return _refusal(graded)
         resources = resources_for(graded.student, graded.lesson, name, "")
         try:
-            text = self._pages.page(*self._scores(deepcopy(graded.notebook), resources))
+            text = self._pages.page(*self._scores(deepcopy(graded.notebook), resources), graded.left)
         except PageRefused as error:  # whatever else goes wrong may be our fault
             return _refusal(graded, f"This notebook cannot be shown ({error}); its marks stand")
         return CONTENTS.sub(lambda found: _summary(graded), text, count=1)

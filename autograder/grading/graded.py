@@ -22,7 +22,7 @@ GRADED, FAILED, NOT_GRADED = "graded", "failed", "not graded"
 @dataclass(frozen=True)
 class Graded:
     """The outcome for one submission. `notebook` is what goes into `autograded/`; None where there was nothing to
-    grade.
+    grade. `left`: seconds of the submission's own that its page may take.
 
     "failed" is the submission's own fault, such as a file that is no notebook, and earns nothing. "not graded" may be
     ours: there are no marks, and whatever an earlier run has stored stands.
@@ -35,6 +35,7 @@ class Graded:
     flags: tuple[str, ...]
     marks: tuple[Mark, ...]
     notebook: NotebookNode | None
+    left: float = 0.0
 
     @property
     def points(self) -> float:

@@ -43,12 +43,12 @@ class Run:
     template: Template
     limits: Limits
     seed: int
+    clock: Clock
     beside: Beside = NONE
     flags: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._clock = Clock(self.limits.submission)
-        self._room = Room()
+        self._room = Room(late=lambda: not self.has_time())
         self._todo = [index for index, runs in enumerate(self.restored.runs) if runs]
         self._done: list[int] = []
         self._proved: set[int] = set()  # cells that have run, in this process or an earlier one
@@ -73,8 +73,8 @@ class Run:
         tried.
         """
         while self._process is None or self._todo:
-            if self._restarts - self._crashes > MAX_RESTARTS or self._clock.left() <= 0:
-                late = self._clock.left() <= 0
+            if self._restarts - self._crashes > MAX_RESTARTS or self.clock.left() <= 0:
+                late = self.clock.left() <= 0
                 limit = f"{self.limits.submission:g} s" if late else f"{self._restarts} processes"
                 self.flags.append(f"the submission had used up its {limit}; what was left was not graded")
                 self.stop()
@@ -91,9 +91,9 @@ class Run:
             self._process = self.fresh()
             again, self._done = self._done, []
             self._todo = again + self._todo
-        while self._todo and self._clock.left() > 0:
+        while self._todo and self.clock.left() > 0:
             index = self._todo[0]
-            if index not in self._proved and self._clock.left() <= RESERVE * self.limits.submission:
+            if index not in self._proved and self.clock.left() <= RESERVE * self.limits.submission:
                 self._leave_out("its cells took so long that hardly any time was left for the checks")
                 continue
             self._keep(index, *self._run(self._process, index))
@@ -123,7 +123,7 @@ class Run:
 
     def fresh(self) -> GuestProcess:
         """A new process, in which nothing has run."""
-        process = GuestProcess(self.template, self.limits, self.seed, self._clock)
+        process = GuestProcess(self.template, self.limits, self.seed, self.clock)
         try:
             process.put(self.beside.files)
         except BaseException:
@@ -136,7 +136,7 @@ class Run:
         keeping outputs.
         """
         for index in self._done:
-            if self._clock.left() <= 0:
+            if self.clock.left() <= 0:
                 raise LinkBroken("the submission had used up its time")
             if before is None or index < before:
                 self._run(process, index)
@@ -150,7 +150,7 @@ class Run:
 
     def has_time(self) -> bool:
         """Whether anything more may be tried."""
-        return self._clock.left() > 0
+        return self.clock.left() > 0
 
     def is_given(self, index: int) -> bool:
         """Whether a cell is the course's, unchanged."""
@@ -178,7 +178,7 @@ class Run:
         return place, above, own, given
 
     def _seconds(self, index: int) -> float:
-        left = self._clock.left() - (0.0 if index in self._proved else RESERVE * self.limits.submission)
+        left = self.clock.left() - (0.0 if index in self._proved else RESERVE * self.limits.submission)
         return max(min(self.limits.cell, left), 0.1)
 
     def _leave_out(self, reason: str) -> None:

@@ -18,7 +18,7 @@ from ..cells import exercise_graded_in, grade_id
 from ..exercise import Exercise
 from ..feedback.markup import readable
 from ..guard.guest import GuestProcess
-from ..guard.limits import Limits
+from ..guard.limits import Clock, Limits
 from ..guard.template import GraderBroken, Template
 from ..hand_in.beside import NONE, Beside
 from ..hand_in.definitions import bare
@@ -45,9 +45,9 @@ def grade_submission(
     beside: Beside = NONE,
 ) -> Graded:
     """Grade the notebook at `path` as handed in by `student`. Raises `GraderBroken` alone."""
-    start = time.monotonic()
+    start, clock = time.monotonic(), limits.clock()
     try:
-        graded = grade_notebook(read(path), student, master, exercises, template, limits, beside)
+        graded = grade_notebook(read(path), student, master, exercises, template, limits, beside, clock)
     except Unreadable as error:
         graded = not_graded(student, master.lesson, str(error))
     except SubmissionError as error:
@@ -67,12 +67,15 @@ def grade_notebook(
     template: Template,
     limits: Limits,
     beside: Beside = NONE,
+    clock: Clock | None = None,
 ) -> Graded:
-    """Grade a notebook that has been read (`submission.read`). What it raises is no fault of the submission's."""
-    start = time.monotonic()
+    """Grade a notebook that has been read (`notebook_file.read`), since when its `clock` may run. What it raises is no
+    fault of the submission's.
+    """
+    start, clock = time.monotonic(), clock or limits.clock()
     restored = restore(submitted, master)
     seed = seed_of(student, master.lesson, secret=master.secret)
-    with Run(restored, master, template, limits, seed, beside) as run:
+    with Run(restored, master, template, limits, seed, clock, beside) as run:
         run.go_on()
         judged = [_mark(run, exercise, student, master.secret) for exercise in exercises.values()]
         both = zip(exercises.values(), judged, strict=True)
@@ -83,7 +86,8 @@ def grade_notebook(
     marks = tuple(_plain(_explained(mark, run, master)) for mark in marks)
     notebook = _with_verdicts(restored.notebook, {item.name: item for item in marks})
     flags = _told([*beside.left_out, *restored.flags, *run.flags])
-    return Graded(student, master.lesson, GRADED, time.monotonic() - start, flags, marks, notebook)
+    left = max(limits.page + clock.left(), 0.0)
+    return Graded(student, master.lesson, GRADED, time.monotonic() - start, flags, marks, notebook, left)
 
 
 def _mark(run: Run, exercise: Exercise, student: str, secret: str) -> Mark:

@@ -44,7 +44,7 @@ class GuestProcess:
     """
 
     def __init__(self, template: Template, limits: Limits, seed: int, clock: Clock | None = None) -> None:
-        self.limits, self.clock = limits, clock or Clock(limits.submission)
+        self.limits, self.clock = limits, clock or limits.clock()
         self._sandbox = template.sandbox
         self._home = "" if template.sandbox else tempfile.mkdtemp(prefix="submission-")
         self._connection, theirs = socket.socketpair()

@@ -9,10 +9,13 @@ from ..sandbox.jail import Rlimits
 from .supervisor import Totals
 
 MAX_PATIENCE = 10.0  # a time limit grows to this many times itself while others have the processor
+PAGE, MAX_PAGE = 0.1, 10.0  # of a submission's seconds, and seconds at most, that are kept for its page
 
 
 class Clock:
-    """The seconds a submission has left; time in which other processes kept it from running does not count."""
+    """The seconds a submission has left for all that is done for it before its page; time in which other processes
+    kept it from running does not count.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._most = time.monotonic() + seconds * MAX_PATIENCE
@@ -37,3 +40,12 @@ class Limits:
     grace: float = 2.0
     each: Rlimits = Rlimits()  # noqa: RUF009  (frozen)
     all: Totals = Totals()  # noqa: RUF009  (frozen)
+
+    def clock(self) -> Clock:
+        """The clock of a submission that is begun now."""
+        return Clock(self.submission - self.page)
+
+    @property
+    def page(self) -> float:
+        """Seconds of a submission's that are kept for its page, whatever its cells and calls take."""
+        return min(PAGE * self.submission, MAX_PAGE)

@@ -11,6 +11,7 @@ import pytest
 from nbformat.v4 import new_code_cell
 
 from autograder.checkout import course_root
+from autograder.grading.run import RESERVE
 from autograder.grading.runner import grade_submission
 from autograder.guard import enclosure
 from autograder.guard.enclosure import SandboxMissing
@@ -104,6 +105,17 @@ def test_no_cell_begins_when_the_submissions_time_is_over(hand_in, master, exerc
     graded = grade_submission(hand_in(many), "ada", master, exercises, template, replace(SMALL, cell=9, submission=2))
     begun = [cell for cell in graded.notebook.cells if any(o.output_type == "error" for o in cell.get("outputs", []))]
     assert len(begun) <= 2 and any("time" in flag or "used up its 2 s" in flag for flag in graded.flags), graded.flags
+
+
+def test_a_page_may_take_what_is_left_of_the_submissions_time(hand_in, master, exercises, template):
+    def many(notebook):
+        notebook.cells += [new_code_cell("import time\ntime.sleep(60)") for _ in range(20)]
+
+    limits = replace(SMALL, cell=9, submission=3)
+    quick = grade_submission(hand_in(), "ada", master, exercises, template, replace(limits, submission=300))
+    slow = grade_submission(hand_in(many), "eve", master, exercises, template, limits)
+    assert replace(limits, submission=300).page < quick.left < 300
+    assert 0 <= slow.left <= RESERVE * 3 + limits.page == pytest.approx(0.9)
 
 
 BUSY = """

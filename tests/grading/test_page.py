@@ -91,6 +91,14 @@ def test_outputs_are_cut_before_they_are_parsed(monkeypatch):
     assert "more outputs were cut" in kept[-1].text and room.left <= 0
 
 
+def test_outputs_are_not_parsed_when_the_time_is_over(monkeypatch):
+    seen = []
+    monkeypatch.setattr(markup, "clean_html", lambda html: seen.append(html) or "")
+    html = {"output_type": "display_data", "data": {"text/html": "<b>x</b>"}}
+    kept = safe_outputs([html] * 9, Room(late=lambda: len(seen) == 3))
+    assert len(seen) == 3 and "more outputs were cut" in kept[-1].text
+
+
 def test_what_is_beyond_the_length_stays_text():
     text = "*a* " * MAX_MARKDOWN
     html = rendered(text)

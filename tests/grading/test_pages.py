@@ -1,6 +1,7 @@
 """Does a page that takes too much end alone, and is the next one made as if it had not been?"""
 
 import os
+import signal
 from contextlib import closing
 
 import pytest
@@ -23,6 +24,8 @@ def make(notebook, resources):
             return str(len(bytearray(400 * MB)))
         case "nested":
             return make_nested(notebook)
+        case "timed":
+            return repr(signal.getitimer(signal.ITIMER_PROF)[0])
         case "wrong":
             raise KeyError("ours")
         case "gone":
@@ -52,6 +55,17 @@ def test_a_page_that_takes_too_much_is_refused_and_the_next_is_made(pages, hosti
         pages.page(hostile, {})
     assert pages.page("a", {}) == honest == "a 1 1"
     assert pages.page("b", {}) == "b 1 1", "nothing is left of a page when the next is made"
+
+
+def test_a_page_has_the_time_that_its_submission_has_left_and_no_more_than_any(pages):
+    ticks = 0.02  # the kernel rounds up
+    assert 0 < float(pages.page("timed", {}, seconds=0.1)) <= 0.1 + ticks
+    assert 0.1 + ticks < float(pages.page("timed", {}, seconds=200.0)) <= 0.3 + ticks
+    with pytest.raises(PageRefused):
+        pages.page("endless", {}, seconds=0.05)
+    for over in (0.0, -1.0):
+        with pytest.raises(PageRefused):
+            pages.page("a", {}, seconds=over)
 
 
 def test_what_may_be_our_own_fault_is_no_refusal(pages):
