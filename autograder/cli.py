@@ -23,11 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from .builder.commands import add_build
         from .builder.source import LessonError
+        from .feedback.preview import add_page
         from .grading.commands import add_demo, add_grade
     except ImportError as error:
         print(f"{error}: `course doctor` says what is missing and how to mend it", file=sys.stderr)
         return 1
-    for add in (add_build, add_grade, add_demo, add_doctor):
+    for add in (add_build, add_grade, add_demo, add_page, add_doctor):
         add(commands)
     options = parser.parse_args(given)
     try:

@@ -1,4 +1,4 @@
-"""How a notebook becomes a page: nbgrader's templates with filters whose time and length are bounded.
+"""How a notebook becomes a page: `page.html.j2` on nbgrader's template, with filters whose time and length are bounded.
 
 `exporter` makes our feedback page; `nbgrader_config.py` puts `markdown2html` and `Bounded` into formgrader's exporter
 as well. Nothing here remembers anything of a page but texts rendered alone, and what they came to.
@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from html import escape
+from pathlib import Path
 from typing import Any
 
-from jinja2 import pass_context
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from nbconvert.exporters import HTMLExporter, TemplateExporter
 from nbconvert.filters.highlight import Highlight2HTML
 from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
@@ -20,22 +21,23 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from traitlets.config import Config
 
+from ..cells import GRADED
 from .markup import BOX, BOXED, Room
 from .mathematics import rendered
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'"
-# Bootstrap, which nbgrader's template brings along, hides the triangle of what unfolds and packs tables tight.
-STYLE = "summary { display: list-item; cursor: pointer } .rendered_html td { padding: .1em .6em }"
+TEMPLATES = tuple(sorted(Path(__file__).parent.glob("*.html.j2")))
 BOXES = f".rendered_html, .output_subarea, .input_area {{ {BOX} }}"
-HEAD_END = "</head>"
-SCRIPT = re.compile(r"<script\b.*?</script>\s*", re.S)  # of nbconvert's: MathJax, which would come from the network
-CHARSET = re.compile(r'<meta charset="utf-8"\s*/?>')
+SCRIPT = re.compile(r"<script\b.*?</script>\s*", re.S)  # none is ours; a template of nbconvert's could bring one along
 NO_ALT = re.compile(r"<img(?=\s)(?![^>]*\salt=)")
 # Characters that are coloured of a cell, and the longest line among them: a highlighter's time is quadratic in it.
 MAX_CODE, MAX_LINE = 5_000, 500
 # Characters of a page that are parsed at all, of code and of Markdown each, and those of its attached pictures.
 MAX_PARSED, MAX_PICTURES = 200_000, 24 * 2**20
 BELOW = "[shown without colours, since it is long:]\n"
+
+_LOADER = FileSystemLoader(Path(__file__).parent)
+_PLAIN = Environment(loader=_LOADER, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
 
 
 class _Exporter(HTMLExporter):
@@ -46,7 +48,7 @@ class _Exporter(HTMLExporter):
     def from_notebook_node(  # type: ignore[override]
         self, nb: NotebookNode, resources: dict[str, Any] | None = None, **options: Any
     ) -> tuple[str, dict[str, Any]]:
-        resources = self._init_resources(resources)
+        resources = self._init_resources({"policy": POLICY, "graded": GRADED, "marks": (), **(resources or {})})
         types = WidgetsDataTypeFilter(notebook_metadata=self._nb_metadata, parent=self, resources=resources)
         self.register_filter("filter_data_type", types)
         page, resources = TemplateExporter.from_notebook_node(self, nb, resources, **options)
@@ -55,8 +57,8 @@ class _Exporter(HTMLExporter):
 
 
 def exporter(config: Config) -> HTMLExporter:
-    """nbgrader's exporter without preprocessors but ours; what comes out of it has still to be `guarded`."""
-    made = _Exporter(config=config)
+    """The exporter of `page.html.j2`, with no preprocessors but ours; what it gives goes through `without_scripts`."""
+    made = _Exporter(config=config, extra_loaders=[_LOADER], template_file="page.html.j2")
     made._preprocessors = []  # as nbgrader's converter does: its list and no other
     # The trait takes strings as well; functions are what is registered in the end.
     made.filters = {"markdown2html": markdown2html, "highlight_code": highlight_code}
@@ -127,8 +129,11 @@ def _plain(code: str) -> list[NotebookNode]:
     return [new_output("stream", name="stdout", text=BELOW + code.replace("\x1b", "?"))] if code else []
 
 
-def guarded(page: str) -> str:
-    """The page without scripts, and with its content security policy."""
-    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}" />'
-    page = SCRIPT.sub("", page).replace(HEAD_END, f"<style>{STYLE}</style>\n{HEAD_END}", 1)
-    return CHARSET.sub(lambda found: f"{found[0]}\n{policy}", page, count=1)
+def without_scripts(page: str) -> str:
+    """The page without any `<script>`; its policy, in the template, lets none run either."""
+    return SCRIPT.sub("", page)
+
+
+def refusal(title: str, reason: str) -> str:
+    """The page that stands in the place of one that cannot be shown, with the reason and a remedy."""
+    return _PLAIN.get_template("refusal.html.j2").render(policy=POLICY, title=title, reason=reason)

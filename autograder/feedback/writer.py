@@ -1,4 +1,4 @@
-"""Feedback pages: nbgrader's own template filled from the grade book, without hidden checks, rubrics or answers.
+"""Feedback pages, filled from the grade book, without hidden checks, rubrics or answers.
 
 Nothing on a page may act. What the student wrote has been made harmless when it was taken in (`markup`); here the
 rendered HTML is cleaned once more, mathematics becomes MathML, and the page's content security policy lets the browser
@@ -7,10 +7,8 @@ run no script and load nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from copy import deepcopy
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +19,15 @@ from nbgrader.preprocessors import GetGrades
 from traitlets.config import Config
 from traitlets.utils.importstring import import_item
 
-from ..cells import GRADED, grade_id, nbgrader
+from ..cells import grade_id, nbgrader
 from ..grading.exchange import Exchange
 from ..grading.gradebook import resources_for
 from ..grading.graded import Graded
 from ..hand_in.restoring import Master
 from .making import PageRefused, Pages
-from .page import POLICY, Bounded, exporter, guarded
+from .page import Bounded, exporter, refusal, without_scripts
 
-CONTENTS = re.compile(r'<div id="toc">.*?</div>', re.S)  # nbgrader's: a line for every test cell, none with a name
+SHOWN = ("name", "points", "max_points", "message")  # of each mark, in the page's table
 
 
 def page_maker(config: Config, masters: Iterable[Master] = ()) -> Pages:
@@ -42,7 +40,7 @@ def page_maker(config: Config, masters: Iterable[Master] = ()) -> Pages:
     made.register_preprocessor(Bounded(), enabled=True)
 
     def make(notebook: NotebookNode, resources: dict[str, Any]) -> str:
-        return guarded(made.from_notebook_node(notebook, resources=resources)[0])
+        return without_scripts(made.from_notebook_node(notebook, resources=resources)[0])
 
     first = []
     for master in masters:
@@ -50,6 +48,12 @@ def page_maker(config: Config, masters: Iterable[Master] = ()) -> Pages:
         resources["nbgrader"].update(score=0.0, max_score=0.0, late_penalty=0.0)
         first.append((master.released, resources))
     return Pages(make, first)
+
+
+def page_of(pages: Pages, graded: Graded, notebook: NotebookNode, resources: dict[str, Any]) -> str:
+    """The page of `graded`, of whose `notebook` and `resources` the scores are filled in. Raises as `Pages.page`."""
+    marks = [{key: getattr(mark, key) for key in SHOWN} for mark in graded.marks]
+    return pages.page(notebook, {**resources, "marks": marks}, graded.left)
 
 
 class FeedbackWriter:
@@ -71,13 +75,12 @@ class FeedbackWriter:
     def render(self, graded: Graded, name: str) -> str:
         """The page's HTML; for a submission that could not be graded, a page that says why."""
         if graded.notebook is None:
-            return _refusal(graded)
+            return refusal(f"{graded.lesson}: not graded", "; ".join(graded.flags))
         resources = resources_for(graded.student, graded.lesson, name, "")
         try:
-            text = self._pages.page(*self._scores(deepcopy(graded.notebook), resources), graded.left)
+            return page_of(self._pages, graded, *self._scores(deepcopy(graded.notebook), resources))
         except PageRefused as error:  # whatever else goes wrong may be our fault
-            return _refusal(graded, f"This notebook cannot be shown ({error}); its marks stand")
-        return CONTENTS.sub(lambda found: _summary(graded), text, count=1)
+            return refusal(f"{graded.lesson}: no page", f"This notebook cannot be shown ({error}); its marks stand")
 
 
 class _Scores:
@@ -108,28 +111,3 @@ class _Scores:
         query = self._gradebook.db.query(BaseCell.name, *columns)
         rows = query.filter(kind.cell_id == BaseCell.id, kind.notebook_id == notebook)
         return {name: tuple(values) for name, *values in rows}
-
-
-def _summary(graded: Graded) -> str:
-    """A table of the exercises: what each earned, and what the student should know about it first."""
-    rows = "".join(
-        f'<tr><td><a href="#{escape(mark.name + GRADED)}"><code>{escape(mark.name)}</code></a></td>'
-        f"<td>{mark.points:g}&nbsp;/&nbsp;{mark.max_points:g}</td><td>{escape(mark.message)}</td></tr>"
-        for mark in graded.marks
-    )
-    heads = "<tr><th>exercise</th><th>points</th><th>in short</th></tr>"
-    return f'<div id="toc"><table class="table table-condensed">{heads}{rows}</table></div>'
-
-
-def _refusal(graded: Graded, reason: str = "") -> str:
-    remedy = (
-        "Open the notebook in JupyterLab, save it again and hand it in once more; if it does not open, "
-        "take a fresh copy of the lesson and move your answers over."
-    )
-    title = f"{graded.lesson}: no page" if reason else f"{graded.lesson}: not graded"
-    return (
-        "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>"
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}" /><title>{escape(title)}</title>'
-        "<style>body{font:16px/1.5 sans-serif;max-width:40rem;margin:3rem auto;padding:0 1rem}</style></head><body>"
-        f"<h1>{escape(title)}</h1><p>{escape(reason or '; '.join(graded.flags))}.</p><p>{remedy}</p></body></html>\n"
-    )

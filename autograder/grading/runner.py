@@ -84,7 +84,7 @@ def grade_notebook(
         both = zip(exercises.values(), judged, strict=True)
         marks = tuple(_again(run, exercise, student, mark, master.secret) for exercise, mark in both)
     marks = tuple(_plain(_explained(mark, run, master)) for mark in marks)
-    notebook = _with_verdicts(restored.notebook, {item.name: item for item in marks})
+    notebook = with_verdicts(restored.notebook, {item.name: item for item in marks})
     flags = _told([*beside.left_out, *restored.flags, *run.flags])
     left = max(limits.page + clock.left(), 0.0)
     return Graded(student, master.lesson, GRADED, time.monotonic() - start, flags, marks, notebook, left)
@@ -207,7 +207,7 @@ def _told(flags: list[str]) -> tuple[str, ...]:
     return (*kept[:MAX_FLAGS], *more)
 
 
-def _with_verdicts(notebook: NotebookNode, marks: Mapping[str, Mark]) -> NotebookNode:
+def with_verdicts(notebook: NotebookNode, marks: Mapping[str, Mark]) -> NotebookNode:
     """The notebook with each graded cell holding its verdict and points, as if its hidden line had been run there."""
     for cell in notebook.cells:
         if result := marks.get(exercise_graded_in(cell)):

@@ -11,6 +11,7 @@ from pathlib import Path
 import course_lib
 
 from ..exercise import find_exercise, lesson_exercises
+from ..feedback.page import TEMPLATES
 
 PACKAGE = __name__.partition(".")[0]
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,7 +21,8 @@ GRADER = tuple(f"{PACKAGE}.{name}" for name in ("grading.workers", "grading.grad
 
 def sources(lesson: str, also: Iterable[str] = ()) -> dict[str, Path]:
     """All these files, by a name that is the same in every checkout; `also`: modules that the settings name."""
-    files = {**_course_lib(), **_imported((*GRADER, *_sandbox(), *also))}
+    templates = {str(path.relative_to(ROOT.parent)): path for path in TEMPLATES}
+    files = {**_course_lib(), **_imported((*GRADER, *_sandbox(), *also)), **templates}
     return {**files, **_imported(_checks(lesson))}
 
 

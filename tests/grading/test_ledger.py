@@ -166,4 +166,5 @@ def test_the_files_are_those_that_lead_to_a_mark():
     names = set(sources("06-sampling"))
     assert {"autograder/lessons/diffusion.py", "autograder/lessons/sampling/p_step_answers.py"} <= names
     assert {"autograder/marking.py", "autograder/sandbox/responder.py", "autograder/grading/runner.py"} <= names
+    assert {"autograder/feedback/page.html.j2", "autograder/feedback/refusal.html.j2"} <= names
     assert not any("lessons/vae" in name or name.startswith("/") for name in names)

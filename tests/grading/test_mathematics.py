@@ -11,7 +11,7 @@ import pytest
 
 from autograder.checkout import course_root
 from autograder.feedback.mathematics import ELEMENTS, formula, rendered
-from autograder.feedback.page import POLICY, guarded
+from autograder.feedback.page import POLICY, without_scripts
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LESSONS = sorted((course_root() / "notebooks").glob("*/*.ipynb"))
@@ -121,9 +121,8 @@ def test_a_browser_lays_mathematics_out_with_the_policy_in_force_and_no_network(
         "$$\\begin{aligned} a &= \\sum_{t=1}^T b_t \\\\ c &= d \\end{aligned}$$"
     )
     path = tmp_path / "page.html"
-    path.write_text(
-        guarded(f'<html><head><meta charset="utf-8" /></head><body>{body}<script>x()</script></body></html>')
-    )
+    head = f'<meta charset="utf-8" /><meta http-equiv="Content-Security-Policy" content="{POLICY}" />'
+    path.write_text(without_scripts(f"<html><head>{head}</head><body>{body}<script>x()</script></body></html>"))
     assert POLICY in path.read_text() and "<script" not in path.read_text()
     with playwright.sync_playwright() as tool:
         browser = tool.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])

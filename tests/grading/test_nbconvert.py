@@ -13,6 +13,7 @@ from nbconvert.filters.highlight import Highlight2HTML
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbgrader.converters import GenerateFeedback
 from traitlets.config import Config
 
 from autograder.feedback.page import exporter
@@ -49,5 +50,7 @@ def test_what_is_made_takes_the_arguments_it_is_given():
 
 def test_a_page_comes_out_of_the_overridden_method():
     notebook = new_notebook(cells=[new_markdown_cell("**two** $x^2$"), new_code_cell("three = 3")])
-    page, _ = exporter(Config()).from_notebook_node(notebook)
+    made = exporter(GenerateFeedback(config=Config()).config)
+    about = {"notebook": "n", "score": 0, "max_score": 0, "late_penalty": 0}
+    page, _ = made.from_notebook_node(notebook, resources={"nbgrader": about})
     assert "<strong>two</strong>" in page and "<msup>" in page and '<span class="n">three</span>' in page

@@ -78,7 +78,7 @@ GRADING = {
     "running": (Run, "_keep"),
     "marking": (runner, "judge"),
     "marking again": (runner, "to_reconsider"),
-    "verdicts": (runner, "_with_verdicts"),
+    "verdicts": (runner, "with_verdicts"),
 }
 STORING = {
     "the rows": (GradebookWriter, "_save"),
