@@ -23,6 +23,7 @@ from ..hand_in.restoring import Master
 from ..marking import Mark, mark
 from ..sandbox.responder import Responder
 from ..student import LocalLink
+from .making import SECONDS
 from .page import refusal
 from .writer import page_maker, page_of
 
@@ -68,7 +69,7 @@ def preview(root: Path, lesson: str) -> str:
         if meta.get("grade") or meta.get("task"):
             meta["score"] = found.points if found else 0.0
             meta.setdefault("points", 0.0)
-    graded = Graded("ada", lesson, GRADED, 0.0, (), tuple(marks.values()), notebook)
+    graded = Graded("ada", lesson, GRADED, 0.0, (), tuple(marks.values()), notebook, left=SECONDS)
     resources = resources_for(graded.student, lesson, master.name, "")
     resources["nbgrader"].update(score=graded.points, max_score=graded.max_points, late_penalty=0.0)
     with closing(page_maker(course_config(root))) as pages:
