@@ -6,6 +6,7 @@ import os
 
 import pretend_gpu  # noqa: F401  (its device must be there before the first backward pass)
 import pytest
+import torch
 
 os.environ.setdefault("COURSE_SECRET", "of the tests")
 
@@ -20,7 +21,10 @@ SLOW = ("grading/test_classroom.py", "test_browser.py", "test_demo.py")
 
 
 def pytest_collection_modifyitems(items):
+    no_card = pytest.mark.skip(reason="needs CUDA")
     for item in items:
+        if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+            item.add_marker(no_card)
         place = item.nodeid.partition("::")[0]
         races = place.endswith(RACES + SLOW) or "[resources: " in item.nodeid
         if races:

@@ -39,7 +39,8 @@ def main() -> None:
     diffusion = Diffusion.linear(200, 5e-4, 0.1, device)
     plan = partial(Plan, diffusion)
     images, held_out = _digits("train", device), _digits("test", device)
-    images = images[: len(images) // plan(1).batch_size * plan(1).batch_size]  # whole batches, so that all see the same
+    whole = 4 if options.quick else len(images) // plan(1).batch_size
+    images = images[: whole * plan(1).batch_size]  # whole batches, so that all see the same
     path = options.out / "training.json"
 
     def part(name: str, **settings: object) -> results.Part:
@@ -49,10 +50,10 @@ def main() -> None:
 
     quick = options.quick
     if "speed" in options.only:
-        speed.measure(part("speed", quick=quick), loops, images, plan, quick, say)
+        speed.measure(part("speed", quick=quick), loops, images, plan, quick, options.rounds, say)
     if "sampling" in options.only:
         here = part("sampling", quick=quick, schedule="beta 0.0001 to 0.02")
-        sampling.measure(here, images, "diffusers" in loops, quick, say)
+        sampling.measure(here, images, "diffusers" in loops, quick, options.rounds, say)
     if "quality" in options.only:
         here = part("quality", steps=options.steps)
         quality.measure(here, loops, images, held_out, plan, options.steps, options.seeds, say)
@@ -77,6 +78,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a try-out in a temporary folder, with useless numbers")
     parser.add_argument("--seeds", type=int, help="for quality (default 5; quick: 2)")
     parser.add_argument("--steps", type=int, help="of the longest runs for quality (default 1000; quick: 40)")
+    parser.add_argument("--rounds", type=int, help="for speed and sampling (default 6 and 8; quick: 2)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="PyTorch's (default: one per core)")
     parser.add_argument("--device", help="default: the course's choice")
     parser.add_argument("--out", type=Path, help="folder for training.json, .md and .png (default: benchmarks/results)")

@@ -17,33 +17,34 @@ from benchmarks.training.network import new_network
 from benchmarks.training.results import Part
 from benchmarks.training.samplers import Chain, diffusers_ddim, diffusers_ddpm, forwards
 
-STEPS = 1000
-BATCH = 64
-DDIM_STEPS = 50
+# The key says whether it is a quick run.
+STEPS = {False: 1000, True: 20}
+BATCH = {False: 64, True: 8}
+DDIM_STEPS = {False: 50, True: 10}
 ROUNDS = {False: 8, True: 2}
 
 
-def measure(part: Part, images: Tensor, peers: bool, quick: bool, say: Callable) -> None:
+def measure(part: Part, images: Tensor, peers: bool, quick: bool, rounds_asked: int | None, say: Callable) -> None:
     """Time every sampler in every round, each on the same noise."""
-    device = images.device
-    diffusion = Diffusion.linear(100 if quick else STEPS, 1e-4, 0.02, device)
+    device, size, ddim_steps = images.device, BATCH[quick], DDIM_STEPS[quick]
+    diffusion = Diffusion.linear(STEPS[quick], 1e-4, 0.02, device)
     network = new_network(0, device)
     say("sampling: training the network")
     ours(network, images, Plan(diffusion, 20 if quick else 300), 0)  # so that the values are those of a trained one
-    noise = torch.randn(BATCH, *images.shape[1:], device=device)
+    noise = torch.randn(size, *images.shape[1:], device=device)
     samplers: dict[str, Callable[[], Tensor]] = {}
     for kind, steps, chain in (
         ("ddpm", diffusion.steps, Chain.ddpm(diffusion)),
-        ("ddim", DDIM_STEPS, Chain.ddim(diffusion, DDIM_STEPS)),
+        ("ddim", ddim_steps, Chain.ddim(diffusion, ddim_steps)),
     ):
         samplers[f"{kind} ours"] = partial(chain.ours, network, noise)
         samplers[f"{kind} plain"] = partial(chain.plain, network, noise)
         samplers[f"{kind} network alone"] = partial(forwards, network, noise, steps)
     if peers:
         samplers["ddpm diffusers"] = partial(diffusers_ddpm, network, diffusion, noise)
-        samplers["ddim diffusers"] = partial(diffusers_ddim, network, diffusion, noise, DDIM_STEPS)
-    part.data.setdefault("steps", {"ddpm": diffusion.steps, "ddim": DDIM_STEPS})
-    part.data.setdefault("batch", BATCH)
+        samplers["ddim diffusers"] = partial(diffusers_ddim, network, diffusion, noise, ddim_steps)
+    part.data.setdefault("steps", {"ddpm": diffusion.steps, "ddim": ddim_steps})
+    part.data.setdefault("batch", size)
     if "operators" not in part.data:
         part.data["operators"] = {}
         for name, sampler in samplers.items():  # which also warms them up
@@ -51,14 +52,15 @@ def measure(part: Part, images: Tensor, peers: bool, quick: bool, say: Callable)
                 sampler()
             part.data["operators"][name] = operators.count / _steps(part.data, name)
     rounds = part.data.setdefault("rounds", [])
-    for number in range(len(rounds), ROUNDS[quick]):
+    total = rounds_asked or ROUNDS[quick]
+    for number in range(len(rounds), total):
         names = list(samplers)
         random.Random(number).shuffle(names)
         taken = {name: _each(samplers[name], diffusion.steps // _steps(part.data, name), device) for name in names}
         rounds.append(taken)
         part.save()
-        rates = ", ".join(f"{name} {BATCH / taken[name]['wall']:.1f}/s" for name in sorted(names))
-        say(f"sampling: round {number + 1} of {ROUNDS[quick]}: {rates}")
+        rates = ", ".join(f"{name} {size / taken[name]['wall']:.1f}/s" for name in sorted(names))
+        say(f"sampling: round {number + 1} of {total}: {rates}")
 
 
 def _each(sampler: Callable[[], Tensor], times: int, device: torch.device) -> dict[str, float]:

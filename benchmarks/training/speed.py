@@ -20,7 +20,13 @@ ROUNDS = {False: 6, True: 2}
 
 
 def measure(
-    part: Part, loops: dict[str, Loop], images: Tensor, plan: Callable[[int], Plan], quick: bool, say: Callable
+    part: Part,
+    loops: dict[str, Loop],
+    images: Tensor,
+    plan: Callable[[int], Plan],
+    quick: bool,
+    rounds_asked: int | None,
+    say: Callable,
 ) -> None:
     """Call each loop for a few epochs and for many, round after round.
 
@@ -44,7 +50,8 @@ def measure(
         say(f"speed: warming up {name}")
         loop(new_network(0, images.device), images, plan(3), 0)
     rounds = part.data["rounds"]
-    for number in range(len(rounds), ROUNDS[quick]):
+    total = rounds_asked or ROUNDS[quick]
+    for number in range(len(rounds), total):
         names = list(contenders)
         random.Random(number).shuffle(names)
         taken = {}
@@ -54,7 +61,7 @@ def measure(
                 work = partial(contenders[name], new_network(0, images.device), images, plan(steps), 0)
                 calls.append(spent(work, images.device))
             taken[name] = [call._asdict() for call in calls]
-            say(f"speed: round {number + 1} of {ROUNDS[quick]}, {name}: {many / calls[1].wall:.1f} steps/s")
+            say(f"speed: round {number + 1} of {total}, {name}: {many / calls[1].wall:.1f} steps/s")
         rounds.append(taken)
         part.save()
 

@@ -110,7 +110,7 @@ def test_errors_say_what_was_expected_in_one_line(step, times, keep, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 def test_on_cuda_the_recorded_chain_is_the_plain_one():
     model = nn.Sequential(nn.Linear(2, 32), nn.SiLU(), nn.Linear(32, 2)).cuda()
 

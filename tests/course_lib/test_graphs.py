@@ -16,7 +16,6 @@ from course_lib.training import graphs, loop
 from course_lib.training.graphs import Recorded, recorded, repeats_itself
 
 CPU = torch.device("cpu")
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 
 
 @pytest.fixture
@@ -205,7 +204,7 @@ def noisy_error(model, x):
     return ((model(x + 0.3 * torch.randn_like(x)) - x) ** 2).mean()
 
 
-@needs_cuda
+@pytest.mark.cuda
 @pytest.mark.parametrize("options", [{}, {"ema": 0.9}, {"optimizer": torch.optim.AdamW}, {"schedule": "cosine"}])
 def test_on_cuda_a_recorded_run_is_the_plain_one(options):
     points = data.two_moons(1000, device=torch.device("cuda"))
@@ -221,7 +220,7 @@ def test_on_cuda_a_recorded_run_is_the_plain_one(options):
         assert torch.allclose(a, b, atol=1e-3)
 
 
-@needs_cuda
+@pytest.mark.cuda
 @pytest.mark.parametrize("kind", ["item", "mask", "counter"])
 def test_on_cuda_a_loss_that_cannot_be_recorded_trains_all_the_same(kind):
     points = data.two_moons(1000, device=torch.device("cuda"))
@@ -242,7 +241,7 @@ def test_on_cuda_a_loss_that_cannot_be_recorded_trains_all_the_same(kind):
     assert torch.randn(3, device="cuda").isfinite().all()  # chance is still in order
 
 
-@needs_cuda
+@pytest.mark.cuda
 def test_on_cuda_chance_survives_a_recording_that_breaks_off():
     x = torch.zeros(3, device="cuda")
 

@@ -64,7 +64,7 @@ def test_it_is_for_convolutions_on_images(model, points, expected):
     assert convolves(model, [points]) is expected
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 def test_auto_on_cuda():
     model = small_net().cuda()
     with best_layout(model, error, [IMAGES.cuda()], "auto"):

@@ -384,7 +384,7 @@ def test_the_model_is_left_ready_for_use():
     assert torch.equal(weights(copy.deepcopy(model)), weights(model))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.cuda
 @pytest.mark.parametrize("graph", [False, True])
 def test_no_synchronisation_between_two_looks(graph):
     """A run looks at the device twenty times, however long it is; the debug mode counts every wait."""

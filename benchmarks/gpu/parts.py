@@ -1,0 +1,110 @@
+"""What is run, in order of worth, each with a time limit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5", "-m", "cuda")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A program of its own, so that nothing it does reaches the others.
+
+    Attributes:
+        command: arguments for Python.
+        limit: seconds after which it is ended.
+        result: JSON file that it writes, if any, read also where it was ended.
+    """
+
+    name: str
+    command: Sequence[str]
+    limit: float
+    result: Path | None = None
+
+
+def plan(out: Path, rehearse: bool) -> list[list[Part]]:
+    """Rows of parts: those of one row run at once, since what they find does not depend on time; rows one by one."""
+    scratch = out / "parts"
+    scratch.mkdir(parents=True, exist_ok=True)
+    first, others = ["02-vae", "06-sampling"], []
+    for source in sorted((ROOT / "solutions").glob("*/*.py")):
+        if source.parent.name not in first and "get_device" in source.read_text(encoding="utf-8"):
+            others.append(source.parent.name)
+
+    def lesson(name: str, limit: float, run: str = "") -> Part:
+        notebook = next((ROOT / "solutions" / name).glob("*.ipynb"))
+        result = scratch / f"{name}{run}.json"
+        return Part(f"{name}{run}", ["-m", "benchmarks.gpu.lesson", str(notebook), str(result)], limit, result)
+
+    def training(name: str, limit: float) -> Part:
+        short = ["--quick", "--threads", "1"] if rehearse else ["--rounds", "3"]
+        command = ["-m", "benchmarks.training", "--only", name, "--out", str(out), *short]
+        return Part(name, command, limit)
+
+    if rehearse:
+        tests = [*PYTEST, "--collect-only", "tests/course_lib"]
+        return [
+            [Part("tests", tests, 120)],
+            [lesson("02-vae", 300)],
+            [training("speed", 300)],
+            [training("sampling", 300)],
+        ]
+    return [
+        [Part("tests", [*PYTEST, "tests/course_lib"], 120), *(lesson(name, 120) for name in [*first, *others])],
+        [training("speed", 150)],
+        [training("sampling", 90)],
+        [lesson("06-sampling", 60, " alone")],
+        [lesson("02-vae", 60, " alone")],
+    ]
+
+
+def run(parts: list[Part], log: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """Run the parts at once; for each: exit status, seconds, whether it was ended, its JSON, the end of its output.
+
+    The whole output goes into `log`.
+    """
+    running = []
+    for part in parts:
+        output = log.parent / "parts" / f"{part.name.replace(' ', '-')}.log"
+        with output.open("w") as file:
+            started = time.perf_counter()
+            process = subprocess.Popen(
+                [sys.executable, *part.command],
+                cwd=ROOT,
+                env=os.environ | environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        running.append((part, process, output, started))
+    found = {}
+    for part, process, output, started in running:
+        ended = False
+        try:
+            process.wait(max(0.0, part.limit - (time.perf_counter() - started)))
+        except subprocess.TimeoutExpired:
+            ended = True
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        seconds = time.perf_counter() - started
+        text = output.read_text(errors="replace")
+        with log.open("a") as file:
+            file.write(f"\n===== {part.name}: exit {process.returncode} after {seconds:.0f} s\n{text}")
+        found[part.name] = {
+            "exit": process.returncode,
+            "seconds": round(seconds, 1),
+            "ended by its limit": ended,
+            "last": [line[:500] for line in text.strip().splitlines()[-12:]],
+        }
+        if part.result and part.result.exists():
+            found[part.name]["result"] = json.loads(part.result.read_text())
+    return found
