@@ -16,7 +16,7 @@ def page(record: Part, training: Path) -> str:
         lines += ["A rehearsal on the CPU: the numbers mean nothing.", ""]
     lines += [
         f"{machine['device']}; {machine['processor']}, {machine['cores']} cores; {packages}. "
-        "By `benchmarks/on_gpu.sh`. Tests and the first run of each lesson share the card; the rest has it alone.",
+        "By `benchmarks/on_gpu.sh`. Tests and lessons share the card; training and sampling have it alone.",
         "",
         "| part | seconds | what came of it |",
         "|---|--:|---|",

@@ -3,6 +3,7 @@
 import gc
 import os
 import platform
+import statistics
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -38,6 +39,14 @@ def spent(work: Callable[[], object], device: torch.device) -> Spent:
     _wait(device)
     wall, after = time.perf_counter() - started, os.times()
     return Spent(wall, sum(after[:4]) - sum(before[:4]))
+
+
+def quartiles(values: list[float]) -> tuple[float, float]:
+    """The first and the third; of one value, which a run that was cut off may leave, that value twice."""
+    if len(values) == 1:
+        return values[0], values[0]
+    first, _, last = statistics.quantiles(values, n=4)
+    return first, last
 
 
 def _wait(device: torch.device) -> None:

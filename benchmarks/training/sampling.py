@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from benchmarks.training.clock import spent
+from benchmarks.training.clock import quartiles, spent
 from benchmarks.training.diffusion import Diffusion, Plan
 from benchmarks.training.limit import Operators
 from benchmarks.training.loops import ours
@@ -32,6 +32,32 @@ def measure(part: Part, images: Tensor, peers: bool, quick: bool, rounds_asked: 
     say("sampling: training the network")
     ours(network, images, Plan(diffusion, 20 if quick else 300), 0)  # so that the values are those of a trained one
     noise = torch.randn(size, *images.shape[1:], device=device)
+    samplers = _samplers(network, noise, diffusion, ddim_steps, peers)
+    part.data.setdefault("steps", {"ddpm": diffusion.steps, "ddim": ddim_steps})
+    part.data.setdefault("batch", size)
+    if "operators" not in part.data:
+        part.data["operators"] = {}
+        short = Diffusion.linear(ddim_steps, 1e-4, 0.02, device)
+        for name, sampler in _samplers(network, noise, short, ddim_steps, peers).items():  # which also warms them up
+            with Operators() as operators:
+                sampler()
+            part.data["operators"][name] = operators.count / ddim_steps
+    rounds = part.data.setdefault("rounds", [])
+    total = rounds_asked or ROUNDS[quick]
+    for number in range(len(rounds), total):
+        names = list(samplers)
+        random.Random(number).shuffle(names)
+        taken = {name: _each(samplers[name], diffusion.steps // _steps(part.data, name), device) for name in names}
+        rounds.append(taken)
+        part.save()
+        rates = ", ".join(f"{name} {size / taken[name]['wall']:.1f}/s" for name in sorted(names))
+        say(f"sampling: round {number + 1} of {total}: {rates}")
+
+
+def _samplers(
+    network: nn.Module, noise: Tensor, diffusion: Diffusion, ddim_steps: int, peers: bool
+) -> dict[str, Callable[[], Tensor]]:
+    """Each makes samples of the same noise."""
     samplers: dict[str, Callable[[], Tensor]] = {}
     for kind, steps, chain in (
         ("ddpm", diffusion.steps, Chain.ddpm(diffusion)),
@@ -43,24 +69,7 @@ def measure(part: Part, images: Tensor, peers: bool, quick: bool, rounds_asked: 
     if peers:
         samplers["ddpm diffusers"] = partial(diffusers_ddpm, network, diffusion, noise)
         samplers["ddim diffusers"] = partial(diffusers_ddim, network, diffusion, noise, ddim_steps)
-    part.data.setdefault("steps", {"ddpm": diffusion.steps, "ddim": ddim_steps})
-    part.data.setdefault("batch", size)
-    if "operators" not in part.data:
-        part.data["operators"] = {}
-        for name, sampler in samplers.items():  # which also warms them up
-            with Operators() as operators:
-                sampler()
-            part.data["operators"][name] = operators.count / _steps(part.data, name)
-    rounds = part.data.setdefault("rounds", [])
-    total = rounds_asked or ROUNDS[quick]
-    for number in range(len(rounds), total):
-        names = list(samplers)
-        random.Random(number).shuffle(names)
-        taken = {name: _each(samplers[name], diffusion.steps // _steps(part.data, name), device) for name in names}
-        rounds.append(taken)
-        part.save()
-        rates = ", ".join(f"{name} {size / taken[name]['wall']:.1f}/s" for name in sorted(names))
-        say(f"sampling: round {number + 1} of {total}: {rates}")
+    return samplers
 
 
 def _each(sampler: Callable[[], Tensor], times: int, device: torch.device) -> dict[str, float]:
@@ -78,7 +87,7 @@ def summarise(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
     result = {}
     for name in sorted(data["rounds"][0]):
         wall = [taken[name]["wall"] for taken in data["rounds"]]
-        first, _, last = statistics.quantiles(wall, n=4)
+        first, last = quartiles(wall)
         middle = statistics.median(wall)
         steps = _steps(data, name)
         result[name] = {
