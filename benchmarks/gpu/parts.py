@@ -85,25 +85,26 @@ def run(parts: list[Part], log: Path, environment: dict[str, str]) -> dict[str, 
                 start_new_session=True,
             )
         running.append((part, process, output, started))
-    found = {}
-    for part, process, output, started in running:
-        ended = False
-        try:
-            process.wait(max(0.0, part.limit - (time.perf_counter() - started)))
-        except subprocess.TimeoutExpired:
-            ended = True
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        seconds = time.perf_counter() - started
-        text = output.read_text(errors="replace")
-        with log.open("a") as file:
-            file.write(f"\n===== {part.name}: exit {process.returncode} after {seconds:.0f} s\n{text}")
-        found[part.name] = {
-            "exit": process.returncode,
-            "seconds": round(seconds, 1),
-            "ended by its limit": ended,
-            "last": [line[:500] for line in text.strip().splitlines()[-12:]],
-        }
-        if part.result and part.result.exists():
-            found[part.name]["result"] = json.loads(part.result.read_text())
+    found: dict[str, Any] = {}
+    while len(found) < len(running):
+        for part, process, output, started in running:
+            seconds = time.perf_counter() - started
+            ended = process.poll() is None and seconds > part.limit
+            if ended:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            if part.name not in found and process.poll() is not None:
+                found[part.name] = _outcome(part, process.returncode, seconds, ended, output, log)
+        time.sleep(0.1)
+    return {part.name: found[part.name] for part in parts}
+
+
+def _outcome(part: Part, code: int, seconds: float, ended: bool, output: Path, log: Path) -> dict[str, Any]:
+    text = output.read_text(errors="replace")
+    with log.open("a") as file:
+        file.write(f"\n===== {part.name}: exit {code} after {seconds:.0f} s\n{text}")
+    last = [line.strip(" =")[:500] for line in text.strip().splitlines()[-12:]]
+    found = {"exit": code, "seconds": round(seconds, 1), "ended by its limit": ended, "last": last}
+    if part.result and part.result.exists():
+        found["result"] = json.loads(part.result.read_text())
     return found
