@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from course_lib.lettering import Look, extent, stamp
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -55,23 +57,22 @@ def edge_lines(fig: "Figure") -> None:
 def drawn(fig: "Figure") -> np.ndarray:
     """The figure's pixels (height, width, 4) at its dpi, with edges around lines and text that need them."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+    from matplotlib.colors import to_rgb
 
     class EdgedRenderer(RendererAgg):
-        """Draws text in the page's colour a little off to all sides before it draws the text."""
+        """Pastes text that has an edge in the page's colour around it."""
 
-        def draw_text(self, gc: Any, x: float, y: float, *text: Any, **options: Any) -> None:
+        def get_text_width_height_descent(self, s: str, prop: Any, ismath: Any) -> tuple[float, float, float]:
+            return extent(s, prop.copy(), ismath, self.dpi)
+
+        def draw_text(
+            self, gc: Any, x: float, y: float, s: str, prop: Any, angle: float, ismath: Any = False, mtext: Any = None
+        ) -> None:
             color = gc.get_rgb()[:3]
-            if not reads(color, TEXT):
-                around = self.new_gc()
-                around.copy_properties(gc)
-                around.set_foreground(edge(color))
-                far = round(EDGE * self.dpi / 72)
-                near = round(0.7 * EDGE * self.dpi / 72)
-                for dx, dy in ((far, 0), (near, near), (0, far)):
-                    for sign, other in ((1, 1), (-1, -1), *([(1, -1), (-1, 1)] if dx and dy else [])):
-                        super().draw_text(around, x + sign * dx, y + other * dy, *text, **options)
-                around.restore()
-            super().draw_text(gc, x, y, *text, **options)
+            around = None if reads(color, TEXT) else to_rgb(edge(color))
+            look = Look(self.dpi, color, around, round(EDGE * self.dpi / 72))
+            written = stamp(s, prop.copy(), angle, ismath, look)
+            self.draw_image(gc, round(x) - written.left, round(self.height - y) - written.below, written.pixels[::-1])
 
     class Canvas(FigureCanvasAgg):
         def get_renderer(self) -> RendererAgg:

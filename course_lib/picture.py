@@ -22,22 +22,24 @@ def show(fig: "Figure | tuple[Figure, Any]", alt: str) -> None:
     if not alt.strip():
         raise ValueError("show: alt is empty; say in a sentence what the figure shows")
     fig = fig[0] if isinstance(fig, tuple) else fig
-    image, size = render(fig)
+    image, size = render(fig, few_colours=True)
     display_png(small(image), size, alt)
 
 
 def small(image: bytes) -> bytes:
-    """The PNG with a palette of its 256 commonest colours: a third of the bytes, and no difference to the eye."""
+    """The same PNG, packed as tightly as it goes: for a picture that is kept, not for one that somebody waits for."""
     from PIL import Image
 
     buffer = io.BytesIO()
-    palette = Image.open(io.BytesIO(image)).quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    palette.save(buffer, "PNG", optimize=True)
+    Image.open(io.BytesIO(image)).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
-def render(fig: "Figure") -> tuple[bytes, tuple[int, int]]:
-    """The figure as a PNG, and its (width, height) on the page. Closes it, or it would be shown once more."""
+def render(fig: "Figure", *, few_colours: bool = False) -> tuple[bytes, tuple[int, int]]:
+    """The figure as a PNG, and its (width, height) on the page. Closes it, or it would be shown once more.
+
+    With `few_colours` a palette of its 256 commonest ones: a third of the bytes, and no difference to the eye.
+    """
     import matplotlib.pyplot as plt
     from PIL import Image
 
@@ -45,8 +47,11 @@ def render(fig: "Figure") -> tuple[bytes, tuple[int, int]]:
     # A slider waits for this: `savefig` would draw twice to find the layout, and full compression takes long.
     # There is no version or date inside, so equal figures are equal bytes.
     fig.set_dpi(2 * DPI)
+    image = Image.fromarray(drawn(fig))
+    if few_colours:
+        image = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
-    Image.fromarray(drawn(fig)).save(buffer, "PNG", compress_level=3)
+    image.save(buffer, "PNG", compress_level=3)
     plt.close(fig)
     return buffer.getvalue(), (width, height)
 

@@ -29,12 +29,12 @@ def explore(draw: Callable[..., Any], *, alt: str = "", **sliders: Any) -> None:
     """
     for name, spec in sliders.items():
         _check(name, spec)
-    first, size, title = _draw(draw, {name: _default(spec) for name, spec in sliders.items()})
-    alt = alt or f"{title or 'a figure'}; controls: {', '.join(sliders).replace('_', ' ') or 'none'}"
+    drawing = Drawing(draw, {name: _default(spec) for name, spec in sliders.items()})
+    alt = alt or f"{drawing.title or 'a figure'}; controls: {', '.join(sliders).replace('_', ' ') or 'none'}"
     if _live():
-        _display_live(draw, {name: _control(name, spec) for name, spec in sliders.items()}, first, size, alt)
+        _display_live(drawing, {name: _control(name, spec) for name, spec in sliders.items()}, alt)
     else:
-        picture.display_png(picture.small(first), size, alt)
+        picture.display_png(picture.small(drawing.first), drawing.size, alt)
 
 
 def _live() -> bool:
@@ -102,25 +102,70 @@ def _step(low: float, high: float, default: float) -> float:
     return step if abs(steps - round(steps)) < 1e-6 else step / 10
 
 
-def _draw(draw: Callable[..., Any], values: dict[str, Any]) -> tuple[bytes, tuple[int, int], str]:
-    """The drawn figure as a PNG, its size on the page, and the titles in it."""
-    drawn = draw(**values)
+class Drawing:
+    """A figure that is drawn again for other values, its axes standing where they stood.
+
+    Finding the axes' places takes a third of a figure's time, and axes that shift a little under a moving hand are a
+    nuisance. So they are found for the first values and kept; where a figure's labels do not fit in beside them, it
+    gets places of its own. Nothing but its values decides how a picture looks.
+    """
+
+    def __init__(self, draw: Callable[..., Any], first: dict[str, Any]) -> None:
+        self.draw = draw
+        fig = _figure_of(draw(**first))
+        self.first, self.size = picture.render(fig, few_colours=True)
+        titles = [ax.get_title(loc=where) for ax in fig.axes for where in ("left", "center")]
+        self.title = "; ".join(filter(None, titles))
+        self._places = [ax.get_position(original=True) for ax in fig.axes]
+        self._room = _beside(fig)
+
+    def __call__(self, values: dict[str, Any]) -> bytes:
+        """The picture for these values, a PNG."""
+        fig = _figure_of(self.draw(**values))
+        if len(self._places) == len(fig.axes):
+            found = fig.get_layout_engine()
+            fig.set_layout_engine("none")
+            for ax, place in zip(fig.axes, self._places, strict=True):
+                ax.set_position(place)
+            image, _ = picture.render(fig, few_colours=True)
+            if all(_fits(beside, room) for beside, room in zip(_beside(fig), self._room, strict=True)):
+                return image
+            fig.set_layout_engine(found)
+            for ax in fig.axes:
+                ax.set_in_layout(True)
+        return picture.render(fig, few_colours=True)[0]
+
+
+def _figure_of(drawn: Any) -> Any:
     drawn = drawn[0] if isinstance(drawn, tuple) else drawn
     fig = drawn if hasattr(drawn, "savefig") else getattr(drawn, "figure", None)
     if fig is None:
         raise TypeError(f"explore: draw must return a figure, axes or (fig, ax), got {type(drawn).__name__}")
-    titles = [ax.get_title(loc=where) for ax in fig.axes for where in ("left", "center")]
-    return *picture.render(fig), "; ".join(filter(None, titles))
+    return fig
 
 
-def _display_live(
-    draw: Callable[..., Any], controls: dict[str, Any], first: bytes, size: tuple[int, int], alt: str
-) -> None:
+def _beside(fig: Any) -> list[tuple[int, ...]]:
+    """What takes room beside each axes of a drawn figure: lines of titles and labels, letters of the longest ticks."""
+    found = []
+    for ax in fig.axes:
+        titles = [ax.get_title(loc=where) for where in ("left", "center", "right")]
+        powers = [axis.get_offset_text().get_text() for axis in (ax.xaxis, ax.yaxis)]  # such as 1e6, in a corner
+        texts = ["\n".join(titles).strip("\n"), ax.get_xlabel(), ax.get_ylabel(), *powers]
+        ticks = [tick.label1.get_text() for tick in ax.yaxis.majorTicks]
+        found.append((*(len(text.splitlines()) for text in texts), max(map(len, ticks), default=0)))
+    return found
+
+
+def _fits(beside: tuple[int, ...], room: tuple[int, ...]) -> bool:
+    return all(now <= then for now, then in zip(beside, room, strict=True))
+
+
+def _display_live(drawing: Drawing, controls: dict[str, Any], alt: str) -> None:
     import ipywidgets
     from IPython.display import display
 
-    width = ipywidgets.Layout(width=f"{size[0]}px")
-    image = ipywidgets.Image(value=first, format="png", layout=width)
+    width = ipywidgets.Layout(width=f"{drawing.size[0]}px")
+    image = ipywidgets.Image(value=drawing.first, format="png", layout=width)
     # The image widget has no alternative text, and breaks in the browser when given a tooltip.
     hidden = "position:absolute; width:1px; height:1px; overflow:hidden; clip-path:inset(50%)"
     spoken = ipywidgets.HTML(f'<span style="{hidden}">{html.escape(alt)}</span>', layout={"height": "0"})
@@ -129,7 +174,7 @@ def _display_live(
     def redraw(_: Any) -> None:
         # An exception in here would vanish in the kernel's log, and the student would see a dead slider.
         try:
-            image.value = _draw(draw, {name: control.value for name, control in controls.items()})[0]
+            image.value = drawing({name: control.value for name, control in controls.items()})
             complaint.layout.display = "none"
         except Exception as error:
             complaint.value, complaint.layout.display = f"{type(error).__name__}: {error}", None
@@ -138,6 +183,6 @@ def _display_live(
         control.observe(redraw, names="value")
     box = ipywidgets.VBox([*controls.values(), image, spoken, complaint])
     # Beside the live view stands the first picture, for viewers that know no widgets.
-    data, metadata = picture.bundle(first, size, alt)
+    data, metadata = picture.bundle(drawing.first, drawing.size, alt)
     view = "application/vnd.jupyter.widget-view+json"
     display({view: box._repr_mimebundle_()[view], **data}, metadata=metadata, raw=True)

@@ -23,7 +23,7 @@
 #
 # **You need** lessons 04 to 06: $\bar\alpha_t$, the posterior, `ddpm_loss`, `ddim_step`; KL divergence from 01. From calculus the derivative, integration by parts, and Taylor's formula; no stochastic calculus.
 #
-# **Time** a little under four hours, best in three sittings (1 to 3: 65 minutes, 4 and 5: 45, 6 to 9: 120). Parts headed *Further*, another 25 minutes, may be skipped: nothing later needs them.
+# **Time** a little under four hours, best in three sittings (1 to 3: 65 minutes, 4 and 5: 45, 6 to 9: 120). Parts headed *Further*, another half hour, may be skipped: nothing later needs them.
 # The notebook itself computes for about two minutes on two processor cores.
 #
 # | section | minutes |
@@ -35,7 +35,7 @@
 # | 5 Annealing | 14 |
 # | 6 A thousand steps become one equation | 47 |
 # | 7 No noise at all: the flow | 35 |
-# | 8 Exact likelihoods, and what a bound does not say | 25 |
+# | 8 Exact likelihoods, and what a bound does not say | 27 |
 # | 9 In your own words | 14 |
 
 # %% [markdown]
@@ -60,6 +60,7 @@
 # | $w$, $\bar w$ | | Brownian motion: independent normal increments, of variance $d\tau$ in a time $d\tau$; $\bar w$ for one that runs backwards |
 # | $\eta$ | `eta` | how much fresh noise the way back uses: 0 none, 1 as much as the way there |
 # | $p_\tau$, $v(\tau)$ | | the law of $x_\tau$; for Gaussian data, its variance along one axis |
+# | $\ell$ | `log_snr` | $\log \frac{\bar\alpha}{1 - \bar\alpha}$, the log-SNR of lesson 04; used under *Further* alone |
 #
 # **VP** ("variance preserving") is the noising you know, $x = \sqrt{\bar\alpha}\, x_0 + \sqrt{1 - \bar\alpha}\, \epsilon$. **VE** ("variance exploding") only adds: $y = x_0 + \sigma \epsilon$. Divide the first by $\sqrt{\bar\alpha}$ and you have the second, with $\sigma = \sqrt{(1 - \bar\alpha) / \bar\alpha}$.
 
@@ -1157,11 +1158,14 @@ findings["share that crossed in 200 Langevin steps (data: 0.300)"] = f"{share_20
 TURNED = exact.GaussianMixture(MIXTURE.weights.flip(0), MIXTURE.means, MIXTURE.covs)
 
 
+EVERY_TENTH = LINE[::10]  # fine enough for curves as smooth as these, and quick under a slider
+
+
 def told_apart(sigma):
     """E_q of the squared difference of both scores: what matching at this sigma tells about the weights."""
     one, other = MIXTURE.blurred(sigma), TURNED.blurred(sigma)
-    gap = one.score(LINE, 1.0)[:, 0] - other.score(LINE, 1.0)[:, 0]
-    return integral(one.log_prob(LINE).exp() * gap**2).item()
+    gap = one.score(EVERY_TENTH, 1.0)[:, 0] - other.score(EVERY_TENTH, 1.0)[:, 0]
+    return 10 * integral(one.log_prob(EVERY_TENTH).exp() * gap**2).item()
 
 
 SIGMAS = [0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0]
@@ -1604,7 +1608,7 @@ expect(
 
 
 # %%
-# The rate, the variance of (23), and the inverse of (22)
+# The rate, the variance of (23), the inverse of (22), and a distance
 def vp_rate(tau, beta_min=0.1, beta_max=20.0):
     """beta(tau), the noise per unit of time."""
     return beta_min + (beta_max - beta_min) * tau
@@ -1621,6 +1625,11 @@ def variance_at(tau, lam):
     """v(tau) of (23) for data of variance lam."""
     level = vp_alpha_bar(tau)
     return level * lam + 1 - level
+
+
+def w2(deviations, lam):
+    """The 2-Wasserstein distance of centred Gaussians with common axes, by standard deviations and variances."""
+    return (deviations - lam.sqrt()).square().sum().sqrt().item()
 
 
 # %%
@@ -2016,9 +2025,7 @@ findings["sd on N(0, 1) data when time runs the wrong way"] = f"{path[-1][0]:.0f
 #
 # $$\frac{x + \beta_t s}{\sqrt{1 - \beta_t}} = \Big( 1 + \frac{\beta_t}{2} \Big) x + \beta_t s + \frac38 \beta_t^2\, x + \frac12 \beta_t^2\, s + O(\beta_t^3) \tag{29}$$
 #
-# *$1 / \sqrt{1 - u} = 1 + \frac u2 + \frac38 u^2 + \dots$* Both are right to first order, and so is "DDPM is a discretisation of the SDE"; but it is another one, and at the same number of steps a slightly better one.
-#
-# How good is a random method? Its **strong order** is the power of $h$ with which single paths err, its **weak order** that for averages. Everyone learns that Euler-Maruyama has strong order one half. **Predict** its order on the VP SDE and its reverse.
+# *$1 / \sqrt{1 - u} = 1 + \frac u2 + \frac38 u^2 + \dots$* Both are right to first order, and so is "DDPM is a discretisation of the SDE"; but it is another one. Is it a better one?
 
 # %%
 # Equation (29): what is left, over beta_t^2
@@ -2027,12 +2034,76 @@ for b in (1e-3, 1e-4):
     left = torch.stack([1 / root - (1 + b / 2), b / root - b]) / b**2
 verify_equation(29, left, double([3 / 8, 1 / 2]), rtol=1e-3)
 
+# %% [markdown]
+# Here they are on the correlated Gaussian, exactly: along each axis a step multiplies the variance and adds some, so no sample is drawn. All start from $\mathcal N(0, I)$, and take no fresh noise in the last step; the error is **W2**, the root of the sum over the axes of the squared errors of the standard deviation. Euler-Maruyama comes twice: with the table's own $\beta_t$ and $\bar\alpha_t$, as in (29), and as your `euler_maruyama` walks the SDE, with $\beta(\tau) / T$ and the limit (22). **Predict** by what factor the first of them is worse than lesson 06's step at $T = 100$.
+
+
+# %%
+# The exact end of a random walk on Gaussian data
+def table_w2(lam, T, rule):
+    """W2 at the end of T steps of a table: "ancestral" or "posterior", lesson 06's step, or "Euler-Maruyama"."""
+    beta = linear_beta(T, 0.1 / T, 20 / T)
+    table, V = alpha_bar_from_beta(beta), torch.ones_like(lam)
+    for t in range(T, 0, -1):
+        b, v = beta[t], table[t] * lam + 1 - table[t]
+        gain = 1 + b / 2 - b / v if rule == "Euler-Maruyama" else (1 - b / v) / (1 - b).sqrt()
+        share = (1 - table[t - 1]) / (1 - table[t]) if rule == "posterior" else float(t > 1)
+        V = gain**2 * V + share * b
+    return w2(V.sqrt(), lam)
+
+
+def sde_w2(lam, S):
+    """W2 at the end of S even steps of your euler_maruyama with your reverse_drift."""
+    count = len(lam)
+
+    def drift(x, tau):
+        return reverse_drift(x, -x / variance_at(tau, lam.repeat(2))[:, None], vp_rate(tau))
+
+    V, taus = torch.ones_like(lam), torch.linspace(1, 0, S + 1).double()
+    start = torch.tensor(
+        [[1.0]] * count + [[0.0]] * count
+    ).double()  # x without noise, and noise without x
+    for k in range(S):
+        noise = (1 - start[None]) * (k < S - 1)
+        ends = euler_maruyama(drift, lambda tau: vp_rate(tau).sqrt(), start, taus[k : k + 2], noise)
+        V = ends[:count, 0] ** 2 * V + ends[count:, 0] ** 2
+    return w2(V.sqrt(), lam)
+
+
+# %% predict="my_ratio"
+my_ratio = 2.0  # your prediction: W2 of Euler-Maruyama on the table, over that of lesson 06's step
+
+# %% tags=["experiment"]
+# Experiment: lesson 06's step or Euler-Maruyama, exactly
+lam, Ts = GAUSSIAN.eigenvalues, (50, 100, 200, 1000)
+rows = {
+    "lesson 06, variance beta_t": [table_w2(lam, T, "ancestral") for T in Ts],
+    "Euler-Maruyama, same table": [table_w2(lam, T, "Euler-Maruyama") for T in Ts],
+    "Euler-Maruyama on the SDE": [sde_w2(lam, T) for T in Ts],
+    "lesson 06, posterior variance": [table_w2(lam, T, "posterior") for T in Ts],
+}
+print(f"{'W2 from the data at T =':30}" + "".join(f"{T:9d}" for T in Ts))
+for name, row in rows.items():
+    print(f"{name:30}" + "".join(f"{value:9.4f}" for value in row))
+ours, same_table, on_sde, _ = (row[1] for row in rows.values())
+print(f"same table over lesson 06 at T = 100: {same_table / ours:.2f}; you predicted {my_ratio:g}")
+findings["W2 at T = 100: lesson 06, Euler-Maruyama there, on the SDE"] = (
+    f"{ours:.4f}, {same_table:.4f}, {on_sde:.4f}"
+)
+
+# %% [markdown]
+# All errors halve when $T$ doubles: every one of these is a first-order method. On the same table Euler-Maruyama is a little behind, but on the SDE's own numbers it is ahead, so "a better discretisation" depends on things as small as where in a step $\beta$ is read off. The choice of the variance weighs more than all that: with the posterior's $\tilde\beta_t$, which is right for data that are a single point, these wide data come out too narrow.
+#
+# ### Further: how fast does a random method converge?
+#
+# A random method has two orders. Its **strong order** is the power of $h$ with which single paths err, its **weak order** that for averages, such as the variance at the end. Everyone learns that Euler-Maruyama has strong order one half and weak order one. **Predict** its strong order on the VP SDE and its reverse.
+
 # %% predict="my_order"
 my_order = 0.5  # your prediction: the strong order on the reverse SDE
 
 # %% tags=["experiment"]
-# Experiment: strong orders
-# Strong orders: 1,000 paths, the same Brownian motion for all grids, against the finest.
+# Experiment: strong and weak orders
+# Strong: 1,000 paths, the same Brownian motion for all grids, against the finest. Weak: second moments at the end, exactly.
 paths, finest = 1000, (4096 if budget(4096) == 4096 else 512)
 fine_noise = normal(finest, paths, 1, seed=43)
 lam = 0.2
@@ -2051,8 +2122,17 @@ problems = {
     ),
     "noise grows with x": (0.0, 1.0, lambda x, tau: 0.5 * x, lambda tau, x: 0.8 * x[:, 0]),
 }
-fig, ax = plots.figure()
-order = {}
+limits = {"VP, forward": 1.0, "VP, reverse": lam, "noise grows with x": math.exp(2 * 0.5 + 0.8**2)}
+fig, (left, right) = plots.figure(1, 2, width=9.4, height=3.6)
+order, weak = {}, {}
+
+
+def fitted_order(S_values, errors):
+    """The slope of the straight line through the logarithms, with its sign turned."""
+    xs, ys = double(S_values).log(), double(errors).log()
+    return -((xs - xs.mean()) * ys).sum().item() / ((xs - xs.mean()) ** 2).sum().item()
+
+
 for (name, (first, last, drift, spread)), role in zip(
     problems.items(), ("data", "model", "noise"), strict=True
 ):
@@ -2074,25 +2154,44 @@ for (name, (first, last, drift, spread)), role in zip(
         taus = torch.linspace(first, last, S + 1, dtype=torch.float64)
         return euler_maruyama(noted, lambda tau: spread(tau, here[0]), begin, taus, coarse)
 
+    def second_moment(S, first=first, last=last, drift=drift, spread=spread, begin=begin):
+        """E x^2 at the end, exactly: a step makes g^2 E x^2 of it, and adds the noise's share."""
+        grows = bool((begin == 1).all())  # then the noise is proportional to x
+        M = double(1.0) if grows or first == 0.0 else variance_at(double(1.0), lam)
+        taus, one = torch.linspace(first, last, S + 1, dtype=torch.float64), double([[1.0]])
+        for start, end in pairwise(taus):
+            h, tau = end - start, start[None]
+            push = spread(tau, one)[0] ** 2 * h.abs()
+            M = (1 + h * drift(one, tau)[0, 0]) ** 2 * M + push * (M if grows else 1)
+        return M.item()
+
     reference, S_values = follow(finest), [16, 32, 64, 128, 256]
-    errors = double([(follow(S) - reference).square().mean().sqrt().item() for S in S_values])
-    xs = double(S_values).log()
-    order[name] = (
-        -((xs - xs.mean()) * errors.log()).sum().item() / ((xs - xs.mean()) ** 2).sum().item()
-    )
-    order[name] = round(order[name], 2)
-    plots.curve(S_values, errors, role, marker="o", label=f"{name}: order {order[name]:.2f}", ax=ax)
-ax.set(xscale="log", yscale="log", xlabel="number of steps", ylabel="error of single paths")
-named_ticks(ax, S_values)
-ax.set_title(f"Strong order {order['VP, reverse']:.2f} on the reverse SDE")
+    paths_err = [(follow(S) - reference).square().mean().sqrt().item() for S in S_values]
+    order[name] = round(fitted_order(S_values, paths_err), 2)
+    label = f"{name}: order {order[name]:.2f}"
+    plots.curve(S_values, paths_err, role, marker="o", label=label, ax=left)
+    moments_err = [abs(second_moment(S) - limits[name]) for S in S_values]
+    weak[name] = round(fitted_order(S_values, moments_err), 2)
+    label = f"{name}: order {weak[name]:.2f}"
+    plots.curve(S_values, moments_err, role, marker="o", label=label, ax=right)
+for ax, what in ((left, "error of single paths"), (right, "error of the mean square")):
+    ax.set(xscale="log", yscale="log", xlabel="number of steps", ylabel=what)
+    named_ticks(ax, S_values)
+    ax.legend(fontsize=8)
+left.set_title(f"Strong order {order['VP, reverse']:.2f} on the reverse SDE")
+right.set_title(f"Weak order {weak['VP, reverse']:.2f} there")
 plots.show(
-    fig, alt=f"Error of single paths against steps for three equations; fitted orders {order}."
+    fig,
+    alt="Left the error of single paths, right that of the mean square at the end, against steps, for three equations; "
+    f"fitted strong orders {order}, weak orders {weak}.",
 )
-print(f"you predicted {my_order:g}")
-findings["strong order of Euler-Maruyama on the reverse SDE"] = f"{order['VP, reverse']:.2f}"
+print(f"strong order {order['VP, reverse']:.2f}; you predicted {my_order:g}")
+findings["strong and weak order of Euler-Maruyama on the reverse SDE"] = (
+    f"{order['VP, reverse']:.2f} and {weak['VP, reverse']:.2f}"
+)
 
 # %% [markdown]
-# One, not one half: in (21) and (28) the noise does not depend on $x$, and then the term that costs half an order is zero. The grey line has noise proportional to $x$ and shows the textbook's order.
+# One, not one half: in (21) and (28) the noise does not depend on $x$, and then the term that costs half an order is zero. The grey line on the left has noise proportional to $x$ and shows the textbook's order. For averages, on the right, it does not matter: the weak order is one for all three.
 #
 # ## 7 · No noise at all: the flow
 #
@@ -2493,11 +2592,6 @@ RULES = {
 }
 
 
-def w2(deviations, lam):
-    """The 2-Wasserstein distance of centred Gaussians with common axes."""
-    return (deviations - lam.sqrt()).square().sum().sqrt().item()
-
-
 # %% predict="my_calls"
 my_calls = 10  # your prediction: network calls at which Heun overtakes DDIM
 
@@ -2555,12 +2649,23 @@ for name, row in by_calls.items():
         + ", ".join(f"{row[c]:.4f}" for c in (11, 21, 41, 81))
     )
 print(f"first-order winner: {winner}; Heun overtakes at {overtakes}; you predicted {my_calls}")
+# Until when does Euler in x stay ahead of Heun? Here, and on the 64 variances of the digits.
+pixels = data.digits("train", range=(-1, 1)).cpu().double()
+sixty_four = torch.linalg.eigvalsh(torch.cov(pixels.T)).clamp(min=1e-4)
+for name, lams in (("here", lam), ("on the digits", sixty_four)):
+    calls = next(
+        calls
+        for calls in (2**k * 10 for k in range(9))
+        if w2(end_deviation(lams, even_root(calls // 2), "Heun"), lams)
+        < w2(end_deviation(lams, even_tau(calls), "Euler in x"), lams)
+    )
+    print(f"Heun passes Euler in x between {calls // 2} and {calls} calls {name}")
 findings["network calls at which Heun overtakes DDIM"] = f"{overtakes}"
 
 # %% [markdown]
 # The rules are exact in different places. Euler in $x$ makes no error at $\lambda = 1$, where the flow stands still; DDIM none at $\lambda = 0$, where $\hat\epsilon$ is constant along the curve. So which of them is better depends on the data: our Gaussian lies around 1, and Euler in $x$ wins by a factor of about ten; images lie on thin sheets with $\lambda$ near 0, and that is DDIM's country. Flow matching is DDIM with a kinder grid.
 #
-# And "second order" is a promise about many steps, not about few. With a handful of calls Heun loses to the rule it improves; then it overtakes. The constant in front matters, and here Euler in $x$, helped by its lucky data, stays ahead for long.
+# And "second order" is a promise about many steps, not about few. With a handful of calls Heun loses to the rule it improves; then it overtakes. The constant in front matters, and here Euler in $x$, helped by its lucky data, stays ahead for a hundred calls and more; on the variances of the digits, for some forty.
 #
 # Play with it: same start, same noise, any $\eta$ and any number of steps, on the mixture with its exact score.
 
@@ -2571,36 +2676,40 @@ WALKERS = normal(1500, 1, seed=57)
 WALK_NOISE = normal(100, 1500, 1, seed=58)
 
 
-def mixture_drift(x, tau, eta):
-    return reverse_drift(x, MIXTURE.score(x, vp_alpha_bar(tau)), vp_rate(tau), eta)
+def walked(eta, steps):
+    """Ends of all walks (1500, 1), and the paths of the first sixty, (steps + 1, 60)."""
+    taus, places = torch.linspace(1, 0, steps + 1).double(), []
+
+    def drift(x, tau):
+        places.append(x[:60, 0])
+        return reverse_drift(x, MIXTURE.score(x, vp_alpha_bar(tau[0])), vp_rate(tau), eta)
+
+    ends = euler_maruyama(
+        drift, lambda tau: eta * vp_rate(tau).sqrt(), WALKERS, taus, WALK_NOISE[:steps]
+    )
+    return ends, torch.stack([*places, ends[:60, 0]])
 
 
 def draw_family(eta, steps):
-    taus, x, places = torch.linspace(1, 0, steps + 1).double(), WALKERS, [WALKERS[:60, 0]]
-    for k in range(steps):
-        two = taus[k : k + 2]
-        x = euler_maruyama(
-            lambda x, tau: mixture_drift(x, tau, eta),
-            lambda tau: eta * vp_rate(tau).sqrt(),
-            x,
-            two,
-            WALK_NOISE[k : k + 1],
-        )
-        places.append(x[:60, 0])
+    ends, paths = walked(eta, steps)
     fig, (left, right) = plots.figure(1, 2, width=9, height=3.2, sharey=True, width_ratios=(3, 1))
-    left.plot(taus, torch.stack(places), color=plots.COLOR["model"], alpha=0.35, linewidth=0.8)
-    left.set(xlim=(1, 0), ylim=(-4, 4), xlabel="time $\\tau$, walking to the right", ylabel="$x$")
-    right.hist(
-        x[:, 0],
-        bins=61,
-        range=(-4, 4),
-        density=True,
-        orientation="horizontal",
+    # All paths are one line with gaps, all bars one staircase: sixty of each would take longer than the walk.
+    gap = torch.full((1, 60), math.nan)
+    times = torch.linspace(1, 0, steps + 1)[:, None].expand(steps + 1, 60)
+    left.plot(
+        torch.cat([times, gap]).T.flatten(),
+        torch.cat([paths, gap]).T.flatten(),
         color=plots.COLOR["model"],
-        alpha=0.6,
+        alpha=0.5,
+        linewidth=0.6,
+    )
+    left.set(xlim=(1, 0), ylim=(-4, 4), xlabel="time $\\tau$, walking to the right", ylabel="$x$")
+    counts, edges = torch.histogram(ends[:, 0], 61, range=(-4.0, 4.0), density=True)
+    right.stairs(
+        counts, edges, orientation="horizontal", fill=True, color=plots.COLOR["model"], alpha=0.6
     )
     plots.curve(MIXTURE.log_prob(COARSE).exp(), COARSE[:, 0], "exact", ax=right, xlabel="density")
-    share = (x < -0.5).double().mean().item()
+    share = (ends < -0.5).double().mean().item()
     left.set_title(f"eta = {eta:g}, {steps} steps: {share:.3f} below -0.5, data 0.300")
     return fig
 
@@ -2613,9 +2722,9 @@ widgets.explore(
 )
 
 # %% [markdown]
-# ### One network, five samplers
+# ### One network, six samplers
 #
-# Enough of exact scores. A network learns the two moons with *your* `dsm_loss`, at all noise levels at once. It has one output, a noise prediction; Langevin, annealed Langevin, the reverse SDE, the flow with Euler and Heun all draw from it. The distance from fresh moons is measured as in lesson 06, as a multiple of what chance would give. **Predict** which of them loses by far.
+# Enough of exact scores. A network learns the two moons with *your* `dsm_loss`, at all noise levels at once. It has one output, a noise prediction; Langevin, annealed Langevin, the reverse SDE, the flow with Euler in $x$, with DDIM and with Heun all draw from it. The distance from fresh moons is measured as in lesson 06, as a multiple of what chance would give. **Predict** which of them loses by far.
 
 
 # %%
@@ -2662,7 +2771,7 @@ def train_moons():
 
 
 # %%
-# Five samplers for one network
+# Six samplers for one network
 def learned_drift(net, eta):
     """The drift of (28) with the network's score."""
 
@@ -2682,7 +2791,7 @@ def on_table(net, S):
 
 @torch.no_grad()
 def moon_samples(count=1000, seed=60):
-    """Points of the moons by five samplers; name -> (calls of the network, points)."""
+    """Points of the moons by six samplers; name -> (calls of the network, points)."""
     net, generator = train_moons(), torch.Generator().manual_seed(seed)
 
     def draw(*shape):
@@ -2707,8 +2816,10 @@ def moon_samples(count=1000, seed=60):
         40,
         euler_maruyama(learned_drift(net, 0.0), lambda tau: 0 * tau, start, grid, noise),
     )
-    table, model = on_table(net, 20)
-    found["Heun"] = (39, walk(model, start, table, list(range(20, -1, -1)), heun=True))
+    for name, steps in (("DDIM", 39), ("Heun", 20)):
+        table, model = on_table(net, steps)
+        times = list(range(steps, -1, -1))
+        found[name] = (39, walk(model, start, table, times, heun=name == "Heun"))
     return found
 
 
@@ -2716,7 +2827,7 @@ def moon_samples(count=1000, seed=60):
 my_loser = "Heun"  # your prediction: the sampler with the largest distance
 
 # %% tags=["experiment", "nbval-ignore-output"]
-# Experiment: one network, five samplers; it trains for about 10 seconds
+# Experiment: one network, six samplers; it trains for about 10 seconds
 train_moons()
 fresh = data.two_moons(1000, seed=61)
 samples = moon_samples(budget(1000))
@@ -2733,17 +2844,17 @@ def quarters(points):
 
 fig, axes = plots.figure(2, 3, width=9, height=5.6, sharex=True, sharey=True)
 ratios = {}
-panels = {"data": (0, fresh), **samples}
-for ax, (name, (calls, points)) in zip(axes.flat, panels.items(), strict=True):
-    role = "data" if name == "data" else "model"
-    ax.scatter(*points.T.cpu().numpy(), s=5, color=plots.COLOR[role], alpha=0.7, linewidths=0)
-    ax.set(xlim=(-2.2, 2.2), ylim=(-1.6, 1.6), aspect="equal", title=name)
-    if name != "data":
-        ratios[name] = round(metrics.kernel_distance(fresh, points).ratio, 1)
-        ax.set_title(f"{name}, {calls} calls:\n{ratios[name]:.1f} times chance")
+for ax, (name, (calls, points)) in zip(axes.flat, samples.items(), strict=True):
+    ax.scatter(*points.T.cpu().numpy(), s=5, color=plots.COLOR["model"], alpha=0.7, linewidths=0)
+    for half_circle in (upper, -upper):
+        plots.curve(*half_circle.T, "exact", ax=ax, linewidth=1.0)
+    ratios[name] = round(metrics.kernel_distance(fresh, points).ratio, 1)
+    ax.set(xlim=(-2.2, 2.2), ylim=(-1.6, 1.6), aspect="equal")
+    ax.set_title(f"{name}, {calls} calls:\n{ratios[name]:.1f} times chance")
 plots.show(
     fig,
-    alt=f"The moons, and five samplers' points; kernel distance over the 95% of chance: {ratios}.",
+    alt="Six samplers' points over the two half circles of the moons; kernel distance over the 95% of chance: "
+    f"{ratios}.",
 )
 for name, ratio in ratios.items():
     shares = quarters(samples[name][1])
@@ -2753,7 +2864,7 @@ for name, ratio in ratios.items():
 print(f"worst: {max(ratios, key=ratios.__getitem__)}; you predicted {my_loser}")
 
 # %% [markdown]
-# The plain walk at one small noise level loses by far, although nobody calls the network more often: its points lie on the moons, but they stay about where they came in, and some quarters of a moon hold more than twice as many as others. Annealing repairs most of the distance with the same number of calls. The two ways of (28) need forty. And look at the distances of the last three: chance alone explains them. What the flow can do, and nothing else here: it is a map.
+# The plain walk at one small noise level loses by far, although nobody calls the network more often: its points lie on the moons, but they stay about where they came in, and some quarters of a moon hold more than twice as many as others. Annealing repairs most of the distance with the same number of calls. The two ways of (28) need forty. Of the three walks along the flow DDIM is the one that can be told from data: moons are as wide as our Gaussian, which is not DDIM's country. The reverse SDE, Euler in $x$ and Heun are about as far from fresh moons as fresh moons are from one another. What the flow can do, and nothing else here: it is a map.
 #
 # ## 8 · Exact likelihoods, and what a bound does not say
 #
@@ -3132,6 +3243,80 @@ sde = lam / (1 + 2 * k) + C * lam ** (2 + 2 * k)
 verify_equation(40, end_variance(k, lam, 1.0), sde, rtol=1e-3)
 
 # %% [markdown]
+# ### Further: at which times to learn
+#
+# Whoever *trains* by (37) draws a time for each picture, at every step, and pays $\frac{\beta}{2 (1 - \bar\alpha)} \Vert \epsilon - \hat\epsilon \Vert^2$. The weight is above 500 at $\tau = 0.001$ and 5 in the middle: hardly any draw falls where most is paid, and when one does, it shouts. Measure time by lesson 04's log-SNR instead, $\ell = \log \frac{\bar\alpha}{1 - \bar\alpha}$. By (22)
+#
+# $$\frac{d\ell}{d\tau} = \frac{\bar\alpha'}{\bar\alpha} + \frac{\bar\alpha'}{1 - \bar\alpha} = -\frac{\beta}{1 - \bar\alpha}, \qquad \text{so} \qquad \int \frac{\beta}{2 (1 - \bar\alpha)}\, \mathbb E \Vert \epsilon - \hat\epsilon \Vert^2\, d\tau = \frac12 \int \mathbb E \Vert \epsilon - \hat\epsilon \Vert^2\, d\ell \tag{41}$$
+#
+# *the change of variable eats the weight; the schedule is gone, as it was from (30).* Draw $\ell$ evenly, let the given `vp_time` say which $\tau$ that is, and all draws weigh the same. **Predict** how many times fewer of them give the same certainty. (The mixture, with its exact predictor.)
+
+# %%
+# Equation (41): the weight by finite differences; both integrals
+tau, h = double([0.01, 0.3, 0.9]), 1e-6
+
+
+def log_snr(tau):
+    level = vp_alpha_bar(tau)
+    return (level / (1 - level)).log()
+
+
+weight = vp_rate(tau) / (2 * (1 - vp_alpha_bar(tau)))
+verify_equation(41, -(log_snr(tau + h) - log_snr(tau - h)) / (2 * h) / 2, weight, rtol=1e-6)
+by_tau, first, last = (
+    torch.linspace(0.02, 1, 101).double(),
+    log_snr(double(0.02)),
+    log_snr(double(1.0)),
+)
+by_snr = torch.linspace(last.item(), first.item(), 101).double()
+
+
+def least_error(level):
+    """E |eps - E[eps given x]|^2 on the mixture: one less the mean square of the best guess."""
+    density = MIXTURE.noised(level).log_prob(LINE).exp()
+    return 1 - integral(density * MIXTURE.best_eps(LINE, level)[:, 0] ** 2)
+
+
+whole = []
+for grid, times in ((by_tau, by_tau), (by_snr, vp_time(by_snr))):
+    errors = torch.stack([least_error(vp_alpha_bar(tau)) for tau in times])
+    weight = vp_rate(times) / (2 * (1 - vp_alpha_bar(times))) if grid is by_tau else 0.5
+    whole.append(torch.trapezoid(weight * errors, grid))
+verify_equation(41, *whole, rtol=1e-2)
+
+# %% predict="my_saving"
+my_saving = 2.0  # your prediction: times fewer draws
+
+# %% tags=["experiment"]
+# Experiment: times even in tau, times even in the log-SNR
+count, earliest = 100_000, double(1e-3)
+ends = [log_snr(tau) for tau in (double(1.0), earliest)]
+share = torch.rand(count, generator=torch.Generator().manual_seed(78)).double()
+drawn = {
+    "even in tau": earliest + (1 - earliest) * share,
+    "even in the log-SNR": vp_time(ends[0] + (ends[1] - ends[0]) * share),
+}
+scatter = {}
+for name, tau in drawn.items():
+    level = vp_alpha_bar(tau)
+    x0, eps = MIXTURE.sample(count, torch.Generator().manual_seed(79)), normal(count, 1, seed=80)
+    xt = level.sqrt()[:, None] * x0 + (1 - level).sqrt()[:, None] * eps
+    paid = (eps - MIXTURE.best_eps(xt, level)).square()[:, 0]
+    if name == "even in tau":
+        paid = vp_rate(tau) / (2 * (1 - level)) * (1 - earliest) * paid
+    else:
+        paid = (ends[1] - ends[0]) / 2 * paid
+    scatter[name] = (paid.std() / paid.mean()).item()
+    print(
+        f"{name:20} {paid.mean():.3f} +- {paid.std() / count**0.5:.3f} nats; one draw scatters by {scatter[name]:.1f} times the mean"
+    )
+saving = (scatter["even in tau"] / scatter["even in the log-SNR"]) ** 2
+print(f"{saving:.0f} times fewer draws; you predicted {my_saving:g}")
+findings["how many times fewer draws with times even in the log-SNR"] = f"{saving:.0f}"
+
+# %% [markdown]
+# The same integral, and a tenth of the work. (Both means hold what no network can learn, the constant of (9).) The $\sigma^2$ of (10) answers another question, how to make pictures that look good; this one is for whoever counts nats.
+#
 # ### Further: a learned density on the line
 #
 # Train a network on the mixture and ask the flow for its density everywhere. If the account is right, it integrates to one, at any quality of the network. And is the KL below the bound, or above? **Predict.**

@@ -53,7 +53,7 @@ def test_text_reads_on_both_pages(page, text):
     ax.set_axis_on()
     ax.set(xticks=[], yticks=[], **{text: r"bound $\tilde\beta_t$"})
     ax.spines[:].set_visible(False)
-    assert steepest(picture.small(picture.render(fig)[0]), page) >= ink.TEXT
+    assert steepest(picture.render(fig, few_colours=True)[0], page) >= ink.TEXT
 
 
 @pytest.mark.parametrize("page", ink.PAGES)
@@ -85,7 +85,7 @@ def test_dark_lines_read_on_both_pages(page, role):
 
 def test_a_figure_has_no_background():
     for fig, _ in (plots.curve([0, 1], [0, 1], title="t"), plots.image_grid(data.digits("test")[:3], 2, title="t")):
-        pixels = np.asarray(Image.open(io.BytesIO(picture.small(picture.render(fig)[0]))).convert("RGBA"))
+        pixels = np.asarray(Image.open(io.BytesIO(picture.render(fig, few_colours=True)[0])).convert("RGBA"))
         assert (pixels[[0, 0, -1, -1], [0, -1, 0, -1], 3] == 0).all()
 
 

@@ -149,3 +149,50 @@ print("ipywidgets" in sys.modules)
 """
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert answer.stdout == "line\nFalse\n"
+
+
+def places_of(monkeypatch, drawing, values):
+    """Where the axes stood when the picture for these values was made, and the picture."""
+    seen, render = [], widgets.picture.render
+
+    def watching(fig, **options):
+        made = render(fig, **options)
+        seen.append([ax.get_position(original=True).bounds for ax in fig.axes])
+        return made
+
+    monkeypatch.setattr(widgets.picture, "render", watching)
+    image = drawing(values)
+    monkeypatch.setattr(widgets.picture, "render", render)
+    return seen, image
+
+
+def wide(height, title="t"):
+    fig, ax = draw(height)
+    ax.set_title(title)
+    return fig
+
+
+def test_under_a_drag_the_axes_stand_still_while_their_labels_fit(monkeypatch):
+    drawing = widgets.Drawing(wide, {"height": 2.0})
+    (first,), _ = places_of(monkeypatch, drawing, {"height": 2.0})
+    (other,), _ = places_of(monkeypatch, drawing, {"height": 40.0})  # its ticks are no longer than 0.25
+    assert other == first
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"height": 123456.0}, {"height": 4e6}, {"height": 2.0, "title": "two\nlines"}],
+    ids=["ticks", "power of ten", "title"],
+)
+def test_labels_that_do_not_fit_get_room(monkeypatch, values):
+    drawing = widgets.Drawing(wide, {"height": 2.0})
+    (_, own), image = places_of(monkeypatch, drawing, values)
+    fresh = widgets.Drawing(wide, values)
+    assert image == fresh.first and own == [pytest.approx(place.bounds) for place in fresh._places]
+    (first,), again = places_of(monkeypatch, drawing, {"height": 2.0})  # and the next one stands where the first stood
+    assert again == drawing.first and first == [place.bounds for place in drawing._places]
+
+
+def test_another_number_of_axes_gets_places_of_its_own():
+    drawing = widgets.Drawing(lambda n: plots.figure(1, n)[0], {"n": 1})
+    assert drawing({"n": 2}) == widgets.Drawing(lambda n: plots.figure(1, n)[0], {"n": 2}).first
