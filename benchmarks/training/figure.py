@@ -62,10 +62,11 @@ def _sampling(ax: Any, rows: dict[str, Any]) -> None:
     rates = [rows[name]["samples_per_second"] for name in names]
     limits = [rows[f"{name.partition(' ')[0]} network alone"]["samples_per_second"] for name in names]
     shares = [rate / limit for rate, limit in zip(rates, limits, strict=True)]
-    bars = ax.barh(names, shares, color=[COLORS[name.partition(" ")[2]] for name in names])
-    ax.bar_label(bars, [f"{rate:.3g} samples/s" for rate in rates], label_type="center", color="white")
+    said = [f"{rate:,.0f}/s" if rate >= 100 else f"{rate:.3g}/s" for rate in rates]
+    labels = [f"{name}, {rate}" for name, rate in zip(names, said, strict=True)]
+    ax.barh(labels, shares, color=[COLORS[name.partition(" ")[2]] for name in names])
     ax.axvline(1, color=LIMIT, linestyle="--", linewidth=1.6)
-    ax.set(title="Sampling", xlabel="rate as a share of the network alone")
+    ax.set(title="Sampling", xlabel="samples per second, as a share of the network alone")
     ax.grid(axis="y", visible=False)
 
 
