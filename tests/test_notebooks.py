@@ -1,27 +1,35 @@
 """The built notebooks of every lesson: up to date, giving on every run what they show, and stumbling over stubs alone.
 
-The solution notebook goes through nbval, with short training; cells the builder tagged are run and not compared. The
-student notebook is run to its end, and whatever fails in it must be an exercise that says its own name.
+The solution notebooks go through nbval, all in one process, each in a kernel of its own, with short training; cells the
+builder tagged are run and not compared. A student notebook is run to its end by IPython in a fork of this process,
+which has PyTorch already, and whatever fails in it must be an exercise that says its own name.
 """
 
+import contextlib
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+import torch
+from IPython.core.interactiveshell import InteractiveShell
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from autograder.cells import CHECKS, grade_id
 from autograder.cli import main
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHORT = {"COURSE_BUDGET": "short", "COURSE_PROGRESS": "off", "COURSE_WIDGETS": "static", "PYTHONHASHSEED": "0"}
 SHORT["OMP_NUM_THREADS"] = "1"  # as the builder has it
 STUB = re.compile(r"""raise NotImplementedError\("(\w+: [^"]*)"\)""")
+SECONDS = 600  # for one notebook
 
 
 def notebooks(kind: str) -> list:
@@ -30,31 +38,87 @@ def notebooks(kind: str) -> list:
     return [pytest.param(path, id=path.parent.name) for path in found]
 
 
-def nbval(path: Path) -> subprocess.CompletedProcess[str]:
-    """Run a notebook and compare every text output, but those of tagged cells."""
+def nbval(paths: list[Path], report: Path) -> dict[Path, list[str]]:
+    """Run notebooks and compare every text output, but those of tagged cells; see `told`."""
     options = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=120", "-o", "addopts=", "-p", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", *options, "-q", str(path)]
-    return subprocess.run(
-        command, cwd=CHECKOUT, env=os.environ | SHORT, capture_output=True, text=True, timeout=600, check=False
+    command = [sys.executable, "-m", "pytest", *options, "-q", f"--junitxml={report}", "-o", "junit_family=xunit1"]
+    done = subprocess.run(
+        [*command, f"--rootdir={CHECKOUT}", *map(str, paths)],
+        cwd=CHECKOUT,
+        env=os.environ | SHORT,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS * len(paths),
+        check=False,
     )
+    return told(report, paths, done.stdout[-3000:] + done.stderr[-3000:])
+
+
+def told(report: Path, paths: list[Path], said: str) -> dict[Path, list[str]]:
+    """What is wrong with each cell that fails, by notebook. Raises RuntimeError where nothing is told of one."""
+    found: dict[Path, list[str]] = {}
+    for case in ET.parse(report).iter("testcase") if report.exists() else ():
+        failed = found.setdefault((CHECKOUT / case.get("file", "")).resolve(), [])
+        failed += [f"{case.get('name')}: {part.text}" for part in case if part.tag in ("failure", "error")]
+    if missing := [path for path in paths if path.resolve() not in found]:
+        raise RuntimeError(f"{missing}: {said}")
+    return found
+
+
+def errors_of(cells: list[str], folder: Path) -> list[list[str] | None]:
+    """Run cells in a process of their own; the name and the text of each one's error, None where there is none."""
+    ours, theirs = os.pipe()
+    if (pid := os.fork()) == 0:
+        try:
+            with contextlib.suppress(BaseException), os.fdopen(theirs, "w") as answer:
+                json.dump(_run(cells, folder), answer)
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    with os.fdopen(ours) as answer:
+        text = answer.read()
+    os.waitpid(pid, 0)
+    return json.loads(text)  # nothing: the process was ended
+
+
+def _run(cells: list[str], folder: Path) -> list[list[str] | None]:
+    signal.alarm(SECONDS)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    sys.stdout = sys.stderr = os.fdopen(nowhere, "w")
+    os.environ.update(SHORT)
+    os.chdir(folder)
+    torch.set_num_threads(1)  # the threads of the process that was forked are gone
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance()
+    found: list[list[str] | None] = []
+    for source in cells:
+        result = shell.run_cell(source)
+        error = result.error_before_exec or result.error_in_exec
+        found.append([type(error).__name__, str(error)] if error else None)
+    return found
 
 
 def stumbles(path: Path) -> Iterator[str]:
     """Run a student notebook to its end; what fails otherwise than by an exercise's own stub, one line each."""
-    notebook = nbformat.read(path, as_version=4)
-    expected = {message for cell in notebook.cells for message in STUB.findall(cell.source)}
-    client = NotebookClient(
-        notebook, allow_errors=True, timeout=120, kernel_name="python3", resources={"metadata": {"path": path.parent}}
-    )
-    client.execute(env=os.environ | SHORT)
-    for cell in notebook.cells:
-        errors = [output for output in cell.get("outputs", []) if output.output_type == "error"]
-        for error in errors:
-            if error.ename != "NotImplementedError" or error.evalue not in expected:
-                yield f"cell {cell.id} ({cell.source.splitlines()[0]!r}): {error.ename}: {error.evalue}"
-        grade_id = cell.metadata.get("nbgrader", {}).get("grade_id", "")
-        if grade_id.endswith("-checks") and not errors:
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    expected = {message for cell in cells for message in STUB.findall(cell.source)}
+    for cell, error in zip(cells, errors_of([cell.source for cell in cells], path.parent), strict=True):
+        if error and (error[0] != "NotImplementedError" or error[1] not in expected):
+            yield f"cell {cell.id} ({cell.source.splitlines()[0]!r}): {error[0]}: {error[1]}"
+        if grade_id(cell).endswith(CHECKS) and not error:
             yield f"cell {cell.id}: the checks pass although nothing has been written"
+
+
+@pytest.fixture(scope="module")
+def compared(request, tmp_path_factory):
+    """What nbval says of all notebooks that are asked for here."""
+    asked = [item.callspec.params["path"] for item in request.session.items if COMPARED in item.nodeid]
+    return nbval(asked, tmp_path_factory.mktemp("nbval") / "report.xml")
+
+
+COMPARED = "test_a_solution_notebook_shows_on_every_run_what_it_shows"
 
 
 def test_built_notebooks_are_up_to_date(monkeypatch, capsys):
@@ -65,9 +129,8 @@ def test_built_notebooks_are_up_to_date(monkeypatch, capsys):
 
 @pytest.mark.notebook
 @pytest.mark.parametrize("path", notebooks("solutions"))
-def test_a_solution_notebook_shows_on_every_run_what_it_shows(path):
-    done = nbval(path)
-    assert done.returncode == 0, done.stdout[-6000:]
+def test_a_solution_notebook_shows_on_every_run_what_it_shows(path, compared):
+    assert compared[path] == []
 
 
 @pytest.mark.notebook
@@ -87,9 +150,20 @@ def test_nbval_compares_what_is_not_tagged(tmp_path):
     same = new_code_cell("print(1)", outputs=shown, execution_count=1)
     other = new_code_cell("print(2)", outputs=shown, execution_count=1)
     tagged = new_code_cell("print(2)", outputs=shown, execution_count=2, metadata={"tags": ["nbval-ignore-output"]})
-    good, bad = written(tmp_path / "good.ipynb", same, tagged), written(tmp_path / "bad.ipynb", other)
-    assert nbval(good).returncode == 0
-    assert nbval(bad).returncode == 1
+    good, bad = written(tmp_path / "good.ipynb", same, tagged), written(tmp_path / "bad.ipynb", tagged, other)
+    found = nbval([good, bad], tmp_path / "report.xml")
+    assert found[good] == [] and len(found[bad]) == 1 and "Cell 1" in found[bad][0]
+
+
+def test_a_notebook_of_which_nbval_says_nothing_is_no_success(tmp_path):
+    report, path = tmp_path / "report.xml", tmp_path / "a.ipynb"
+    with pytest.raises(RuntimeError, match="no report"):
+        told(report, [path], "no report")
+    case = f'<testcase file="{path}" name="Cell 0"><failure>2 is not 1</failure></testcase>'
+    report.write_text(f"<testsuites><testsuite>{case}</testsuite></testsuites>")
+    assert told(report, [path], "") == {path: ["Cell 0: 2 is not 1"]}
+    with pytest.raises(RuntimeError, match="only one"):
+        told(report, [path, tmp_path / "b.ipynb"], "only one")
 
 
 @pytest.mark.notebook

@@ -1,16 +1,17 @@
-"""No answer's points depend on which student wrote it.
+"""What an answer earns, and what is said of it, hangs on no student's name: other tests take a few names, these many.
 
-Right answers under a few names in CI; right and wrong ones under all by
-`COURSE_NAMES=200 pytest tests/autograder/lessons/test_names.py`.
+On demand, for minutes: `COURSE_NAMES=200 pytest tests/autograder/lessons/test_names.py`.
 """
 
 import os
 
 import pytest
-from lesson_answers import all_exercises, points_here, replaced, solution
+from lesson_answers import all_exercises, mark_here, points_here, replaced, solution
 
-ASKED = os.environ.get("COURSE_NAMES")
-NAMES = [f"name-{number}" for number in range(int(ASKED or 2))]
+if not (ASKED := os.environ.get("COURSE_NAMES")):
+    pytest.skip("for COURSE_NAMES alone", allow_module_level=True)
+
+NAMES = [f"name-{number}" for number in range(int(ASKED))]
 exercises = pytest.mark.parametrize("exercise", all_exercises(), ids=lambda one: f"{one.lesson}-{one.name}")
 # Here some mistake fails one check more under some names than under others: a draw decides whether it shows there.
 UNEVEN = {
@@ -34,9 +35,16 @@ def test_a_right_answer_gets_the_same_points_under_every_name(exercise):
     assert not unequal(exercise, {"the reference": solution(exercise.lesson)[exercise.name], **exercise.alternatives})
 
 
-@pytest.mark.skipif(not ASKED, reason="for COURSE_NAMES alone: minutes")
 @exercises
 def test_a_mistake_gets_the_same_points_under_every_name(exercise):
     if exercise.name in UNEVEN:
         pytest.xfail("the draw decides how many checks a mistake fails")
     assert not unequal(exercise, {known.name: known.function for known in exercise.misconceptions})
+
+
+@exercises
+def test_a_mistake_is_recognised_under_every_name(exercise):
+    for known in exercise.misconceptions:
+        answers = replaced(exercise, known.function)
+        found = {name: mark_here(exercise, answers, name).diagnosis for name in NAMES}
+        assert set(found.values()) == {known.name}, found

@@ -5,9 +5,7 @@ import math
 
 import pytest
 import torch
-from lesson_answers import all_exercises, mark_here, points_here, replaced, solution
-
-from autograder.notebook import render
+from lesson_answers import all_exercises, points_here, replaced, solution
 
 EXERCISES = all_exercises()
 WEIGHTS = 0.2
@@ -80,8 +78,5 @@ def test_an_answer_that_says_nothing_earns_nothing(exercise, trivial):
     right = solution(exercise.lesson)[exercise.name]
     # A class whose methods are constant may still have the right weights.
     most = WEIGHTS * exercise.points if isinstance(right, type) else 0
-    names = replaced(exercise, trivial(right))
-    result = mark_here(exercise, names, "ada")
-    assert result.points <= most, render(result)
-    for student in ("emmy", "sofia"):
+    for student in ("ada", "emmy"):
         assert points_here(exercise, replaced(exercise, trivial(right)), student) <= most

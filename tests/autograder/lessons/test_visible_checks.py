@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import pytest
 from lesson_answers import all_exercises, lesson_source
 
-from autograder.exercise import Exercise
+from autograder.exercise import Exercise, lesson_names
 
 # (exercise, mistake) -> why nobody makes it in good faith, or why no visible check can tell.
 LET_PASS: dict[tuple[str, str], str] = {}
@@ -60,6 +60,17 @@ def short_and_quiet(monkeypatch):
 PAGES: dict[str, Page] = {}
 
 
+def in_the_pages_order() -> list[Exercise]:
+    """All exercises, those of a lesson as their checks follow in its source, so that each page is run once."""
+    places = {
+        (lesson, cell.name): position
+        for lesson in lesson_names()
+        for position, cell in enumerate(lesson_source(lesson).cells)
+        if cell.kind == "checks"
+    }
+    return sorted(all_exercises(), key=lambda one: (one.lesson, places.get((one.lesson, one.name), 0)))
+
+
 def stops(page: Page, code: CodeType, exercise: Exercise, answer: Callable[..., Any]) -> bool:
     with page.with_answer(exercise.name, answer):
         try:
@@ -70,9 +81,8 @@ def stops(page: Page, code: CodeType, exercise: Exercise, answer: Callable[..., 
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("exercise", all_exercises(), ids=lambda exercise: exercise.name)
+@pytest.mark.parametrize("exercise", in_the_pages_order(), ids=lambda exercise: exercise.name)
 def test_every_listed_mistake_is_seen_and_every_right_answer_passes(exercise):
-    """Exercises come in the order of their lessons, so each page is run once."""
     page = PAGES.get(exercise.lesson)
     try:
         code = page.run_to_checks(exercise.name) if page else None
