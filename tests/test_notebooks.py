@@ -3,6 +3,8 @@
 The solution notebooks go through nbval, all in one process, each in a kernel of its own, with short training; cells the
 builder tagged are run and not compared. A student notebook is run to its end by IPython in a fork of this process,
 which has PyTorch already, and whatever fails in it must be an exercise that says its own name.
+
+With COURSE_PROCESSORS=1 every solution notebook is also run as on other processors, and with two threads.
 """
 
 import contextlib
@@ -38,14 +40,14 @@ def notebooks(kind: str) -> list:
     return [pytest.param(path, id=path.parent.name) for path in found]
 
 
-def nbval(paths: list[Path], report: Path) -> dict[Path, list[str]]:
+def nbval(paths: list[Path], report: Path, **environment: str) -> dict[Path, list[str]]:
     """Run notebooks and compare every text output, but those of tagged cells; see `told`."""
     options = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=120", "-o", "addopts=", "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", *options, "-q", f"--junitxml={report}", "-o", "junit_family=xunit1"]
     done = subprocess.run(
         [*command, f"--rootdir={CHECKOUT}", *map(str, paths)],
         cwd=CHECKOUT,
-        env=os.environ | SHORT,
+        env=os.environ | SHORT | environment,
         capture_output=True,
         text=True,
         timeout=SECONDS * len(paths),
@@ -131,6 +133,22 @@ def test_built_notebooks_are_up_to_date(monkeypatch, capsys):
 @pytest.mark.parametrize("path", notebooks("solutions"))
 def test_a_solution_notebook_shows_on_every_run_what_it_shows(path, compared):
     assert compared[path] == []
+
+
+def processors() -> list[str]:
+    """The vector instructions that torch may be told to use here, besides none."""
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    return ["default", *(kind for kind, flag in (("avx2", "avx2"), ("avx512", "avx512f")) if f" {flag} " in flags)]
+
+
+@pytest.mark.notebook
+@pytest.mark.skipif("COURSE_PROCESSORS" not in os.environ, reason="hours of processor time")
+@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize("processor", processors())
+@pytest.mark.parametrize("path", notebooks("solutions"))
+def test_a_solution_notebook_shows_the_same_on_every_processor(path, processor, threads, tmp_path):
+    used = {"ATEN_CPU_CAPABILITY": processor, "OMP_NUM_THREADS": threads}
+    assert nbval([path], tmp_path / "report.xml", **used)[path] == []
 
 
 @pytest.mark.notebook

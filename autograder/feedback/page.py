@@ -97,7 +97,8 @@ def _highlighted(source: str) -> str:
 
 class Bounded(Preprocessor):
     """Before a notebook is shown: code that would take a highlighter long is moved below the rest of its cell, as
-    plain text; formulas that are displayed go the way of a cell's mathematics, not to MathJax; boxes get their style.
+    plain text; formulas that are displayed go the way of a cell's mathematics, not to MathJax; raw cells, which
+    nbconvert puts on a page as HTML and outside every box, become outputs; boxes get their style.
     """
 
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
@@ -107,6 +108,8 @@ class Bounded(Preprocessor):
             if cell.cell_type == "code":
                 cell.source, rest = _coloured(cell.source, room)
                 cell.outputs = [*_plain(rest), *cell.outputs]
+            elif cell.cell_type == "raw":
+                cell.update(cell_type="code", source="", outputs=[_stream(cell.source)], execution_count=None)
             for output in cell.get("outputs", []):
                 if "text/latex" in output.get("data", {}):
                     output.data["text/markdown"] = output.data.pop("text/latex")
@@ -126,7 +129,11 @@ def _coloured(source: str, room: Room) -> tuple[str, str]:
 
 
 def _plain(code: str) -> list[NotebookNode]:
-    return [new_output("stream", name="stdout", text=BELOW + code.replace("\x1b", "?"))] if code else []
+    return [_stream(BELOW + code)] if code else []
+
+
+def _stream(text: str) -> NotebookNode:
+    return new_output("stream", name="stdout", text=text.replace("\x1b", "?"))
 
 
 def without_scripts(page: str) -> str:

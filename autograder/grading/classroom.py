@@ -32,7 +32,7 @@ from ..feedback.writer import FeedbackWriter, page_maker
 from ..guard.enclosure import require
 from ..guard.limits import Limits
 from ..hand_in.beside import Allowance, Beside
-from ..hand_in.finding import ClassError, Entry, timestamp
+from ..hand_in.finding import ClassError, Entry, misnamed, timestamp
 from ..hand_in.notebook_file import SubmissionError, Unreadable, content
 from ..hand_in.restoring import Master
 from ..notebook import score
@@ -82,13 +82,14 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
     if todo and means.sandbox and not means.scheduler:
         require()
     # The workers warm up, and so does what makes pages, while the grade book is made ready.
-    with closing(page_maker(config, masters.values())) as pages, _workers(todo, masters, means, pages) as client:
+    plugin = Grading(masters, means.limits, means.sandbox)
+    with closing(page_maker(config, masters.values())) as pages, _workers(todo, plugin, means, pages) as client:
         for lesson in known:
             release(lesson, root, root / "solutions", database_url(out, config))
         with GradebookWriter(out, config) as book, _progress(Console(stderr=True)) as progress:
             feedback = FeedbackWriter(out, config, book.gradebook, pages)
             bar = progress.add_task("grading", total=len(entries), completed=len(results))
-            for entry, graded in _grade(todo, client, allowance):
+            for entry, graded in _grade(todo, client, plugin, allowance):
                 stored = _stored(entry, _flagged(entry, graded), masters[entry.lesson].name, book, feedback)
                 if stored.status != NOT_GRADED:
                     stored = _noted(stored, ledger, keys.of(entry))
@@ -114,7 +115,7 @@ def _lacking(results: Mapping[Entry, Graded], masters: Mapping[str, Master], out
     stored = {
         entry: graded
         for entry, graded in results.items()
-        if entry.lesson in masters and graded.marks and _has_plain_name(entry)
+        if entry.lesson in masters and graded.marks and not misnamed(entry.student)
     }
     if not stored:
         return []
@@ -162,8 +163,8 @@ def _noted(graded: Graded, ledger: Ledger, key: str) -> Graded:
 def _held(entry: Entry, masters: Mapping[str, Master], ledger: Ledger | None, keys: _Keys) -> Graded | None:
     """What is known of a submission before it is graded: an earlier run's result, or why it cannot be graded."""
     try:
-        if not _has_plain_name(entry):
-            return _failed(entry, "the name of the student's folder is no plain text; rename the folder")
+        if reason := misnamed(entry.student):
+            return _failed(entry, reason)
         if entry.trouble:
             return not_graded(entry.student, entry.lesson, entry.trouble)
         if entry.lesson not in masters:
@@ -174,11 +175,6 @@ def _held(entry: Entry, masters: Mapping[str, Master], ledger: Ledger | None, ke
     return ledger.find(entry.student, entry.lesson, key) if ledger else None
 
 
-def _has_plain_name(entry: Entry) -> bool:
-    """Whether a student's folder has a name in UTF-8, without what a terminal would obey: no grade book has others."""
-    return readable(entry.student) == entry.student
-
-
 def _reason(error: Exception) -> Exception | str:
     if isinstance(error, OSError):
         return f"{Path(error.filename).name if error.filename else 'it'} cannot be read: {error.strerror}"
@@ -186,22 +182,24 @@ def _reason(error: Exception) -> Exception | str:
 
 
 def _workers(
-    todo: Sequence[Entry], masters: Mapping[str, Master], means: Means, pages: Pages
+    todo: Sequence[Entry], plugin: Grading, means: Means, pages: Pages
 ) -> AbstractContextManager[Client | None]:
     if not todo:
         return nullcontext()
     pages.start()  # before this process has the workers' threads
-    return workers(Grading(masters, means.limits, means.sandbox), means.jobs, means.scheduler)
+    return workers(plugin, means.jobs, means.scheduler)
 
 
-def _grade(todo: Sequence[Entry], client: Client | None, allowance: Allowance) -> Iterator[tuple[Entry, Graded]]:
+def _grade(
+    todo: Sequence[Entry], client: Client | None, plugin: Grading, allowance: Allowance
+) -> Iterator[tuple[Entry, Graded]]:
     if client is None:
         return
     left = dict(enumerate(todo))
     unread: list[tuple[Entry, Graded]] = []
     reason: Exception | str = "the workers gave no result"
     try:
-        for task, result in graded_as_they_come(client, _tasks(todo, allowance, unread)):
+        for task, result in graded_as_they_come(client, _tasks(todo, plugin.name, allowance, unread)):
             entry = left.pop(task.number)
             if isinstance(result, BaseException):
                 yield entry, not_graded(entry.student, entry.lesson, result)
@@ -214,7 +212,7 @@ def _grade(todo: Sequence[Entry], client: Client | None, allowance: Allowance) -
     yield from ((e, not_graded(e.student, e.lesson, reason)) for e in left.values() if e not in done)
 
 
-def _tasks(todo: Sequence[Entry], allowance: Allowance, unread: list[tuple[Entry, Graded]]) -> Iterator[Task]:
+def _tasks(todo: Sequence[Entry], by: str, allowance: Allowance, unread: list[tuple[Entry, Graded]]) -> Iterator[Task]:
     """The submissions as they are sent to workers; what cannot be read any more goes to `unread`."""
     for number, entry in enumerate(todo):
         try:
@@ -222,7 +220,7 @@ def _tasks(todo: Sequence[Entry], allowance: Allowance, unread: list[tuple[Entry
         except Exception as error:
             unread.append((entry, not_graded(entry.student, entry.lesson, _reason(error))))
         else:
-            yield Task(number, entry.student, entry.lesson, content, beside)
+            yield Task(number, entry.student, entry.lesson, content, beside, by)
 
 
 class _Keys:

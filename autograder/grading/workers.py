@@ -14,7 +14,7 @@ import resource
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ GLANCE, PATIENCE = (
 @dataclass(frozen=True)
 class Task:
     """One submission on its way to a worker; `content` is None where the file is missing, `beside` what travels with
-    it.
+    it, `by` the name of the plug-in that grades it.
     """
 
     number: int
@@ -61,12 +61,15 @@ class Task:
     lesson: str
     content: bytes | None
     beside: Beside = NONE
+    by: str = "grading"
 
 
 class Grading(WorkerPlugin):
-    """Keeps a warm template and the lessons' masters on every worker, also on one that joins or comes back later."""
+    """Keeps a warm template and the lessons' masters on every worker, also on one that joins or comes back later. On a
+    scheduler of somebody's own its `name` is a new one, since other classes may be graded there.
+    """
 
-    name = "grading"
+    name = Task.by
 
     def __init__(self, masters: Mapping[str, Master], limits: Limits, sandbox: bool) -> None:
         self.masters, self.limits, self.sandbox = dict(masters), limits, sandbox
@@ -108,7 +111,7 @@ class Grading(WorkerPlugin):
 
 
 def _grade(task: Task) -> Graded:
-    return get_worker().plugins[Grading.name].grade(task)  # type: ignore[attr-defined]
+    return get_worker().plugins[task.by].grade(task)  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -116,9 +119,14 @@ def workers(plugin: Grading, jobs: int | None, scheduler: str | None) -> Iterato
     """A client of `scheduler`, or of a cluster of `jobs` processes on this machine, with the plug-in in place."""
     with dask.config.set(SETTINGS):
         if scheduler:
+            plugin.name = f"{Grading.name}-{os.urandom(8).hex()}"
             with Client(scheduler, timeout="20s") as client:
                 client.register_plugin(plugin)
-                yield client
+                try:
+                    yield client
+                finally:
+                    with suppress(Exception):  # there may be no scheduler any more
+                        client.unregister_worker_plugin(plugin.name)
             return
         count = jobs or os.cpu_count() or 1
         # Submissions run in processes of their own in any case. A few checkers get along as threads of this one, which

@@ -154,7 +154,8 @@ class GuestProcess:
         if not self.alive:
             raise LinkBroken("the process has ended")
         try:
-            reply, interrupted = self._exchange(frame, serve, seconds)
+            with self.clock.waiting():
+                reply, interrupted = self._exchange(frame, serve, seconds)
         except (channel.Closed, ProcessLookupError):
             excess = self._meter.excess() if self._meter else ""
             self._end()

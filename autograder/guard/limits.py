@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..sandbox.jail import Rlimits
@@ -13,21 +16,40 @@ PAGE, MAX_PAGE = 0.1, 10.0  # of a submission's seconds, and seconds at most, th
 
 
 class Clock:
-    """The seconds a submission has left for all that is done for it before its page; time in which other processes
-    kept it from running does not count.
+    """The seconds a submission has left for all that is done for it before its page: those for which its process is
+    waited for, and processor time of the thread that reads, cleans and checks. Time in which others kept one of the two
+    from running does not count. Belongs to the thread that made it.
     """
 
     def __init__(self, seconds: float) -> None:
+        self._begun, self._seconds = time.thread_time(), seconds
         self._most = time.monotonic() + seconds * MAX_PATIENCE
-        self._end = time.monotonic() + seconds
+        self._waited, self._since = 0.0, math.nan  # seconds idle for its process; since when, while it is waited for
 
     def left(self) -> float:
         """Seconds left, negative when over."""
-        return self._end - time.monotonic()
+        now = time.monotonic()
+        waited = self._waited if math.isnan(self._since) else self._waited + self._idle() - self._since
+        return min(self._seconds - waited - (time.thread_time() - self._begun), self._most - now)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """A block in which the submission's process is waited for."""
+        self._since = self._idle()
+        try:
+            yield
+        finally:
+            self._waited += self._idle() - self._since
+            self._since = math.nan
 
     def extend(self, seconds: float) -> None:
         """Give back time in which the submission could not run."""
-        self._end = min(self._end + seconds, self._most)
+        self._waited -= seconds
+
+    @staticmethod
+    def _idle() -> float:
+        """A clock that stands while this thread runs."""
+        return time.monotonic() - time.thread_time()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from ..feedback.markup import readable
 from .notebook_file import SubmissionError, Unreadable, plain_bytes
 
 EXPECTED = "expected <student>/<lesson>/<name>.ipynb"
+# In a folder's name: what nbgrader's pages take for markup, tables for a formula, and its search for a pattern.
+MORE_THAN_A_NAME = re.compile(r'^[=+@-]|[<>"\\*?\[\]\n\t]')
 MAX_ENTRIES = 100_000  # of a folder that are looked at
 NOT_A_ZONE = re.compile(r"\d\s*[ap]\.?m\b|[+-]\d{4}$", re.I)  # which nbgrader takes for names and seconds
 MAX_FOLDERS = 50  # in a lesson's folder that are looked into
@@ -48,6 +50,15 @@ class Entry:
     def place(self) -> Path:
         """The lesson's folder, in which the timestamp lies."""
         return self.folder or self.notebook.parent
+
+
+def misnamed(student: str) -> str:
+    """Why a student's folder cannot bear this name; "" where it can: it stands in grade book, pages and tables."""
+    if readable(student) != student:
+        return "the name of the student's folder is no plain text; rename the folder"
+    if found := MORE_THAN_A_NAME.search(student):
+        return f"the name of the student's folder has {found[0]!r} in it, which is more than a name; rename the folder"
+    return ""
 
 
 def timestamp(place: Path) -> tuple[datetime | None, str]:

@@ -56,7 +56,7 @@ def plain_bytes(path: Path, most: int) -> bytes:
     except FileNotFoundError:
         raise SubmissionError(f"{path.name} is missing") from None
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link after all, or a socket
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):  # a link after all, a socket, a folder
             raise SubmissionError(f"{path.name} is not a file") from None
         raise Unreadable(f"{path.name} cannot be read: {error.strerror}") from None
 
@@ -183,7 +183,7 @@ def plain(cell: Any, flags: list[str], label: str) -> NotebookNode | None:
         flags.append(f"{label}: its metadata is no table; left out")
         metadata = {}
     if isinstance(metadata.get("nbgrader"), dict):
-        made.metadata["nbgrader"] = NotebookNode(metadata["nbgrader"])
+        made.metadata["nbgrader"] = NotebookNode({key: _flat(value) for key, value in metadata["nbgrader"].items()})
     if isinstance(metadata.get("tags"), list):
         made.metadata["tags"] = [str(tag)[:100] for tag in metadata["tags"][:100]]
     if kind == "markdown":
@@ -194,6 +194,11 @@ def plain(cell: Any, flags: list[str], label: str) -> NotebookNode | None:
             made["attachments"] = NotebookNode(pictures.kept)
     made["source"] = storable(_condensed(source.replace("\r\n", "\n")))
     return made
+
+
+def _flat(value: Any) -> Any:
+    """A value of nbgrader's metadata; one that holds others, which it never has, as the name of its kind."""
+    return f"a {type(value).__name__}" if isinstance(value, dict | list) else value
 
 
 def _text_of(source: Any) -> str | None:

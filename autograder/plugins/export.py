@@ -22,6 +22,7 @@ COLUMNS = (
     "score",
     "max_score",
 )
+FORMULA = "=+-@\t\r"
 
 
 class CsvWithGaps(ExportPlugin):
@@ -43,12 +44,12 @@ class CsvWithGaps(ExportPlugin):
 
 def _row(gradebook: Gradebook, assignment: Assignment, student: Student) -> dict[str, Any]:
     row = {
-        "assignment": assignment.name,
+        "assignment": _text(assignment.name),
         "duedate": assignment.duedate,
-        "student_id": student.id,
-        "last_name": student.last_name,
-        "first_name": student.first_name,
-        "email": student.email,
+        "student_id": _text(student.id),
+        "last_name": _text(student.last_name),
+        "first_name": _text(student.first_name),
+        "email": _text(student.email),
         "max_score": assignment.max_score,
     }
     try:
@@ -59,3 +60,8 @@ def _row(gradebook: Gradebook, assignment: Assignment, student: Student) -> dict
     score = max(0.0, submission.score - penalty)
     scores = {"raw_score": submission.score, "late_submission_penalty": penalty, "score": score}
     return {**row, **scores, "timestamp": submission.timestamp}
+
+
+def _text(value: str | None) -> str | None:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{value}" if value and value[0] in FORMULA else value

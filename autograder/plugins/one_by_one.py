@@ -19,9 +19,17 @@ from typing import Any
 from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 from nbgrader.api import Comment, Grade, Gradebook, MissingEntry, SubmittedAssignment, SubmittedNotebook
+from nbgrader.converters import Autograde
+from nbgrader.converters import base as nbgraders
 from nbgrader.converters.base import BaseConverter, NbGraderException
 
+from ..feedback.markup import readable
+from ..hand_in.beside import Allowance, Beside
+from ..hand_in.finding import misnamed
+from ..hand_in.notebook_file import SubmissionError, plain_bytes
 from .outside import AsSaved
+
+TIMESTAMP = "timestamp.txt"
 
 
 class OneByOne(AsSaved):
@@ -62,7 +70,7 @@ def _one_by_one(converter: BaseConverter, convert: Callable[[], None]) -> None:
     for folder in sorted(given):
         converter.assignments = {folder: given[folder]}
         try:
-            with _kept(converter, folder):
+            with _kept(converter, folder), _what_travels(converter):
                 convert()
         except Exception as error:
             waiting.append(folder)
@@ -83,6 +91,8 @@ def _kept(converter: BaseConverter, folder: str) -> Iterator[None]:
     if found is None:
         raise NbGraderException(f"{folder} does not match {form}")
     student, lesson = found["student"], found["lesson"]
+    if reason := misnamed(student):
+        raise NbGraderException(readable(f"{folder}: {reason}"))
     course = (converter.coursedir.db_url, converter.coursedir.course_id)
     place = Path(converter._format_dest(lesson, student))
     with tempfile.TemporaryDirectory(prefix="earlier-") as held:
@@ -100,6 +110,31 @@ def _kept(converter: BaseConverter, folder: str) -> Iterator[None]:
             with Gradebook(*course) as book:
                 put_back(book, lesson, student, rows)
             raise
+
+
+@contextmanager
+def _what_travels(converter: BaseConverter) -> Iterator[None]:
+    """A block in which nbgrader copies of a hand-in its time and the small plain files that travel, and no others: by
+    itself it follows links, and copies whatever there is, of any size, to where formgrader and students find it.
+    """
+
+    def files(folder: str, exclude: list[str] | None = None) -> list[str]:
+        place = Path(folder)
+        taken = Beside.of(place, "", Allowance.of(converter.config)).files if isinstance(converter, Autograde) else ()
+        return [str(place / name) for name in (*taken, TIMESTAMP) if _is_plain(place / name)]
+
+    before, nbgraders.find_all_files = nbgraders.find_all_files, files
+    try:
+        yield
+    finally:
+        nbgraders.find_all_files = before
+
+
+def _is_plain(path: Path) -> bool:
+    try:
+        return plain_bytes(path, 0) is not None
+    except SubmissionError:
+        return False
 
 
 Row = tuple[type, str]

@@ -31,7 +31,7 @@ from ..guard.limits import Limits
 from ..guard.template import Template
 from ..hand_in.beside import NONE, Allowance, Beside
 from ..hand_in.finding import timestamp
-from ..hand_in.notebook_file import SubmissionError, plain, read
+from ..hand_in.notebook_file import SubmissionError, plain, plain_bytes, read
 from ..hand_in.restoring import Master, restore
 
 UNSAFE = "COURSE_UNSAFE_NO_SANDBOX"
@@ -46,6 +46,16 @@ class AsSaved(NotebookExporter):
         super().__init__(parent=parent, **options)
         if isinstance(parent, BaseConverter):
             parent.coursedir.get_existing_timestamp = partial(_timestamp, parent.log)
+
+    def from_filename(
+        self, filename: str, resources: dict[str, Any] | None = None, **options: Any
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        """As nbconvert's, which opens whatever there is and would wait for a pipe."""
+        try:
+            plain_bytes(Path(filename), 0)
+        except SubmissionError as error:
+            raise NbGraderException(str(error)) from None
+        return super().from_filename(filename, resources, **options)
 
     def from_file(
         self, file_stream: Any, resources: dict[str, Any] | None = None, **options: Any

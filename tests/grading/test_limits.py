@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from autograder.grading.runner import grade_submission
 from autograder.guard import enclosure
 from autograder.guard.enclosure import SandboxMissing
 from autograder.guard.guest import GuestProcess
-from autograder.guard.limits import Limits
+from autograder.guard.limits import Clock, Limits
 from autograder.guard.supervisor import Totals
 from autograder.guard.template import Template
 from autograder.sandbox.jail import Rlimits
@@ -105,6 +106,30 @@ def test_no_cell_begins_when_the_submissions_time_is_over(hand_in, master, exerc
     graded = grade_submission(hand_in(many), "ada", master, exercises, template, replace(SMALL, cell=9, submission=2))
     begun = [cell for cell in graded.notebook.cells if any(o.output_type == "error" for o in cell.get("outputs", []))]
     assert len(begun) <= 2 and any("time" in flag or "used up its 2 s" in flag for flag in graded.flags), graded.flags
+
+
+def test_time_in_which_others_run_is_nobodys(monkeypatch):
+    """The checker may be kept waiting as well as the submission: its own part is counted by the processor."""
+    now = {"monotonic": 1000.0, "thread_time": 5.0}
+    for name in now:
+        monkeypatch.setattr(time, name, lambda name=name: now[name])
+
+    def passes(seconds, ours):
+        now["monotonic"] += seconds
+        now["thread_time"] += ours
+
+    clock = Clock(100.0)
+    passes(40.0, ours=3.0)  # reading, on a busy machine
+    assert clock.left() == pytest.approx(97.0)
+    with clock.waiting():
+        passes(20.0, ours=1.0)
+        assert clock.left() == pytest.approx(77.0)
+        clock.extend(15.0)  # others had the processor
+        assert clock.left() == pytest.approx(92.0)
+    passes(10.0, ours=0.0)
+    assert clock.left() == pytest.approx(92.0)
+    passes(1000.0, ours=0.0)
+    assert clock.left() < 0, "but not for ever"
 
 
 def test_a_page_may_take_what_is_left_of_the_submissions_time(hand_in, master, exercises, template):

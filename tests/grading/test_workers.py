@@ -13,7 +13,7 @@ import warnings
 
 import psutil
 import pytest
-from distributed import KilledWorker, connect
+from distributed import KilledWorker, LocalCluster, connect
 
 from autograder.checkout import course_root
 from autograder.grading import workers as under_test
@@ -165,6 +165,39 @@ def test_what_is_lost_with_a_worker_is_graded_again(cluster, hand_ins, undisturb
     with Assassin(cluster, moment, monkeypatch) as assassin:
         came = {task.student: public(result) for task, result in graded_as_they_come(cluster, tasks(hand_ins))}
     assert assassin.killed and came == undisturbed
+
+
+class Named(Grading):
+    """Grades by saying who does."""
+
+    def __init__(self, word):
+        super().__init__({}, Limits(), sandbox=False)
+        self.word = word
+
+    def setup(self, worker):
+        """There is no template to start."""
+
+    def teardown(self, worker):
+        """Nor one to end."""
+
+    def grade(self, task):
+        return f"{task.student} by {self.word}"
+
+
+def test_classes_that_share_a_scheduler_are_graded_each_by_its_own_and_leave_nothing():
+    quiet = {"dashboard_address": None, "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}}
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, **quiet) as cluster:
+        first, second = Named("the first"), Named("the second")
+        place = cluster.scheduler_address
+        with workers(first, None, place) as one:
+            with workers(second, None, place) as other:
+                came = [
+                    next(graded_as_they_come(client, [Task(0, "ada", LESSON, b"", by=plugin.name)]))[1]
+                    for client, plugin in ((one, first), (other, second))
+                ]
+            left = one.run(lambda dask_worker: [name for name in dask_worker.plugins if "grading" in name])
+        assert came == ["ada by the first", "ada by the second"]
+        assert list(left.values()) == [[first.name]]
 
 
 class Pretended:
