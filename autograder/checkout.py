@@ -15,6 +15,10 @@ SECRET = ".course-secret"
 SECRET_VARIABLE = "COURSE_SECRET"
 
 
+class WrongCall(LookupError):
+    """A command was asked for what there is not; the message says what there is."""
+
+
 def course_root(start: Path | None = None) -> Path:
     """The nearest folder upwards from here that holds `nbgrader_config.py`, else the one this package lies in."""
     here = (start or Path.cwd()).resolve()

@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from .builder.commands import add_build
         from .builder.source import LessonError
+        from .checkout import WrongCall
         from .feedback.preview import add_page
         from .grading.commands import add_demo, add_grade
     except ImportError as error:
@@ -33,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(given)
     try:
         return int(options.run(options))
-    except LookupError as error:
-        parser.error(str(error.args[0]))
+    except WrongCall as error:
+        parser.error(str(error))
     except LessonError as error:
         print(error, file=sys.stderr)
         return 1

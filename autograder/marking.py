@@ -46,6 +46,13 @@ class Mark:
     outcomes: tuple[Outcome, ...]
     followed: bool = False
 
+    @property
+    def unwritten(self) -> bool:
+        """Whether whatever failed ended in the exercise's own stub; known before the mark is `bare`."""
+        failed = [outcome for outcome in self.outcomes if not outcome.passed]
+        stubs = [isinstance(o.got, Failure) and o.got.kind == "stub" and o.message != UNSAID for o in failed]
+        return bool(stubs) and all(stubs)
+
     def public(self) -> dict[str, Any]:
         """The mark as JSON, without a hidden input or expected value."""
         fields = {key: getattr(self, key) for key in ("name", "points", "max_points", "passed", "diagnosis", "message")}

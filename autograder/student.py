@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from .bounds import Bounds, TooMuch, within
-from .sandbox.responder import Responder, describe
+from .sandbox.responder import Responder, Undefined, describe
 from .sandbox.wire import Callback, Handle, WireError, decode, encode
 
 # Said of a name that is not there, where nobody knows more.
@@ -264,7 +264,7 @@ class Remote:
         kind, message = str(error.get("type", "Error")), str(error.get("message", ""))
         where = f" in the line `{line.strip()}`" if (line := str(error.get("line", ""))) else ""
         match kind:
-            case "LookupError" if message.endswith("is not defined"):
+            case Undefined.__name__:
                 return Failure("missing", f"{message}: {UNDEFINED}")
             case "NotImplementedError" if (other := message.partition(":")[0]) and other.isidentifier():
                 if other != self._exercise:

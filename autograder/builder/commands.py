@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ..checkout import course_root
+from ..checkout import WrongCall, course_root
 from ..exercise import Exercise, lesson_exercises, lesson_modules
 from .notebooks import build, orphans, stale
 from .source import LessonError, Problem, find_lessons
@@ -35,13 +35,13 @@ def add_build(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def run_build(options: argparse.Namespace) -> int:
     """`course build [--check | --draft --to DIR] [LESSON…]`."""
     if options.draft != (options.to is not None) or (options.draft and options.check):
-        raise LookupError("--draft and --to DIR go together, and without --check")
+        raise WrongCall("--draft and --to DIR go together, and without --check")
     root = course_root()
     sources = find_lessons(root, options.lessons)
     if not options.check:
         return max([_build_or_say_why_not(source, root, options.to) for source in sources], default=0)
-    lines = [line for source in sources for line in stale(source, root, hidden_checks(source.parent.name))]
-    lines += [] if options.lessons else orphans(root)
+    lines = [str(line) for source in sources for line in stale(source, root, hidden_checks(source.parent.name))]
+    lines += [] if options.lessons else map(str, orphans(root))
     print("\n".join(lines) or f"up to date: {', '.join(source.parent.name for source in sources) or 'no lessons'}")
     return 1 if lines else 0
 

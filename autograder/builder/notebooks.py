@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
@@ -99,7 +100,17 @@ def _too_large(lesson: Lesson, notebook: NotebookNode, lines: tuple[int, ...]) -
     return [lesson.problem(shown[-1][1], text, pending=True)]
 
 
-def stale(source: Path, root: Path, exercises: Mapping[str, rules.HasPoints]) -> Iterator[str]:
+class Outdated(NamedTuple):
+    """What is the matter with a built notebook, and what to do."""
+
+    text: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.remedy}"
+
+
+def stale(source: Path, root: Path, exercises: Mapping[str, rules.HasPoints]) -> Iterator[Outdated]:
     """A line for each notebook of the lesson that is missing, lags its source, or was edited by hand. Runs nothing."""
     wanted = source_hash(source.read_text(encoding="utf-8"), points_of(exercises))
     lesson = source.parent.name
@@ -107,24 +118,26 @@ def stale(source: Path, root: Path, exercises: Mapping[str, rules.HasPoints]) ->
         path = root / kind / lesson / f"{source.stem}.ipynb"
         shown, remedy = path.relative_to(root).as_posix(), f"run `course build {lesson}`"
         if not path.is_file():
-            yield f"{shown} is missing: {remedy}"
+            yield Outdated(f"{shown} is missing", remedy)
             continue
         try:
             notebook = nbformat.read(path, as_version=4)
             course = notebook.metadata.get("course", {})
         except Exception:  # nbformat raises whatever a broken file makes it raise
-            yield f"{shown} is no notebook: {remedy}"
+            yield Outdated(f"{shown} is no notebook", remedy)
             continue
         if course.get("source_hash") != wanted:
-            yield f"{shown} lags {source.relative_to(root).as_posix()} or its points: {remedy}"
+            yield Outdated(f"{shown} lags {source.relative_to(root).as_posix()} or its points", remedy)
         elif course.get("digest") != digest(notebook):
-            yield f"{shown} was edited by hand: edit {source.relative_to(root).as_posix()} and {remedy}"
+            edit = f"edit {source.relative_to(root).as_posix()} and {remedy}"
+            yield Outdated(f"{shown} was edited by hand", edit)
 
 
-def orphans(root: Path) -> Iterator[str]:
+def orphans(root: Path) -> Iterator[Outdated]:
     """One line for each notebook in a lesson's place that no source is behind."""
     known = {(path.parent.name, path.stem) for path in find_lessons(root)}
     for kind in ("solutions", "notebooks"):
         for path in sorted((root / kind).glob("*/*.ipynb")):
             if (path.parent.name, path.stem) not in known:
-                yield f"{path.relative_to(root).as_posix()} has no source solutions/NN-name/name.py: delete it"
+                shown = path.relative_to(root).as_posix()
+                yield Outdated(f"{shown} has no source solutions/NN-name/name.py", "delete it")

@@ -15,7 +15,7 @@ from typing import Protocol
 from ..exercise import file_name
 from . import wording
 from .names import bound_names, cell_names
-from .source import Cell, Lesson, LessonError, Problem, find_regions, parse, region_text, stubbed
+from .source import Cell, Lesson, LessonError, Problem, RegionError, find_regions, parse, region_text, stubbed
 
 _TAG = re.compile(r"\\tag\{([^}]*)\}")
 _MARKS = ("SOLUTION", "MARK SCHEME", "HIDDEN TESTS")
@@ -58,8 +58,8 @@ def _regions(lesson: Lesson) -> Iterator[Problem]:
         for mark in _MARKS:
             try:
                 regions = find_regions(cell.source, mark)
-            except ValueError as error:
-                yield lesson.problem(cell.line_of(error.args[1]), error.args[0])
+            except RegionError as error:
+                yield lesson.problem(cell.line_of(error.line), str(error))
                 continue
             if regions and mark not in allowed.get(cell.kind, ()):
                 hint = ": the builder adds it" if mark == "HIDDEN TESTS" else ""

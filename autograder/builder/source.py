@@ -28,6 +28,7 @@ import jupytext
 from IPython.core.inputtransformer2 import TransformerManager
 
 from ..cells import stub_line
+from ..checkout import WrongCall
 
 Kind = Literal["markdown", "code", "solution", "step", "checks", "written", "predict"]
 KINDS: dict[str, Kind] = {
@@ -119,14 +120,14 @@ class Lesson:
 def find_lessons(root: Path, wanted: Sequence[str] = ()) -> list[Path]:
     """The source files under `root/solutions`, in reading order; those of the `wanted` lessons alone if any are named.
 
-    Raises LookupError, naming the lessons there are, for a lesson that has no source.
+    Raises `WrongCall`, naming the lessons there are, for a lesson that has no source.
     """
     folders = sorted(path for path in (root / "solutions").glob("*") if LESSON_FOLDER.fullmatch(path.name))
     sources = {path.name: path / f"{path.name.partition('-')[2]}.py" for path in folders}
     sources = {lesson: path for lesson, path in sources.items() if path.is_file()}
     missing = [lesson for lesson in wanted if lesson not in sources]
     if missing:
-        raise LookupError(f"no lesson {', '.join(missing)}: there is {', '.join(sources) or 'none'}")
+        raise WrongCall(f"no lesson {', '.join(missing)}: there is {', '.join(sources) or 'none'}")
     return [path for lesson, path in sources.items() if not wanted or lesson in wanted]
 
 
@@ -213,26 +214,33 @@ def parse(source: str) -> ast.Module:
             raise error from None
 
 
+class RegionError(ValueError):
+    """A region that is nested or not closed, at a line of its cell (from 0)."""
+
+    def __init__(self, text: str, line: int) -> None:
+        super().__init__(text)
+        self.line = line
+
+
 def find_regions(source: str, what: str) -> list[tuple[int, int]]:
     """Line numbers (from 0) of each `### BEGIN what` and its `### END what`.
 
-    nbgrader looks for the two words anywhere in a line, so this does too. Raises ValueError, with the line in
-    `.args[1]`, where a region is nested or not closed.
+    nbgrader looks for the two words anywhere in a line, so this does too. Raises `RegionError`.
     """
     found: list[tuple[int, int]] = []
     begin: int | None = None
     for number, line in enumerate(source.split("\n")):
         if f"BEGIN {what}" in line:
             if begin is not None:
-                raise ValueError(f"### BEGIN {what} inside another: the region above is not closed", number)
+                raise RegionError(f"### BEGIN {what} inside another: the region above is not closed", number)
             begin = number
         elif f"END {what}" in line:
             if begin is None:
-                raise ValueError(f"### END {what} without a ### BEGIN {what}", number)
+                raise RegionError(f"### END {what} without a ### BEGIN {what}", number)
             found.append((begin, number))
             begin = None
     if begin is not None:
-        raise ValueError(f"### BEGIN {what} without a ### END {what}", begin)
+        raise RegionError(f"### BEGIN {what} without a ### END {what}", begin)
     return found
 
 

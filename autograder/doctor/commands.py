@@ -83,14 +83,14 @@ def _record(wanted: list[str]) -> int:
     from course_lib.doctor.pace import RECORD, read_costs, write_costs
 
     from ..builder.source import LessonError, find_lessons
-    from ..checkout import course_root
+    from ..checkout import WrongCall, course_root
     from .recording import record
 
     root, failed = course_root(), 0
     try:
         sources = find_lessons(root, wanted)
-    except LookupError as error:
-        print(error.args[0], file=sys.stderr)
+    except WrongCall as error:
+        print(error, file=sys.stderr)
         return 2
     for source in sources:
         try:

@@ -52,7 +52,7 @@ def sandbox() -> Iterator[Finding]:
     try:
         require()
     except SandboxMissing as error:
-        text, _, remedy = str(error).partition(": ")
+        text, remedy = error.text, error.remedy
         if all(map(shutil.which, ("bwrap", "setpriv"))):  # then it is the kernel, or the container, that forbids it
             text, settings = str(error), " ".join(_forbidden())
             remedy = f"sudo sysctl -w {settings}" if settings else WITHOUT
@@ -108,16 +108,10 @@ def notebooks() -> Iterator[Finding]:
         except LessonError as error:
             findings.append(Finding("notebooks", BROKEN, one_line(error), "mend that line"))
         else:
-            findings += [_stale(line) for line in lines]
-    findings += [_stale(line) for line in orphans(root)]
+            findings += [Finding("notebooks", BROKEN, *line) for line in lines]
+    findings += [Finding("notebooks", BROKEN, *line) for line in orphans(root)]
     lessons = ", ".join(source.parent.name for source in sources)
     yield from findings or [Finding("notebooks", WORKS, f"up to date: {lessons}")]
-
-
-def _stale(line: str) -> Finding:
-    """A line of `course build --check`: what is the matter, and what to do."""
-    text, _, remedy = line.rpartition(": ")
-    return Finding("notebooks", BROKEN, text, remedy)
 
 
 def grade_book() -> Iterator[Finding]:

@@ -27,6 +27,7 @@ Make = Callable[[NotebookNode, dict[str, Any]], str]
 Job = tuple[NotebookNode, dict[str, Any]]
 SECONDS = 10.0  # of processor time for one page, whatever a submission has left; honest ones take some 0.3 s
 PATIENCE = 6.0  # times as long by the clock on the wall, while others have the processor
+REFUSED, FAILED = b"X", b"F"  # frames with an error's text: of a page that takes too much, or of whatever else
 MEMORY = 512 * 2**20  # bytes on top of what the process has
 
 
@@ -76,7 +77,7 @@ class Pages:
         text = answer.decode()
         if kind == channel.REPLY:
             return text
-        if text.startswith(("RecursionError", "MemoryError")):
+        if kind == REFUSED:
             raise PageRefused(text)
         raise RuntimeError(text)
 
@@ -120,8 +121,10 @@ class Pages:
             signal.setitimer(signal.ITIMER_REAL, PATIENCE * seconds)
             try:
                 kind, text = channel.REPLY, self._make(*job)
+            except (RecursionError, MemoryError) as error:
+                kind, text = REFUSED, f"{type(error).__name__}: {error}"[:500]
             except Exception as error:
-                kind, text = channel.CALLBACK, f"{type(error).__name__}: {error}"[:500]
+                kind, text = FAILED, f"{type(error).__name__}: {error}"[:500]
             channel.send(connection, kind, text.encode("utf-8", "replace"))
             status = 0
         finally:

@@ -23,7 +23,11 @@ SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin")
 
 
 class SandboxMissing(RuntimeError):
-    """Submissions cannot be enclosed on this machine; the message says what is missing and what to do."""
+    """Submissions cannot be enclosed on this machine: what is missing, and what to do."""
+
+    def __init__(self, text: str, remedy: str) -> None:
+        super().__init__(f"{text}: {remedy}")
+        self.text, self.remedy = text, remedy
 
 
 def command(module: str, arguments: Iterable[str] = ()) -> list[str]:
@@ -102,13 +106,13 @@ def _secret(package: Path, shown: list[Path]) -> Iterator[Path]:
 def require() -> None:
     """Raise `SandboxMissing` unless a process can be enclosed here; tried once."""
     if not sys.platform.startswith("linux"):
-        raise SandboxMissing("sandboxed grading needs Linux: use WSL2 or a container")
+        raise SandboxMissing("sandboxed grading needs Linux", "use WSL2 or a container")
     for tool in ("bwrap", "setpriv"):
         if shutil.which(tool) is None:
             package = {"bwrap": "bubblewrap", "setpriv": "util-linux"}[tool]
-            raise SandboxMissing(f"{tool} is missing: install the package {package}")
+            raise SandboxMissing(f"{tool} is missing", f"install the package {package}")
     line = command("sandbox.jail")
     done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise SandboxMissing(f"a process cannot be enclosed here ({reason}): user namespaces may be switched off")
+        raise SandboxMissing(f"a process cannot be enclosed here ({reason})", "user namespaces may be switched off")

@@ -33,6 +33,10 @@ MAX_MESSAGE = 400
 Ask = Callable[[bytes], bytes]
 
 
+class Undefined(LookupError):
+    """A function was asked for that the namespace lacks; across the channel it is known by this type's name."""
+
+
 class Responder:
     """Answers requests about `namespace`; objects that cannot cross stay here under a number."""
 
@@ -119,7 +123,7 @@ class Responder:
     def _target(self, target: Any, method: str | None) -> Callable[..., Any]:
         if isinstance(target, str):
             if not callable(self.namespace.get(target)):
-                raise LookupError(f"{target} is not defined")
+                raise Undefined(f"{target} is not defined")
             target = self.namespace[target]
         return target if method is None else getattr(target, method)
 

@@ -47,7 +47,7 @@ def source_of(root: Path) -> Path:
 
 def outdated(root: Path, exercises=EXERCISES) -> list[str]:
     """The notebooks that `--check` names, by what is wrong with them."""
-    return [line.partition(": ")[0] for line in stale(source_of(root), root, exercises)]
+    return [line.text for line in stale(source_of(root), root, exercises)]
 
 
 def test_the_solution_notebook_is_executed_and_carries_nbgrader_metadata(built):
@@ -144,7 +144,7 @@ def test_check_names_what_lags_is_missing_or_was_edited(course):
     assert list(orphans(course)) == []
     (course / "notebooks" / "02-gone").mkdir()
     (course / "notebooks" / "02-gone" / "gone.ipynb").touch()
-    assert [line.split()[0] for line in orphans(course)] == ["notebooks/02-gone/gone.ipynb"]
+    assert [line.text.split()[0] for line in orphans(course)] == ["notebooks/02-gone/gone.ipynb"]
 
 
 def test_check_runs_nothing_and_leaves_the_grade_book_alone(course, monkeypatch, capsys):
