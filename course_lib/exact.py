@@ -86,7 +86,7 @@ class GaussianData:
         return self.mean + (eps * values.sqrt()) @ vectors.T
 
     def noised(self, alpha_bar: float) -> "GaussianData":
-        """The marginal q(x_t) = N(sqrt(a) mean, a cov + (1 - a) I)."""
+        """The marginal q(x_t) = N(sqrt(a) mean, a cov + (1 - a) I) (Ho and others, 2020, equation 4)."""
         a = _level(alpha_bar, 0)
         return GaussianData(
             a.sqrt() * self.mean, a * self.cov + (1 - a) * torch.eye(len(self.mean), dtype=torch.float64)
@@ -182,7 +182,9 @@ class GaussianMixture:
         return self.means[component] + torch.einsum("nij,nj->ni", vectors[component], stretched)
 
     def noised(self, alpha_bar: float) -> "GaussianMixture":
-        """The marginal q(x_t): the same weights, components N(sqrt(a) means_k, a covs_k + (1 - a) I)."""
+        """The marginal q(x_t): the same weights, components N(sqrt(a) means_k, a covs_k + (1 - a) I) (Ho and others,
+        2020, equation 4).
+        """
         a = _level(alpha_bar, 0)
         identity = torch.eye(self.means.shape[1], dtype=torch.float64)
         return GaussianMixture(self.weights, a.sqrt() * self.means, a * self.covs + (1 - a) * identity)
@@ -302,7 +304,7 @@ class LinearVAE:
         return cls(vectors[:, :latent_dim] * gain, gaussian.mean, sigma2)
 
     def marginal(self) -> GaussianData:
-        """p(x) = N(b, W W^T + sigma2 I)."""
+        """p(x) = N(b, W W^T + sigma2 I) (Tipping and Bishop, 1999)."""
         noise = self.sigma2 * torch.eye(len(self.b), dtype=torch.float64)
         return GaussianData(self.b, self.W @ self.W.T + noise)
 
@@ -334,7 +336,9 @@ def data_eigenvalues(x: Tensor) -> Tensor:
 
 
 def active_latents(x: Tensor, latent_dim: int, sigma2: float, beta: float = 1.0) -> int:
-    """How many latents a linear VAE with fixed sigma2 uses at its optimum: lambda_i > beta sigma2."""
+    """How many latents a linear VAE with fixed sigma2 uses at its optimum: lambda_i > beta sigma2 (Lucas and others,
+    2019).
+    """
     return int((data_eigenvalues(x)[:latent_dim] > beta * sigma2).sum())
 
 

@@ -25,9 +25,9 @@ def mlp(sizes: Sequence[int], activation: Callable[[], nn.Module] = nn.SiLU) -> 
 class ResidualMLP(nn.Module):
     """A function of a point and a time, (x, t) -> R^D, for noise prediction on low-dimensional data.
 
-    Blocks h <- h + W2 silu(W1 norm(h) + time(t)), where time(t) is linear in the cosine series cos(pi k t /
-    T), k = 0..15: smooth in t, and learned. The last layer starts at zero, so an untrained network predicts
-    0.
+    Residual blocks (He and others, 2016) h <- h + W2 silu(W1 norm(h) + time(t)), where time(t) is linear in the
+    cosine series cos(pi k t / T), k = 0..15: smooth in t, and learned. The last layer starts at zero, so an untrained
+    network predicts 0.
 
     Args:
         data_dim: D.

@@ -26,7 +26,7 @@ def all_states(shape: Sequence[int]) -> Tensor:
 
 
 def ising(height: int, width: int, coupling: float, field: float = 0.0) -> Tensor:
-    """The Ising model on a grid as a joint table, shape (2,) * (height * width).
+    """The Ising model on a grid as a joint table, shape (2,) * (height * width) (Ising, 1925).
 
         p(x) ~ exp(J sum_{neighbours} s_i s_j + b sum_i s_i),   s = 2 x - 1
 

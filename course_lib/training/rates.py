@@ -13,7 +13,7 @@ def rate_factors(schedule: str, steps: int) -> list[float]:
     """Factor on the learning rate at each of `steps` steps; step i = 0, 1, ... has done the share u = i / steps.
 
     "onecycle": from 1/25 up to 1 in the first 30%, then down to 0, both along a cosine (Smith and Topin, 2018).
-    "cosine": (1 + cos(pi u)) / 2. "constant": 1.
+    "cosine": (1 + cos(pi u)) / 2 (Loshchilov and Hutter, 2017). "constant": 1.
 
     Raises:
         ValueError: an unknown schedule, or no step at all.
@@ -30,6 +30,8 @@ def average_gains(ema: float | None, steps: int) -> list[float]:
     """Gain g_i of the moving average of the weights at step i: average <- average + g_i (weights - average).
 
     1 - g_i = min(ema, (1 + i) / (10 + i)) grows from 0.1 to `ema`, so that the untrained start is forgotten.
+    Averages of iterates: Polyak and Juditsky (1992); the slow beginning is that of TensorFlow's
+    `ExponentialMovingAverage`.
 
     Raises:
         ValueError: a decay outside [0, 1).
