@@ -124,6 +124,9 @@ def _difference(got: Any, truth: Any, rtol: float | None, atol: float | None) ->
     """What is wrong with `got`, without a full stop, or an empty string."""
     if got is None and truth is not None:
         return f"expected {_brief(truth)}, got None (is the return statement missing?)"
+    if isinstance(truth, torch.Size):
+        came = tuple(got) if isinstance(got, tuple | list) else _brief(got)
+        return "" if came == tuple(truth) else f"expected shape {tuple(truth)}, got {came}"
     if isinstance(truth, tuple | list) and not _is_numbers(truth):
         return _parts_differ(got, truth, rtol, atol)
     if isinstance(truth, bool):

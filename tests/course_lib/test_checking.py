@@ -57,6 +57,10 @@ def test_equal_results_pass_and_say_so(got, truth, capsys):
     [
         (torch.ones(5, 3), torch.ones(5), "expected shape (5,), got (5, 3)."),
         (torch.ones(5), torch.tensor(1.0), "expected shape () (a scalar), got (5,)."),
+        (torch.Size([5, 3]), torch.Size([5]), "expected shape (5,), got (5, 3)."),
+        (torch.Size([]), torch.Size([40]), "expected shape (40,), got ()."),
+        ([torch.Size([3])], [torch.Size([4])], "result 1 of 1: expected shape (4,), got (3,)."),
+        (3, torch.Size([3]), "expected shape (3,), got 3."),
         (torch.ones(2), torch.ones(2).double(), "expected dtype float64, got float32."),
         (torch.tensor(1), torch.tensor(1.0), "expected dtype float32, got int64."),
         (
