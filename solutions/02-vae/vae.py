@@ -28,7 +28,8 @@
 # 6. Say why the samples blur.
 #
 # **What you need.** Python and PyTorch (tensors, `nn.Module`, `backward`); Gaussian densities, expectations, Bayes' rule, and
-# Jensen's inequality. Lesson 01 meets the ELBO first, on tables and on probabilistic PCA; all that is used from it is repeated here.
+# Jensen's inequality. Lesson 01 meets the ELBO first, on tables and on probabilistic PCA; what is used from it is repeated here, but for the
+# derivation of the KL divergence of two Gaussians.
 #
 # **How to work.** Where a heading says *Exercise*, the cell is yours: replace the line that raises `NotImplementedError`, run the cell, then
 # run the check below it. A green tick means that your function agrees with something that was computed in another way. Three hints are
@@ -44,9 +45,9 @@
 # |--:|---|--:|
 # | 1 | An autoencoder compresses, but cannot invent | 3 |
 # | 2 | The evidence, and a bound you can compute | 17 |
-# | 3 | A gradient through a sample | 33 |
-# | 4 | The KL divergence in closed form | 14 |
-# | 5 | How likely is an image? | 19 |
+# | 3 | A gradient through a sample | 35 |
+# | 4 | The KL divergence in closed form | 15 |
+# | 5 | How likely is an image? | 21 |
 # | 6 | The whole model, and one step of training | 22 |
 # | 7 | What it learned: reconstruct, generate, edit | 16 |
 # | 8 | Further: how tight is the bound? | 26 |
@@ -307,10 +308,12 @@ ax.set(
     ylim=(log_px - 1.8, log_px + 0.2),
 )
 touching = right_hand[elbo.argmax()]
-ax.set_title(f"The bound touches log p(x) at {touching:.2f}; the posterior is {posterior[1]:.2f}")
+meets = "touches" if log_px - elbo.max() < 1e-3 else "stays below"
+ax.set_title(f"The bound {meets} log p(x) at {touching:.2f}; the posterior is {posterior[1]:.2f}")
 ax.legend(loc="lower right", ncols=2)
 plots.show(
-    fig, alt="The ELBO against q is a hump below log p(x) that touches it where q is the posterior."
+    fig,
+    alt="The ELBO against the probability of the right-hand Gaussian, with log p(x) and the posterior.",
 )
 
 # %% [markdown]
@@ -348,12 +351,8 @@ print("can a gradient flow from z to mu?", z.requires_grad)
 #
 # *The derivative of a logarithm, $\partial \log q = \partial q / q$, solved for $\partial q$. Now it is an expectation again.*
 #
-# $$= \mathbb E_{q_\mu}\left[f(z)\, \frac{z - \mu}{\sigma^2}\right] \tag{11}$$
-#
-# *$\log q_\mu(z) = -(z - \mu)^2 / (2 \sigma^2) + \text{const}$, differentiated in $\mu$.*
-#
-# So draw $z$, weigh $f(z)$ by $(z - \mu) / \sigma^2$, and average. The weight is called the *score* of $q_\mu$, hence **score-function
-# estimator** (REINFORCE, in reinforcement learning). (The derivative is in the parameter $\mu$. The score that diffusion models learn is one in the point $z$.) It asks for values of $f$ only: $f$ may be a step, a simulator, a
+# So draw $z$, weigh $f(z)$ by the derivative of $\log q_\mu$ at $z$, and average. The weight is called the *score* of $q_\mu$, hence
+# **score-function estimator** (REINFORCE, in reinforcement learning). What it is for a Gaussian is yours to find, as (11), in the exercise below. (The derivative is in the parameter $\mu$. The score that diffusion models learn is one in the point $z$.) It asks for values of $f$ only: $f$ may be a step, a simulator, a
 # game.
 #
 # **Way 2: move the randomness out of the way.** Draw noise that does *not* depend on $\mu$, and shift it:
@@ -372,7 +371,7 @@ print("can a gradient flow from z to mu?", z.requires_grad)
 # Every line on a fine grid of $z$, for $f(z) = z^2$, where $\mathbb E[z^2] = \mu^2 + \sigma^2$ and so the gradient is exactly $2 \mu$:
 
 # %%
-# Equations (9) to (13): two estimators of one gradient
+# Equations (9), (10), (12) and (13): two estimators of one gradient
 mu, sigma, h = torch.tensor(0.7, dtype=f64), 0.5, 1e-4
 z = torch.linspace(-7, 8, 3001, dtype=f64)  # the grid carries all but 1e-40 of the mass
 f = z**2
@@ -395,7 +394,6 @@ exact_gradient = 2 * mu
 difference = (integral(f * density(mu + h)) - integral(f * density(mu - h))) / (2 * h)
 verify_equation(9, exact_gradient, difference, integral(f * d_density))
 verify_equation(10, exact_gradient, integral(f * density(mu) * d_log_density))
-verify_equation(11, exact_gradient, integral(f * density(mu) * (z - mu)) / sigma**2)
 
 eps = torch.linspace(-12, 12, 3001, dtype=f64)
 standard = Normal(0.0, 1.0).log_prob(eps).exp()
@@ -405,14 +403,18 @@ verify_equation(
 verify_equation(13, exact_gradient, torch.trapezoid(2 * (mu + sigma * eps) * standard, eps))
 
 # %% [markdown]
-# ### Exercise: `score_function_gradient` · ●○○ · 4 minutes · 2 points
+# ### Exercise: `score_function_gradient` · ●○○ · 6 minutes · 2 points
+#
+# Differentiate $\log q_\mu(z)$ on paper: that is line (11). Then one estimate for each draw.
 
 
 # %% exercise="score_function_gradient"
 def score_function_gradient(f, mu, sigma, eps):
-    """Score-function estimates of d/dmu E[f(z)], z ~ N(mu, sigma^2), one per draw: equation (11).
+    """Score-function estimates of d/dmu E[f(z)], z ~ N(mu, sigma^2), one per draw.
 
-        z = mu + sigma eps,   estimate = f(z) (z - mu) / sigma^2
+        z = mu + sigma eps,   estimate = f(z) d/dmu log q_mu(z),   q_mu the density of N(mu, sigma^2):
+
+    what stands under the integral in equation (10), divided by q_mu(z).
 
     No baseline is subtracted, and f is never differentiated: it may have no derivative at all.
 
@@ -438,11 +440,12 @@ def score_function_gradient(f, mu, sigma, eps):
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# Nothing is differentiated here. The derivative has already been taken, on paper, and left the weight $(z - \mu) / \sigma^2$ behind.
+# Nothing is differentiated in code. Do it on paper: of $\log q_\mu(z) = -(z - \mu)^2 / (2 \sigma^2) + \text{const}$ only the square
+# contains $\mu$.
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# `z = mu + sigma * eps`, then return `f(z)` times its weight. Mind the square: `sigma` is a standard deviation. Do not average.
+# `z = mu + sigma * eps`, then return `f(z)` times the weight: the distance of `z` from its mean, in units of the variance. Do not average.
 # </details>
 
 # %% checks="score_function_gradient"
@@ -478,8 +481,21 @@ expect(
     score_function_gradient(lambda z: z**2, 0.0, 2.0, torch.ones(3)),
     torch.full((3,), 2.0),
     "score_function_gradient: f(z) = z^2 at mu = 0, sigma = 2, eps = 1: the estimate is 2",
-    hint="sigma is a standard deviation: it scales eps, and its square divides in the derivative of log q",
+    hint="sigma is a standard deviation: it scales eps, and the variance stands in log q",
 )
+
+# %% [markdown]
+# <details><summary>Line (11), to compare with yours</summary>
+#
+# $$= \mathbb E_{q_\mu}\left[f(z)\, \frac{z - \mu}{\sigma^2}\right] \tag{11}$$
+#
+# *$\log q_\mu(z) = -(z - \mu)^2 / (2 \sigma^2) + \text{const}$, differentiated in $\mu$.*
+#
+# </details>
+
+# %%
+# Equation (11): the weight of the score function
+verify_equation(11, exact_gradient, integral(f * density(mu) * (z - mu)) / sigma**2)
 
 # %% [markdown]
 # ### Exercise: `pathwise_gradient` · ●●○ · 6 minutes · 2 points
@@ -814,6 +830,12 @@ expect(
     atol=4 * 3 / 400_000**0.5,
     hint="logvar is log sigma^2: which power of e is sigma?",
 )
+expect(
+    z.requires_grad,
+    True,
+    "reparameterize: z is a function of mu and logvar for autograd",
+    hint="not .sample(), no detach, no torch.no_grad: an expression in mu, logvar and eps",
+)
 z.square().mean().backward()  # E[z^2] = mu^2 + exp(logvar)
 expect(
     mu.grad is not None and logvar.grad is not None,
@@ -846,7 +868,7 @@ expect(
     noise.item(),
     2.0,
     "reparameterize: eps is left as it was",
-    hint="no operation that ends in an underscore",
+    hint="eps belongs to the caller: no `*=`, and no operation that ends in an underscore",
 )
 expect(
     reparameterize(0 * place, torch.full_like(place, -60.0), torch.full_like(place, math.exp(30))),
@@ -859,52 +881,36 @@ expect(
 # ## 4 · The KL divergence in closed form
 #
 # The second term of the ELBO asks how far $q_\phi(z \mid x) = \mathcal N(\mu, \operatorname{diag} \sigma^2)$ is from
-# $p(z) = \mathcal N(0, I)$. You could estimate it from samples. You need not: it has a formula, and a formula has no noise.
+# $p(z) = \mathcal N(0, I)$. You could estimate it from samples. You need not: it has a formula, and a formula has no noise. For any two
+# Gaussians with $J$ coordinates, $q = \mathcal N(m_q, C_q)$ and $p = \mathcal N(m_p, C_p)$, it is the one that you derived in lesson 01
+# (section 3, lines (17) to (19), and `gaussian_kl_full`):
 #
-# $$\operatorname{KL}(q \,\|\, p) = \sum_{j=1}^{J} \operatorname{KL}(q_j \,\|\, p_j) \tag{16}$$
+# $$\operatorname{KL}(q \,\|\, p) = \tfrac12 \Big[\operatorname{tr}\big(C_p^{-1} C_q\big) + (m_q - m_p)^\top C_p^{-1} (m_q - m_p) - J + \log \det C_p - \log \det C_q\Big] \tag{16}$$
 #
-# *Both densities are products over the latents, so $\log q - \log p$ is a sum over them. For one latent:*
-#
-# $$\log q_j(z) - \log p_j(z) = -\tfrac12 \log \sigma^2 - \frac{(z - \mu)^2}{2 \sigma^2} + \frac{z^2}{2} \tag{17}$$
-#
-# *Two log-densities subtracted. Both contain $-\frac12 \log 2\pi$, which cancels.*
-#
-# $$\mathbb E_q\big[(z - \mu)^2\big] = \sigma^2, \qquad \mathbb E_q\big[z^2\big] = \mu^2 + \sigma^2 \tag{18}$$
-#
-# *The definition of a variance, twice. Put them into the expectation of (17): the middle term becomes $-\frac12$.*
-#
-# $$\operatorname{KL}(q_j \,\|\, p_j) = \tfrac12 \left(\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2\right) \tag{19}$$
-#
-# Each part has a meaning: $\mu^2$ keeps the code near the origin, $\sigma^2 - 1 - \log \sigma^2$ is smallest at $\sigma = 1$ and
-# forbids the encoder to be certain ($\sigma \to 0$ costs infinitely much).
+# *The logarithms of two Gaussian densities subtracted and averaged under $q$: the trace and the distance of the means are what the square under $p$
+# becomes, $J$ is what the square under $q$ becomes, and $\log 2\pi$ cancels.*
 
 # %%
-# Equations (16) to (19): the KL, line by line
-m, s = torch.tensor([0.3, -1.2], dtype=f64), torch.tensor([0.5, 1.7], dtype=f64)
-joint = kl_divergence(
-    MultivariateNormal(m, torch.diag(s**2)),
-    MultivariateNormal(torch.zeros(2).double(), torch.eye(2).double()),
+# Equation (16): the KL of two Gaussians, from lesson 01
+mix = torch.randn(2, 3, 3, generator=torch.Generator().manual_seed(11), dtype=f64)
+C_q, C_p = mix @ mix.mT + 0.5 * torch.eye(3, dtype=f64)
+apart = torch.tensor([0.3, -1.2, 0.7], dtype=f64)  # m_q - m_p
+four = torch.linalg.solve(C_p, C_q).trace() + apart @ torch.linalg.solve(C_p, apart) - 3
+four += torch.logdet(C_p) - torch.logdet(C_q)
+verify_equation(
+    16, kl_divergence(MultivariateNormal(apart, C_q), MultivariateNormal(0 * apart, C_p)), four / 2
 )
-verify_equation(16, joint, kl_divergence(Normal(m, s), Normal(0.0, 1.0)).sum())
-
-z = torch.linspace(-7, 8, 3001, dtype=f64)  # one latent on a grid, mu = 0.3, sigma = 0.5
-mu, sigma = torch.tensor([0.3, 0.5], dtype=f64)
-log_q, log_p = Normal(mu, sigma).log_prob(z), Normal(0 * mu, 1.0).log_prob(z)
-q, log_ratio = log_q.exp(), log_q - log_p
-verify_equation(17, log_ratio, -torch.log(sigma**2) / 2 - (z - mu) ** 2 / (2 * sigma**2) + z**2 / 2)
-second_moments = [torch.trapezoid((z - mu) ** 2 * q, z), torch.trapezoid(z**2 * q, z)]
-verify_equation(18, torch.stack(second_moments), torch.tensor([0.25, 0.34]))
-verify_equation(19, torch.trapezoid(q * log_ratio, z), 0.5 * (0.09 + 0.25 - 1 - math.log(0.25)))
 
 # %% [markdown]
-# ### Exercise: `gaussian_kl` · ●○○ · 5 minutes · 2 points
+# ### Exercise: `gaussian_kl` · ●●○ · 6 minutes · 2 points
+#
+# Here $p = \mathcal N(0, I)$, and the covariance of $q$ is diagonal. What is left of each term of (16)? With a diagonal matrix, no matrix is needed.
 
 
 # %% exercise="gaussian_kl"
 def gaussian_kl(mu, logvar):
-    """KL(N(mu, diag exp(logvar)) || N(0, I)) in nats, in closed form: equations (16) and (19).
-
-        KL = 1/2 sum_j (mu_j^2 + sigma_j^2 - 1 - log sigma_j^2)
+    """KL(N(mu, diag exp(logvar)) || N(0, I)) in nats, in closed form: equation (16) for a diagonal
+    covariance of q and a standard normal p.
 
     Args:
         mu: (B, J).
@@ -922,52 +928,91 @@ def gaussian_kl(mu, logvar):
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>
 #
-# Two of the four terms of (19) are already in your hands as they are: which ones?
+# $C_p = I$: its inverse and its determinant cost nothing. What are the trace and the determinant of a diagonal matrix?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# $\log \sigma_j^2$ *is* `logvar`, and $\sigma_j^2$ is its exponential. Work on the whole (B, J) tensor, then sum one axis away.
+# The trace is the sum of the variances, the log-determinant the sum of their logarithms, and $J$ a sum of ones: every term is a sum over the
+# latents. $\log \sigma_j^2$ *is* `logvar`, and $\sigma_j^2$ is its exponential.
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# Half of (`mu` squared, plus the exponential, minus one, minus `logvar`), then `.sum(-1)`.
+# Collect all four under one `.sum(-1)` over the (B, J) tensor, two with a plus and two with a minus, and halve it.
 # </details>
 
 # %% checks="gaussian_kl"
 # Checks of gaussian_kl
-mu, logvar = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(1), dtype=f64)
-truth = kl_divergence(Normal(mu, torch.exp(logvar / 2)), Normal(0.0, 1.0)).sum(-1)
-expect(
-    gaussian_kl(mu, logvar),
-    truth,
-    "gaussian_kl: agrees with torch.distributions, (5, 3) -> (5,)",
-    hint="sum over the latents only; logvar is log sigma^2",
-)
 expect(
     gaussian_kl(torch.zeros(2, 4), torch.zeros(2, 4)),
     torch.zeros(2),
-    "gaussian_kl: zero when q is the prior",
-    hint="what is left of each term at mu = 0, logvar = 0?",
+    "gaussian_kl: zero when q is the prior, one value for each example",
+    hint="what is left of each term at mu = 0, logvar = 0? And the J in (16) counts the latents",
+)
+expect(
+    gaussian_kl(torch.tensor([[3.0]]), torch.zeros(1, 1)),
+    torch.tensor([4.5]),
+    "gaussian_kl: moving a unit Gaussian by 3 costs 9/2 nats",
+    hint="the sign of the squared mean, and the half in front of everything",
+)
+expect(
+    gaussian_kl(torch.zeros(1, 1, dtype=f64), torch.full((1, 1), -60.0, dtype=f64)),
+    torch.tensor([29.5], dtype=f64),
+    "gaussian_kl: sigma = exp(-30): 29.5 nats",
+    hint="logvar is log sigma^2 already, and comes in with a minus; no clamp, no small constant",
 )
 expect(
     gaussian_kl(torch.tensor([[0.3]]), torch.tensor([[math.log(0.25)]])),
     torch.tensor([0.36315]),
     "gaussian_kl: mu = 0.3, sigma = 0.5: 0.36315 nats",
     atol=1e-5,
-    hint="the factor 1/2, and the logarithm of sigma^2",
+    hint="the trace needs the variance sigma^2 = exp(logvar)",
+)
+mu, logvar = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(1), dtype=f64)
+truth = kl_divergence(Normal(mu, torch.exp(logvar / 2)), Normal(0.0, 1.0)).sum(-1)
+expect(
+    gaussian_kl(mu, logvar),
+    truth,
+    "gaussian_kl: agrees with torch.distributions, (5, 3) -> (5,)",
+    hint="summed over the latents, the last axis, and over nothing else; not averaged",
 )
 expect(
     bool((gaussian_kl(mu, logvar) >= 0).all()),
     True,
     "gaussian_kl: never negative: equation (7)",
-    hint="the sign: three terms with a plus or minus of their own",
+    hint="the sign: two terms with a plus, two with a minus",
 )
-expect(
-    gaussian_kl(torch.zeros(1, 1, dtype=f64), torch.full((1, 1), -60.0, dtype=f64)),
-    torch.tensor([29.5], dtype=f64),
-    "gaussian_kl: sigma = exp(-30): 29.5 nats",
-    hint="no clamp, no small constant",
-)
+
+# %% [markdown]
+# <details><summary>Lines (17) to (19), to compare with yours</summary>
+#
+# $$\operatorname{tr}\big(I^{-1} C_q\big) = \sum_{j=1}^{J} \sigma_j^2, \qquad \log \det C_q = \sum_{j=1}^{J} \log \sigma_j^2 \tag{17}$$
+#
+# *A diagonal matrix: its trace is the sum of the entries, its determinant their product.*
+#
+# $$(\mu - 0)^\top I^{-1} (\mu - 0) = \sum_{j=1}^{J} \mu_j^2, \qquad \log \det I = 0 \tag{18}$$
+#
+# *The prior's mean is 0, its covariance $I$. Insert all of it into (16), with $J = \sum_j 1$:*
+#
+# $$\operatorname{KL}(q \,\|\, p) = \sum_{j=1}^{J} \operatorname{KL}(q_j \,\|\, p_j), \qquad \operatorname{KL}(q_j \,\|\, p_j) = \tfrac12 \left(\mu_j^2 + \sigma_j^2 - 1 - \log \sigma_j^2\right) \tag{19}$$
+#
+# </details>
+#
+# Each part of (19) has a meaning: $\mu^2$ keeps the code near the origin, $\sigma^2 - 1 - \log \sigma^2$ is smallest at $\sigma = 1$ and
+# forbids the encoder to be certain ($\sigma \to 0$ costs infinitely much).
+
+# %%
+# Equations (17) to (19): the KL of one latent, and of all
+m, s = torch.tensor([0.3, -1.2], dtype=f64), torch.tensor([0.5, 1.7], dtype=f64)
+C_q, eye = torch.diag(s**2), torch.eye(2, dtype=f64)
+verify_equation(17, torch.linalg.solve(eye, C_q).trace(), (s**2).sum())
+verify_equation(17, torch.logdet(C_q), torch.log(s**2).sum())
+verify_equation(18, m @ torch.linalg.solve(eye, m) + torch.logdet(eye), (m**2).sum())
+whole = kl_divergence(MultivariateNormal(m, C_q), MultivariateNormal(0 * m, eye))
+z = torch.linspace(-14, 14, 8001, dtype=f64)[:, None]  # both latents on a grid of z
+log_q, log_p = Normal(m, s).log_prob(z), Normal(0.0, 1.0).log_prob(z)
+per_latent = torch.trapezoid(log_q.exp() * (log_q - log_p), z, dim=0)
+verify_equation(19, per_latent, (m**2 + s**2 - 1 - torch.log(s**2)) / 2)
+verify_equation(19, whole, per_latent.sum())
 
 # %% [markdown]
 # ### Trust the numbers, not the slide
@@ -999,7 +1044,9 @@ ax.errorbar(sampled_at, sampled, 2 * errors, fmt="o", color=plots.COLOR["exact"]
 plots.guess(ax, x=my_sigma)
 ax.set(xlabel="σ", ylabel="KL (nats) at μ = 0.3")
 best, slides_best = sigmas[mine.argmin()], sigmas[slide.argmin()]
-ax.set_title(f"Samples follow (19): least at σ = {best:.2f}, the slide at {slides_best:.2f}")
+formula = gaussian_kl(torch.full((6, 1), 0.3, dtype=f64), 2 * sampled_at.log()[:, None])
+follow = "follow" if ((sampled - formula).abs() < 5 * errors).all() else "do not follow"
+ax.set_title(f"Samples {follow} (19): least at σ = {best:.2f}, the slide at {slides_best:.2f}")
 plots.show(fig, alt="KL against sigma: your closed form, the slide's, and sampled points.")
 findings["KL at μ = 0.3, σ = 0.5"] = (
     f"{mine[30]:.5f} nats, sampled {sampled[1]:.4f} ± {errors[1]:.4f}"
@@ -1022,10 +1069,112 @@ findings["the same by the slide"] = f"{slide[30]:.5f} nats"
 #
 # $$\log p_\theta(x \mid z) = \sum_{d=1}^{D} \big[x_d \log \pi_d + (1 - x_d) \log(1 - \pi_d)\big] \tag{20}$$
 #
-# The decoder ends in a linear layer, whose outputs $\ell_d$ (*logits*) may be any real numbers; $\pi_d = 1 / (1 + e^{-\ell_d})$. Then
-# $\log \pi_d = \ell_d - \log(1 + e^{\ell_d})$ and $\log(1 - \pi_d) = -\log(1 + e^{\ell_d})$, and (20) becomes
+# The decoder ends in a linear layer, whose outputs $\ell_d$ (*logits*) may be any real numbers, and $\pi_d = 1 / (1 + e^{-\ell_d})$. On a
+# computer that is delicate: from $\ell_d = 17$ on, $\pi_d$ is exactly 1 in single precision, and $\log(1 - \pi_d)$ is $-\infty$.
+
+# %%
+# Equation (20): a pixel as a coin
+logits = torch.tensor([2.0, -1.0, 0.5, -3.0], dtype=f64)  # an image of four pixels
+grey = torch.tensor([0.9, 0.4, 0.0, 0.25], dtype=f64)
+pi = torch.sigmoid(logits)
+formula_20 = (grey * pi.log() + (1 - grey) * (1 - pi).log()).sum()
+coin = grey.round()  # a black-and-white version of it
+by_hand = (coin * pi.log() + (1 - coin) * (1 - pi).log()).sum()
+verify_equation(20, Bernoulli(probs=pi).log_prob(coin).sum(), by_hand)
+
+# %% [markdown]
+# ### Exercise: `bernoulli_log_likelihood` · ●●○ · 7 minutes · 2 points
+#
+# Write $\log \pi_d$ and $\log(1 - \pi_d)$ in terms of $\ell_d$ alone, and insert them into (20): two terms are left for each pixel, line (21).
+# A large logit then does no harm.
+
+
+# %% exercise="bernoulli_log_likelihood"
+def bernoulli_log_likelihood(x, logits):
+    """log p(x given z) of independent Bernoulli pixels, in nats: equation (20), safe for any logits.
+
+        sum_d [x_d log pi_d + (1 - x_d) log(1 - pi_d)],   pi = 1 / (1 + exp(-logits))
+
+    For grey x it is the expectation over binarised images, not a density: equation (22).
+
+    Args:
+        x: (B, D), in [0, 1].
+        logits: (B, D), any numbers, however large: 1000 with x = 1 gives 0, with x = 0 -1000.
+
+    Returns:
+        (B,), summed over the D pixels; gradients flow to the logits.
+    """
+    ### BEGIN SOLUTION
+    return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Multiply numerator and denominator of $\pi = 1 / (1 + e^{-\ell})$ by $e^\ell$. What is $1 - \pi$ then?
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Both logarithms contain $\log(1 + e^\ell)$, and nothing else can overflow. PyTorch has it in a safe form, `F.softplus`. A cross-entropy "with logits"
+# does the same for you.
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# In (20) the two softplus terms are weighed by $x$ and by $1 - x$: together, once. The other term is linear in the logit. Sum over the last axis. Or take
+# `F.binary_cross_entropy_with_logits` with `reduction="none"`; mind its sign.
+# </details>
+
+# %% checks="bernoulli_log_likelihood"
+# Checks of bernoulli_log_likelihood
+generator = torch.Generator().manual_seed(3)
+logits = 2 * torch.randn(5, 7, generator=generator, dtype=f64)
+coins = torch.bernoulli(torch.full((5, 7), 0.4, dtype=f64), generator=generator)
+expect(
+    bernoulli_log_likelihood(coins, logits),
+    Bernoulli(logits=logits).log_prob(coins).sum(-1),
+    "bernoulli_log_likelihood: black-and-white images: agrees with torch.distributions",
+    hint="logits become probabilities by a sigmoid; sum over the pixels alone, one value for each image",
+)
+greys = torch.rand(5, 7, generator=generator, dtype=f64)
+coin = Bernoulli(logits=logits)
+black, white = (coin.log_prob(torch.full((5, 7), v, dtype=f64)) for v in (0.0, 1.0))
+expect(
+    bernoulli_log_likelihood(greys, logits),
+    (greys * white + (1 - greys) * black).sum(-1),
+    "bernoulli_log_likelihood: grey images: the mean over binarised ones",
+    hint="a grey pixel weighs both logarithms",
+)
+expect(
+    bernoulli_log_likelihood(torch.rand(2, 64), torch.zeros(2, 64)),
+    torch.full((2,), -64 * math.log(2)),
+    "bernoulli_log_likelihood: logits 0: every pixel is a fair coin, -64 log 2",
+    hint="log 2 per pixel: one sum over all pixels, none over the batch",
+)
+expect(
+    bernoulli_log_likelihood(torch.tensor([[1.0, 0.0]]), torch.tensor([[1000.0, 1000.0]])),
+    torch.tensor([-1000.0]),
+    "bernoulli_log_likelihood: logits of 1000 are no trouble",
+    hint="neither the logarithm of a sigmoid nor exp of 1000: which function has log(1 + exp) in a safe form?",
+)
+
+# %% [markdown]
+# <details><summary>Line (21), to compare with yours</summary>
 #
 # $$\log p_\theta(x \mid z) = \sum_{d=1}^{D} \big[x_d\, \ell_d - \log(1 + e^{\ell_d})\big] \tag{21}$$
+#
+# *$\log \pi_d = \ell_d - \log(1 + e^{\ell_d})$ and $\log(1 - \pi_d) = -\log(1 + e^{\ell_d})$, inserted into (20).*
+#
+# </details>
+
+# %%
+# Equation (21): the same in logits
+logits = torch.tensor([2.0, -1.0, 0.5, -3.0], dtype=f64)
+softplus = sum(math.log(1 + math.exp(logit)) for logit in logits)
+verify_equation(21, formula_20, (grey * logits).sum() - softplus)
+
+# %% [markdown]
+# ### Grey pixels
 #
 # Your pixels are grey, though, and a coin is never 0.4. What does (21) mean then? It is *linear* in $x_d$. So think of the grey value as the
 # probability that a pixel is white, and throw coins: $b_d = 1$ with probability $x_d$. The average over all such black-and-white images is
@@ -1049,17 +1198,7 @@ findings["the same by the slide"] = f"{slide[30]:.5f} nats"
 # The constants do not move the decoder, and are often dropped. Keep them: a bound on $\log p(x)$ without its constants is a bound on nothing.
 
 # %%
-# Equations (20) to (24): two likelihoods of a pixel
-logits = torch.tensor([2.0, -1.0, 0.5, -3.0], dtype=f64)  # an image of four pixels
-grey = torch.tensor([0.9, 0.4, 0.0, 0.25], dtype=f64)
-pi = torch.sigmoid(logits)
-formula_20 = (grey * pi.log() + (1 - grey) * (1 - pi).log()).sum()
-coin = grey.round()  # a black-and-white version of it
-by_hand = (coin * pi.log() + (1 - coin) * (1 - pi).log()).sum()
-verify_equation(20, Bernoulli(probs=pi).log_prob(coin).sum(), by_hand)
-softplus = sum(math.log(1 + math.exp(logit)) for logit in logits)
-verify_equation(21, formula_20, (grey * logits).sum() - softplus)
-
+# Equations (22) to (24): grey pixels, and Gaussian ones
 # All 16 black-and-white images.
 binary = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=f64)] * 4)
 probability = Bernoulli(probs=grey).log_prob(binary).sum(1).exp()
@@ -1075,77 +1214,6 @@ verify_equation(
     24,
     MultivariateNormal(mean, covariance).log_prob(grey),
     -0.5 * ((0.01 + 0.09 + 0.04 + 0.0025) / 0.05 + 4 * math.log(2 * math.pi * 0.05)),
-)
-
-# %% [markdown]
-# ### Exercise: `bernoulli_log_likelihood` · ●●○ · 5 minutes · 2 points
-
-
-# %% exercise="bernoulli_log_likelihood"
-def bernoulli_log_likelihood(x, logits):
-    """log p(x given z) of independent Bernoulli pixels, in nats: equation (21).
-
-        sum_d [x_d log pi_d + (1 - x_d) log(1 - pi_d)],   pi = 1 / (1 + exp(-logits))
-
-    For grey x it is the expectation over binarised images, equation (22), not a density.
-
-    Args:
-        x: (B, D), in [0, 1].
-        logits: (B, D), any numbers, however large: 1000 with x = 1 gives 0, with x = 0 -1000.
-
-    Returns:
-        (B,), summed over the D pixels; gradients flow to the logits.
-    """
-    ### BEGIN SOLUTION
-    return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
-    ### END SOLUTION
-
-
-# %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>
-#
-# `torch.sigmoid(1000.0)` is exactly 1 on a computer, and $\log(1 - 1)$ is $-\infty$. Which of (20) and (21) never forms $\pi$?
-# </details>
-# <details><summary>Hint 2: the idea</summary>
-#
-# In (21) only $\log(1 + e^\ell)$ can overflow, and PyTorch has it in a safe form: `F.softplus`. A cross-entropy "with logits" does the same for you.
-# </details>
-# <details><summary>Hint 3: nearly the line</summary>
-#
-# `x * logits - F.softplus(logits)`, summed over the last axis. Or `F.binary_cross_entropy_with_logits` with `reduction="none"`; mind its sign.
-# </details>
-
-# %% checks="bernoulli_log_likelihood"
-# Checks of bernoulli_log_likelihood
-generator = torch.Generator().manual_seed(3)
-logits = 2 * torch.randn(5, 7, generator=generator, dtype=f64)
-coins = torch.bernoulli(torch.full((5, 7), 0.4, dtype=f64), generator=generator)
-expect(
-    bernoulli_log_likelihood(coins, logits),
-    Bernoulli(logits=logits).log_prob(coins).sum(-1),
-    "bernoulli_log_likelihood: black-and-white images: agrees with torch.distributions",
-    hint="logits become probabilities by a sigmoid; sum over the pixels",
-)
-greys = torch.rand(5, 7, generator=generator, dtype=f64)
-coin = Bernoulli(logits=logits)
-black, white = (coin.log_prob(torch.full((5, 7), v, dtype=f64)) for v in (0.0, 1.0))
-expect(
-    bernoulli_log_likelihood(greys, logits),
-    (greys * white + (1 - greys) * black).sum(-1),
-    "bernoulli_log_likelihood: grey images: the mean over binarised ones",
-    hint="a grey pixel weighs both logarithms",
-)
-expect(
-    bernoulli_log_likelihood(torch.rand(2, 64), torch.zeros(2, 64)),
-    torch.full((2,), -64 * math.log(2)),
-    "bernoulli_log_likelihood: logits 0: every pixel is a fair coin, -64 log 2",
-    hint="log 2 per pixel: one sum over all pixels, none over the batch",
-)
-expect(
-    bernoulli_log_likelihood(torch.tensor([[1.0, 0.0]]), torch.tensor([[1000.0, 1000.0]])),
-    torch.tensor([-1000.0]),
-    "bernoulli_log_likelihood: logits of 1000 are no trouble",
-    hint="do not take the logarithm of a sigmoid",
 )
 
 # %% [markdown]
@@ -1327,7 +1395,7 @@ expect(
     negative_elbo(x, torch.zeros(4, 64), torch.zeros(4, 3), torch.zeros(4, 3)),
     64 * math.log(2),
     "negative_elbo: a network of zeros costs 64 log 2 = 44.36 nats",
-    hint="sum over pixels, mean over the batch",
+    hint="a loss is minus the bound; sum over pixels, mean over the batch",
 )
 expect(
     negative_elbo(x, logits, mu, logvar, beta=0.0),
@@ -1340,7 +1408,7 @@ expect(
     growth,
     2 * gaussian_kl(mu, logvar).mean(),
     "negative_elbo: raising beta from 1 to 3 adds twice the KL",
-    hint="beta multiplies the KL and nothing else",
+    hint="beta times the KL is added, and beta multiplies nothing else",
 )
 expect(
     negative_elbo(*(torch.cat([v, v]) for v in (x, logits, mu, logvar))),
@@ -1351,9 +1419,9 @@ expect(
 weights = [v.clone().requires_grad_() for v in (logits, mu, logvar)]
 loss = negative_elbo(x, *weights)
 expect(
-    loss.requires_grad,
+    isinstance(loss, torch.Tensor) and loss.requires_grad,
     True,
-    "negative_elbo: the loss can be differentiated",
+    "negative_elbo: the loss is a tensor that can be differentiated",
     hint="no detach, no no_grad, no .item(), here or in the two functions it is made of",
 )
 loss.backward()
@@ -1434,10 +1502,10 @@ model = VAE(10, 32, 3)
 x, eps = torch.rand(4, 10), torch.randn(4, 3)
 logits, mu, logvar = model(x, eps)
 expect(
-    [tuple(v.shape) for v in (logits, mu, logvar)],
-    [(4, 10), (4, 3), (4, 3)],
+    [v.shape for v in (logits, mu, logvar)],
+    [torch.Size([4, 10]), torch.Size([4, 3]), torch.Size([4, 3])],
     "VAE: forward gives logits (4, 10), mu (4, 3), logvar (4, 3)",
-    hint="latent_dim numbers for mu and as many for logvar, data_dim logits",
+    hint="three results in this order; latent_dim numbers for mu and as many for logvar, data_dim logits",
 )
 expect(
     (mu, logvar),
@@ -1477,8 +1545,8 @@ slopes = torch.autograd.grad(
     logits.square().mean(), (mu, logvar), retain_graph=True, allow_unused=True
 )
 expect(
-    [slope is not None for slope in slopes],
-    [True, True],
+    all(slope is not None for slope in slopes),
+    True,
     "VAE: the logits train mu and logvar",
     hint="nothing is detached on the way from the encoder to the decoder",
 )
@@ -1514,16 +1582,23 @@ with torch.no_grad():
         p.add_(3 * torch.randn_like(p))
     mu, logvar = model.encode(torch.randn(256, 10))
     far = model.decode(3 * torch.randn(256, 3))
+for what, values in (("mu", mu), ("logvar", logvar), ("a logit", far)):
+    expect(
+        bool(values.min() < -10 and values.max() > 10),
+        True,
+        f"VAE: {what} may be any number",
+        hint="the last layer of either network is linear: no ReLU, softplus, sigmoid or clamp behind it",
+    )
 expect(
-    [bool(v.min() < -10 and v.max() > 10) for v in (mu, logvar, far)],
-    [True, True, True],
-    "VAE: mu, logvar and logits may be any number",
-    hint="the last layer of either network is linear: no ReLU, softplus, sigmoid or clamp behind it",
+    bool((mu - logvar).abs().max() > 1e-3),
+    True,
+    "VAE: the mean and the log-variance of a latent are two numbers",
+    hint="two heads of latent_dim numbers each, or one of twice as many, split",
 )
 expect(
-    [bool((mu - logvar).abs().max() > 1e-3), bool((logvar[:, :1] - logvar).abs().max() > 1e-3)],
-    [True, True],
-    "VAE: each latent has a mean and a log-variance of its own",
+    bool((logvar[:, :1] - logvar).abs().max() > 1e-3),
+    True,
+    "VAE: each latent has a log-variance of its own",
     hint="two heads of latent_dim numbers each, or one of twice as many, split",
 )
 expect(
@@ -1648,7 +1723,7 @@ fig, ax = plots.figure(width=6, height=2.8)
 plots.curve(range(1, len(losses) + 1), losses, linewidth=1, ax=ax, xlabel="step")
 last = sum(losses[-10:]) / 10
 ax.set(ylabel="nats per image", title=f"Your train_step: from {losses[0]:.1f} to {last:.1f} nats")
-plots.show(fig, alt="The loss falls steeply during the first steps of training, then slowly.")
+plots.show(fig, alt="The loss at each step of training.")
 
 # %% [markdown]
 # For the long runs the course has `fit`. It is the loop you just saw, with what one wants on a busy day: shuffled epochs on the device, a learning rate that
@@ -1697,7 +1772,7 @@ floor = coin_cost.sum(-1).mean().item()
 fig, ax = plots.figure(width=6, height=3)
 plots.history(history, ax=ax, exact=floor, exact_label="floor, the price of grey:")
 ax.set_title(f"Two latents: {test_loss:.1f} nats on test digits")
-plots.show(fig, alt="The negative ELBO falls and levels off above the floor that grey pixels set.")
+plots.show(fig, alt="The negative ELBO during training, and the floor that grey pixels set.")
 findings["VAE, J = 2, negative ELBO on test digits"] = (
     f"{test_loss:.2f} ± {error:.2f} nats, {kl_of_each.sum():.2f} of them KL"
 )
@@ -1790,16 +1865,16 @@ def latent_grid(n):
 # Checks of latent_grid
 codes = latent_grid(20)
 expect(
-    tuple(codes.shape),
-    (400, 2),
+    codes.shape,
+    torch.Size([400, 2]),
     "latent_grid: 400 codes of two numbers",
     hint="n * n rows, two columns",
 )
 expect(
-    codes[1] - codes[0] == torch.tensor([codes[1, 0] - codes[0, 0], 0.0]),
-    torch.tensor([True, True]),
-    "latent_grid: from one entry to the next, only the first latent moves",
-    hint="entry i n + j: j counts columns",
+    bool(codes[1, 0] > codes[0, 0] and codes[1, 1] == codes[0, 1]),
+    True,
+    "latent_grid: from one entry to the next, the first latent grows and the second stays",
+    hint="entry i n + j: j counts columns, and belongs to the first latent",
 )
 expect(
     bool(codes[0, 1] < codes[20, 1]),
@@ -1833,7 +1908,10 @@ fig, (left, right) = plots.figure(1, 2, width=9.4, height=4.6)
 plots.scatter(means, classes=test_y, ax=left, xlabel="first latent", ylabel="second latent")
 left.set_title("Where the encoder puts 360 test digits")
 plots.image_grid(manifold, n, ax=right, title="What the plane decodes to")
-plots.show(fig, alt="Left, codes of test digits in ten regions. Right, the decoded grid of codes.")
+plots.show(
+    fig,
+    alt="Left, codes of test digits, one colour for each class. Right, the decoded grid of codes.",
+)
 
 # %% [markdown]
 # Nobody told the model about classes, yet they come out sorted, without water in between. A digit changes into its neighbour through shapes that are half of one and half
@@ -1913,8 +1991,8 @@ def traverse(z, dim, values):
 z = torch.tensor([0.5, -1.0, 2.0])
 codes = traverse(z, 1, torch.tensor([-3.0, 0.0, 3.0, 6.0]))
 expect(
-    tuple(codes.shape),
-    (4, 3),
+    codes.shape,
+    torch.Size([4, 3]),
     "traverse: four values, three latents: (4, 3)",
     hint="one row for each value, as many columns as latents",
 )
@@ -2099,7 +2177,7 @@ expect(
     iwae_bound(*terms[:, :1]),
     terms[0, 0] + terms[1, 0] - terms[2, 0],
     "iwae_bound: K = 1: the log-weight itself, (1, 4) -> (4,)",
-    hint="average over the samples' axis, the first",
+    hint="log p(x|z) + log p(z) - log q(z); K samples lie along the first axis",
 )
 expect(
     iwae_bound(*terms).exp(),
@@ -2176,7 +2254,7 @@ ax.set(xscale="log", yscale="log", xlabel="K, draws per image", ylabel="nats bel
 ax.set_title(f"From K = 1 to 10 the gap falls with slope {math.log10(gaps[3] / gaps[0]):.2f}")
 ax.tick_params(which="minor", labelleft=False)
 ax.legend(loc="lower left")
-plots.show(fig, alt="The gap against K on log axes: it starts at the ELBO's exact gap and falls.")
+plots.show(fig, alt="The gap against K on log axes, with the ELBO's exact gap and your prediction.")
 findings["linear VAE: log p - ELBO"] = (
     f"{gaps[0]:.4f} ± {errors[0]:.4f} nats sampled, {linear.diagonal_gap:.4f} exactly"
 )
@@ -2185,10 +2263,23 @@ smallest = torch.linalg.eigvalsh(2 * precision - torch.diag(precision.diagonal()
 print(f"smallest eigenvalue of 2 P - diag P: {smallest:.2f}")
 
 # %% [markdown]
-# Never below zero by more than chance, and ever smaller: $\mathcal L \le \mathcal L_K \le \log p$. If the weights had a finite variance, the gap would in the end fall like $1 / K$, a slope of $-1$. Here it
-# falls more slowly. The last line printed says why: the second moment of the weights is finite only if the matrix $2P - \operatorname{diag} P$ is positive definite ($P$ is the posterior's
-# precision, the inverse of its covariance, derived below). A negative eigenvalue means that $q$ is too narrow in some direction. There a rare draw has a huge weight, and you
+# Never below zero by more than chance, and ever smaller: $\mathcal L \le \mathcal L_K \le \log p$. If the weights had a finite variance, the gap would in the end fall like $1 / K$, a slope of $-1$
+# (Nowozin, 2018). Here it falls more slowly. The last line printed says why: the second moment of the weights is finite only if the matrix
+# $2P - \operatorname{diag} P$ is positive definite ($P$ is the posterior's precision, the inverse of its covariance, derived below). A negative eigenvalue means that $q$ is too narrow in some direction. There a rare draw has a huge weight, and you
 # can wait long for it.
+#
+# <details><summary>Why the slope would be −1, and where the matrix comes from</summary>
+#
+# **The slope.** Let $\bar w$ be the mean of $K$ weights, $p(x)$ its expectation and $\operatorname{Var}[w] / K$ its variance. To second order, $\log \bar w \approx \log p(x) + u - u^2 / 2$ with
+# $u = \bar w / p(x) - 1$. On average $u$ is 0 and $u^2$ is $\operatorname{Var}[w] / (K\, p(x)^2)$, so the gap is about $\operatorname{Var}[w] / (2 K\, p(x)^2)$.
+#
+# **The matrix.** In a linear VAE $w = p(x)\, p(z \mid x) / q(z)$, so $\mathbb E_q[w^2] = p(x)^2 \int p(z \mid x)^2 / q(z)\, dz$. Both densities are Gaussians with the same mean $m$; the posterior's precision is $P$,
+# and the best diagonal $q$ has precision $\operatorname{diag} P$. Apart from constants the integrand is
+#
+# $$e^{-(z - m)^\top P\, (z - m)} \cdot e^{\frac12 (z - m)^\top \operatorname{diag} P\, (z - m)} = e^{-\frac12 (z - m)^\top (2P - \operatorname{diag} P)(z - m)}.$$
+#
+# Its integral is finite if this falls off in every direction: if $2P - \operatorname{diag} P$ has no eigenvalue below or at 0.
+# </details>
 #
 # ### What a diagonal posterior costs
 #
@@ -2201,7 +2292,7 @@ print(f"smallest eigenvalue of 2 P - diag P: {smallest:.2f}")
 #
 # $$\operatorname{KL} = \tfrac12 \Big[\sum_j s_j^2 P_{jj} - J - \sum_j \log s_j^2 - \log \det P\Big] \tag{31}$$
 #
-# *The KL of two Gaussians with one mean: trace of $P \operatorname{diag} s^2$, minus $J$, minus both log-determinants.* The derivative with respect to $s_j^2$ is $\frac12 (P_{jj} - 1 / s_j^2)$, zero at $s_j^2 = 1 / P_{jj}$. Put this in:
+# *(16) with one mean for both and $C_p^{-1} = P$: trace of $P \operatorname{diag} s^2$, minus $J$, minus both log-determinants.* The derivative with respect to $s_j^2$ is $\frac12 (P_{jj} - 1 / s_j^2)$, zero at $s_j^2 = 1 / P_{jj}$. Put this in:
 #
 # $$\log p(x) - \mathcal L = \tfrac12 \Big[\sum_j \log P_{jj} - \log \det P\Big] \tag{32}$$
 #
@@ -2539,7 +2630,8 @@ for ax, (sigma2, beta) in zip(axes, [(0.15, 1.0), (0.4, 1.0), (0.1, 4.0)], stric
 axes[0].set_ylabel("KL (nats)")
 plots.guess(axes[0], x=my_awake + 0.5)
 plots.show(
-    fig, alt="Each latent's KL after training and as predicted. The last two panels are alike."
+    fig,
+    alt="Each latent's KL after training and as predicted, for three settings of beta and the variance.",
 )
 
 # %% [markdown]
@@ -2588,7 +2680,9 @@ plots.curve([rates[3], rates[2]], guessed, "guess", ax=ax, label="your predictio
 ax.set(xlabel="rate: KL (nats per test image)", ylabel="distortion (nats per test image)")
 ax.set(xlim=(-0.5, max(rates) + 6), ylim=(None, max(distortions) + 2))
 ax.set_title(f"From β = 0.1 to 4: {', '.join(map(str, used))} latents in use")
-plots.show(fig, alt="Distortion against rate for five values of beta: a falling convex curve.")
+plots.show(
+    fig, alt="Distortion against rate for five values of beta, and your prediction of a slope."
+)
 
 disguised = test_terms(train_vae(8, beta=64.0, steps=300)[0])[2].sum().item()
 print(f"mean over 64 pixels: β = 64 (you said {my_beta_in_disguise:g}); KL {disguised:.1e} nats")
@@ -2653,7 +2747,7 @@ distance = (averages - decoded).square().mean().sqrt().item()
 between = (train_x[:700] - train_x[700:1400]).square().mean().sqrt().item()
 claimants = (1 / claims.square().sum(1)).median().item()  # that many equal claims
 print(f"decoder to average {distance:.3f} (you said {my_distance:g}); two digits {between:.3f}")
-title = f"Each decoded image is nearly an average of some {claimants:.0f} digits"
+title = f"Decoded images lie {distance:.2f} from averages of some {claimants:.0f} digits"
 images = torch.cat([decoded, averages])
 fig = plots.image_grid(images, 14, labels=["decoded", "averaged"], title=title)
 plots.show(fig, alt="For 14 codes, the decoded images above and weighted averages of digits below.")
@@ -2668,7 +2762,7 @@ findings["decoder to weighted average of training digits"] = (
 #
 # 1. Which $\pi(z)$ maximises the reconstruction term of the ELBO, averaged over the training images? Give the formula with a short derivation, and say whether a Gaussian decoder (fixed $\sigma_x^2$) would choose differently.
 # 2. Conclude why decoded images are blurred, and name the assumption of the model that has to go if they are to be sharp.
-# 3. What does $\beta$ trade? Say what happens to reconstructions, to images decoded from the prior, and to blur, as $\beta$ goes towards 0 and as it grows.
+# 3. What does $\beta$ trade? (The loss (25) is enough to argue from; section 9 measures it.) Say what happens to reconstructions, to images decoded from the prior, and to blur, as $\beta$ goes towards 0 and as it grows.
 #
 # ### BEGIN MARK SCHEME
 # **1 point: the optimal decoder.** The weighted average $\pi^*(z) = \sum_n q(z \mid x_n)\, x_n / \sum_n q(z \mid x_n)$, that is, the mean of $x$ given $z$, from setting the derivative of $\sum_n q(z \mid x_n) \log p(x_n \mid z)$ to zero (or from "a mean minimises squared error / cross-entropy"). Half a point for "the
@@ -2705,7 +2799,8 @@ findings["decoder to weighted average of training digits"] = (
 # - pushed a gradient through a random draw in two ways, and know when each one wins;
 # - have closed forms and likelihoods with every constant in place;
 # - trained a model that invents, and can walk through its codes;
-# - measured how far the bound lies below an evidence known exactly, and predicted before training which latents will sleep;
+# - if you went further, measured how far the bound lies below an evidence known exactly (section 8), and predicted before training which latents
+#   will sleep (section 9);
 # - found where it ends: independent pixels and overlapping codes.
 #
 # Your own numbers:
@@ -2722,14 +2817,14 @@ if not findings:
 #
 # Answer on paper before you unfold.
 #
-# **1.** A friend trains a VAE and reports $-20.1$ nats per image for the ELBO and $-20.4$ for the IWAE bound with $K = 50$, on the same test images and with small standard errors. What do you tell them?
+# **1.** (After section 8.) A friend trains a VAE and reports $-20.1$ nats per image for the ELBO and $-20.4$ for the IWAE bound with $K = 50$, on the same test images and with small standard errors. What do you tell them?
 #
 # <details><summary>Answer</summary>
 #
 # One of the two is wrong: $\mathcal L_1 \le \mathcal L_{50}$ by (29). Look for a mean of logarithms where a logarithm of a mean belongs, for a forgotten prior or $q$ in the weights, or for an ELBO with $\beta < 1$ or with missing constants.
 # </details>
 #
-# **2.** You give your VAE 32 latents instead of 8, at $\beta = 1$. What happens to the number in use, to the ELBO, and to the images?
+# **2.** (After section 9.) You give your VAE 32 latents instead of 8, at $\beta = 1$. What happens to the number in use, to the ELBO, and to the images?
 #
 # <details><summary>Answer</summary>
 #
@@ -2758,6 +2853,7 @@ if not findings:
 # - S. Mohamed, M. Rosca, M. Figurnov, A. Mnih (2020). *Monte Carlo gradient estimation in machine learning.* JMLR 21. (Both estimators, and when each wins.)
 # - G. Loaiza-Ganem, J. Cunningham (2019). *The continuous Bernoulli: fixing a pervasive error in variational autoencoders.* NeurIPS. (Equation (23), and a density that does integrate to one.)
 # - Y. Burda, R. Grosse, R. Salakhutdinov (2016). *Importance weighted autoencoders.* ICLR. (Equations (28) and (29).)
+# - S. Nowozin (2018). *Debiasing evidence approximations: on importance-weighted autoencoders and jackknife variational inference.* ICLR. (How the gap falls with K.)
 # - M. Tipping, C. Bishop (1999). *Probabilistic principal component analysis.* Journal of the Royal Statistical Society B 61. (The linear VAE.)
 # - J. Lucas, G. Tucker, R. Grosse, M. Norouzi (2019). *Don't blame the ELBO! A linear VAE perspective on posterior collapse.* NeurIPS. (Section 9.)
 # - C. Cremer, X. Li, D. Duvenaud (2018). *Inference suboptimality in variational autoencoders.* ICML. (Section 8: shape and place.)
