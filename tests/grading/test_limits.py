@@ -26,7 +26,7 @@ from autograder.student import LinkBroken
 MB = 2**20
 EACH = Rlimits(memory=256 * MB, processes=16, files=64, file_size=MB, disk=8 * MB)
 ALL = Totals(memory=300 * MB, cpu=1.5, period=0.02)
-SMALL = Limits(cell=1.0, call=1.0, submission=10.0, grace=0.3, each=EACH, all=ALL)
+SMALL = Limits(cell=1.0, call=1.0, submission=12.0, grace=0.3, each=EACH, all=ALL)
 RIGHT = "\ndef tiny_double(x):\n    return 2 * x"
 
 # name: (what the cell of tiny_double does, which limits, what the instructor reads)
