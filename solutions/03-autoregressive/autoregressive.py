@@ -1015,7 +1015,8 @@ def ancestral_sample(model, u, temperature=1.0, given=None):
     """Draw images pixel by pixel in raster order, each pixel by `sample_categorical` with its own u.
 
     Args:
-        model: model(x (B, H, W), levels) -> logits (B, K, H, W); those at (r, c) depend on earlier pixels alone.
+        model: model(x) -> logits (B, K, H, W), for a LongTensor x (B, H, W) of levels; the logits at (r, c) depend on
+            earlier pixels alone.
         u: (B, H, W), numbers in [0, 1).
         temperature: of every draw.
         given: None, or a LongTensor (B, m), 0 <= m <= H W: the first m pixels in raster order, which are kept.
