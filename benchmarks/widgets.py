@@ -6,7 +6,8 @@
 Each lesson's solution notebook runs in a process of its own, on one thread and with short training: a widget draws the
 same network, trained or not. Where it shows a widget, that is redrawn by what a drag calls, `widgets.Drawing`, at
 values all over its controls: first each at its ends, then all at random. Processor time counts, so that other programs
-on the machine change little. Written to benchmarks/results/widgets.{json,md}.
+on the machine count little, though not for nothing: the load stands beside the figures, which go to
+benchmarks/results/widgets.{json,md}.
 """
 
 from __future__ import annotations
@@ -125,13 +126,14 @@ def processor() -> str:
     return platform.machine()
 
 
-def as_text(costs: list[Cost], machine: str) -> str:
+def as_text(costs: list[Cost], machine: str, load: float) -> str:
     """The table, and how many widgets meet the goal."""
     within = sum(cost.middle <= GOAL for cost in costs)
     lines = [
         "# What a drag costs",
         "",
         f"Milliseconds of processor time from a control's new value to the new picture, one thread, {machine}. "
+        f"{load:.0f} processes wanted {os.cpu_count()} cores meanwhile, which makes even processor time longer. "
         f"{within} of {len(costs)} widgets meet the goal of {GOAL:.0f} in the middle of their redraws. Made by "
         "`python -m benchmarks.widgets`.",
         "",
@@ -159,11 +161,11 @@ def main() -> None:
     for lesson in chosen:
         costs += measured(lesson)
     costs.sort(key=lambda cost: cost.lesson)
-    machine = processor()
+    machine, load = processor(), os.getloadavg()[2]  # over a quarter of an hour
     RESULTS.mkdir(exist_ok=True)
-    written = {"processor": machine, "costs": [asdict(cost) for cost in costs]}
+    written = {"processor": machine, "load": load, "costs": [asdict(cost) for cost in costs]}
     path.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
-    text = as_text(costs, machine)
+    text = as_text(costs, machine, load)
     (RESULTS / "widgets.md").write_text(text, encoding="utf-8")
     print(text)
 

@@ -1,0 +1,69 @@
+"""Two figures for docs/samplers.md, in ink that reads on a light page and on a dark one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from course_lib import picture, plots
+
+from .table import VARIANCES, Run, within
+
+Results = dict[tuple[str, str], list[Run]]
+
+# Name in the figure, role of colour, line style: a sampler is never told by colour alone.
+SHOWN: dict[tuple[str, str], tuple[str, str]] = {
+    ("course", "DDIM"): ("data", "-"),
+    ("course", "Heun"): ("posterior", "-"),
+    ("diffusers", "Euler ancestral"): ("noise", "-"),
+    ("diffusers", "PLMS"): ("prior", "-"),
+    ("diffusers", "DPM-Solver++ 2M"): ("model", "-"),
+    ("diffusers", "DPM-Solver++ 2M, Karras"): ("model", "--"),
+    ("diffusers", "DEIS"): ("bound", "-"),
+    ("diffusers", "UniPC"): ("guess", "-"),
+}
+
+
+def _calls(results: Results) -> Any:
+    fig, axes = plots.figure(1, 2, width=9.4, height=4.4, sharey=True)
+    for ax, variance in zip(axes, (0.25, 1.0), strict=True):
+        column = VARIANCES.index(variance)
+        for key, (role, style) in SHOWN.items():
+            runs = sorted(results[key], key=lambda run: run.calls)
+            xs = [run.calls for run in runs if run.calls >= 5]
+            ys = [max(abs(run.errors[column]), 1e-6) for run in runs if run.calls >= 5]
+            plots.curve(xs, ys, role, ax=ax, linestyle=style, linewidth=1.6, label=f"{key[1]} ({key[0]})")
+        ax.set(xscale="log", yscale="log", xlabel="network calls", ylim=(1e-6, 1.0))
+        ax.set_xticks([5, 10, 20, 50, 100, 500], ["5", "10", "20", "50", "100", "500"])
+        ax.minorticks_off()
+        ax.set_title(f"data of variance {variance:g}")
+        ax.get_legend().remove()
+    axes[0].set_ylabel("relative error of the deviation")
+    handles, labels = axes[0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
+    return fig
+
+
+def _ranks(results: Results, budget: int) -> Any:
+    fig, ax = plots.figure(width=7.6, height=4.4)
+    for key, (role, style) in SHOWN.items():
+        run = within(results[key], budget)
+        if run is None:
+            continue
+        ys = [max(abs(error), 1e-4) for error in run.errors]
+        plots.curve(
+            VARIANCES, ys, role, ax=ax, linestyle=style, marker="o", linewidth=1.6, label=f"{key[1]} ({key[0]})"
+        )
+    ax.set(xscale="log", yscale="log", xlabel="variance of the data", ylabel="relative error of the deviation")
+    ax.set_xticks(VARIANCES, [f"{variance:g}" for variance in VARIANCES])
+    ax.minorticks_off()
+    ax.set_title(f"At most {budget} network calls")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
+    return fig
+
+
+def save(results: Results, folder: Path) -> None:
+    """samplers-calls.png and samplers-ranks.png."""
+    for name, fig in (("samplers-calls", _calls(results)), ("samplers-ranks", _ranks(results, 20))):
+        image, _ = picture.render(fig, few_colours=True)
+        (folder / f"{name}.png").write_bytes(picture.small(image))
