@@ -1888,6 +1888,12 @@ expect(
     hint="one output number at a time, and != 0 before any sum",
 )
 expect(
+    dependencies(lambda x: torch.cat([previous(x[:, :1]), -previous(x[:, :1])], 1), x),
+    shift,
+    "dependencies: output channels that cancel",
+    hint="!= 0 for each output channel, then any",
+)
+expect(
     dependencies(lambda x: previous(x[:, :1] - x[:, 1:]), x),
     shift,
     "dependencies: input channels that cancel",
