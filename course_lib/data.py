@@ -100,6 +100,20 @@ def image_patches(
     return _scaled(patches, 255, range, flat, (1, size, size), device)
 
 
+def photograph(which: int = 0, size: int = 128, device: torch.device | str | None = None) -> Tensor:
+    """The middle of one of the two photographs that `image_patches` cuts from, in grey from 0 to 1: (size, size).
+
+    Every second pixel, in both directions, so that a small picture shows much.
+    """
+    photographs = _photographs()
+    height, width = (length // 2 for length in photographs.shape[1:])
+    if not (0 <= which < len(photographs) and 1 <= size <= min(height, width)):
+        raise ValueError(f"photograph: which={which}, size={size}; expected 0 or 1, and 1 to {min(height, width)}")
+    top, left = (height - size) // 2, (width - size) // 2
+    halved = photographs[which, : 2 * height : 2, : 2 * width : 2]
+    return (halved[top : top + size, left : left + size] / 255).to(_device(device))
+
+
 def two_moons(n: int, noise: float = 0.05, seed: int = 0, device: torch.device | str | None = None) -> Tensor:
     """Two interleaved half circles, centred, with standard deviation about 0.9 and 0.5: float32 (n, 2).
 

@@ -75,6 +75,22 @@ class GaussianData:
         """-E log p(x) in nats, H = 1/2 sum_i log(2 pi e lambda_i)."""
         return 0.5 * (2 * math.pi * math.e * self.eigenvalues).log().sum().item()
 
+    def distortion(self, nats: float) -> float:
+        """The least mean squared error, summed over the dimensions, of any description of x that spends `nats` on it.
+
+        Reverse water-filling (Shannon, 1959; Cover and Thomas, theorem 10.3.3): sum_i min(theta, lambda_i) at the level
+        theta where sum_i 1/2 log+(lambda_i / theta) = nats.
+        """
+        values = self.eigenvalues[self.eigenvalues > 0].log()
+        if nats < 0 or not math.isfinite(nats):
+            raise ValueError(f"distortion: nats={nats}; expected a finite number >= 0")
+        # With the k largest above the level, log theta is their mean less 2 nats / k: the first k that fits its place.
+        for k in range(1, len(values) + 1):
+            level = values[:k].mean() - 2 * nats / k
+            if k == len(values) or values[k] <= level:
+                return torch.minimum(self.eigenvalues, level.exp()).sum().item()
+        return 0.0
+
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x) in nats, (B, D) -> (B,)."""
         return MultivariateNormal(self.mean, self.cov).log_prob(x.to(self.mean)).to(x)

@@ -16,6 +16,8 @@ COLOR = {
     "exact": "#1A1A1A",  # the truth, always dashed
     "bound": "#5C4400",  # brown
     "noise": "#8E8E8E",  # grey
+    "code": "#6038FF",  # indigo: entries of a codebook
+    "discriminator": "#8A9852",  # olive: a critic
     "guess": "#3FA0D8",  # sky blue: what the student predicted, always dotted
 }
 

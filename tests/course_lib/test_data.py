@@ -110,6 +110,23 @@ def test_patches_are_windows_of_the_photographs():
         assert found
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_photograph_is_every_second_pixel_of_the_middle(which):
+    small = data.photograph(which, 100)
+    whole = torch.from_numpy(sklearn.datasets.load_sample_images().images[which].copy()).float()
+    grey = whole @ torch.tensor([0.299, 0.587, 0.114]) / 255
+    (top, left), length = ((grey.shape[0] // 2 - 100) // 2, (grey.shape[1] // 2 - 100) // 2), small.shape
+    assert length == (100, 100)
+    for row, column in ((0, 0), (99, 99), (17, 60)):
+        assert small[row, column].item() == pytest.approx(grey[2 * (top + row), 2 * (left + column)].item(), abs=1e-6)
+
+
+def test_a_photograph_that_is_not_there_is_refused():
+    for asked in ((2, 100), (0, 2000), (0, 0)):
+        with pytest.raises(ValueError, match="photograph"):
+            data.photograph(*asked)
+
+
 @pytest.fixture
 def openml(monkeypatch, tmp_path):
     """OpenML as scikit-learn would deliver it, with 70000 images of two pixels' difference."""

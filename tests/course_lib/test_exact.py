@@ -130,6 +130,25 @@ def test_fit_divides_by_n():
     assert GaussianData.fit(torch.tensor([[1.0], [3.0]])).cov.tolist() == [[1]]
 
 
+@pytest.mark.parametrize("nats", [0.0, 0.05, 0.7, 3.0, 40.0])
+def test_distortion_is_the_dual_of_shannons_rate(nats):
+    """Minimise sum_i d_i over all ways of sharing the nats: the rate of d_i is 1/2 log(lambda_i / d_i)."""
+    g = random_gaussian(5)
+    values = torch.cat([g.eigenvalues, torch.zeros(1)])
+    flat = GaussianData(torch.zeros(6), values.diag())  # a direction without variance costs nothing
+    levels = torch.logspace(-30, 2, 400_001, dtype=torch.float64)
+    rates = (0.5 * (g.eigenvalues / levels[:, None]).log()).clamp(min=0).sum(1)  # falls with the level
+    level = levels[int((rates >= nats).nonzero()[-1])] if nats else g.eigenvalues[0]
+    assert flat.distortion(nats) == pytest.approx(g.distortion(nats), rel=1e-12)
+    assert g.distortion(nats) == pytest.approx(g.eigenvalues.clamp(max=level).sum().item(), rel=2e-4)
+    assert GaussianData(torch.zeros(1), torch.eye(1)).distortion(nats) == pytest.approx(math.exp(-2 * nats))
+
+
+def test_distortion_refuses_a_rate_that_is_none():
+    with pytest.raises(ValueError, match="distortion: nats=-1"):
+        random_gaussian().distortion(-1)
+
+
 def test_a_mixture_of_one_is_the_gaussian():
     g = random_gaussian()
     one = GaussianMixture(torch.ones(1), g.mean[None], g.cov[None])
