@@ -143,7 +143,7 @@ def story():
     left = schematic.picture(ax, (0.6, 1.75), digit, 0.8)
     right = schematic.picture(ax, (5.75, 1.75), digit, 0.8)
     schematic.label(ax, (0.6, 1.15), "$x$")
-    schematic.label(ax, (5.75, 1.15), "$\\hat x$")
+    schematic.label(ax, (6.25, 1.75), "$\\hat x$")
     z = schematic.node(ax, (2.05, 1.75), "$z$", "posterior", size=0.6)
     codes = schematic.node(
         ax, (3.2, 2.55), "codes\n$e_{c_1} \\dots e_{c_P}$", "code", shape="box", size=(1.3, 0.7)
@@ -155,7 +155,7 @@ def story():
         ax, (4.85, 3.0), "prior $p(c)$", "prior", shape="box", size=(1.25, 0.45), fontsize=11
     )
     walk = schematic.node(
-        ax, (4.85, 0.4), "diffusion", "prior", shape="box", size=(1.25, 0.45), fontsize=11
+        ax, (4.65, 0.4), "diffusion", "prior", shape="box", size=(1.05, 0.45), fontsize=11
     )
     schematic.arrow(ax, left, z, "encoder", "posterior")
     schematic.arrow(ax, z, codes, role="code")
@@ -167,7 +167,7 @@ def story():
     schematic.arrow(ax, prior, codes, role="prior", dashed=True)
     schematic.arrow(ax, walk, scaled, role="prior", dashed=True)
     critic = schematic.node(
-        ax, (5.85, 0.4), "critic", "discriminator", shape="box", size=(0.8, 0.45), fontsize=11
+        ax, (5.75, 0.4), "critic", "discriminator", shape="box", size=(0.75, 0.45), fontsize=11
     )
     schematic.arrow(ax, right, critic, role="discriminator", dashed=True)
     return fig
@@ -402,7 +402,7 @@ def quantize(z, codebook):
 # %% checks="quantize"
 # Checks of quantize
 book = double([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0], [0.0, 1.0]])
-places = normal(3, 4, 2, seed=1)
+places = 1.5 * normal(30, 4, 2, seed=1)
 by_hand = [
     [min(range(4), key=lambda k, z=z: ((z - book[k]) ** 2).sum().item()) for z in row]
     for row in places
@@ -415,7 +415,7 @@ expect(
 )
 expect(
     quantize(places[0, 0], book)[0].shape + quantize(places[:, :, None], book)[0].shape,
-    (3, 4, 1),
+    (30, 4, 1),
     "quantize: indices have z's leading axes, also when there are none",
     hint="do not flatten, or give the axes back: the indices have the shape of z without its last axis",
 )
@@ -859,7 +859,7 @@ expect(
 #
 # $$\mathrm{KL}(q \,\Vert\, p) = -\log p(c(x)) = P \log K \quad \text{for the uniform prior} \tag{11}$$
 #
-# *each of $P$ letters has probability $1/K$.* Everybody's prior while the VQ-VAE is trained is the uniform one. (The paper writes $\log K$; that is for each position.)
+# *each of $P$ letters has probability $1/K$.* Everybody's prior while the VQ-VAE is trained is the uniform one. (The paper writes $\log K$; that is for each position.) A slide praises "categorical distributions" as flexible posteriors; this one is as rigid as can be, a point mass.
 # </details>
 
 # %%
@@ -1298,13 +1298,14 @@ ax.set_yticks(places, list(shares))
 ax.invert_yaxis()
 best = max(shares, key=lambda name: shares[name].value)
 ax.set(xlabel="share recognised", xlim=(0, 1), title=f"Best: {best}")
-ax.legend(loc="lower right")
+ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.1))
 plots.show(
     fig,
     alt="Bars: share of reconstructions recognised. "
     + ", ".join(f"{name} {value.value:.0%}" for name, value in shares.items()),
 )
-fig, _ = plots.image_grid(torch.cat([test_x[:36:3], *rows]).cpu(), 12)
+names = ["digits", "right", "no jump", "beta", "no commit", "after"]
+fig, _ = plots.image_grid(torch.cat([test_x[:36:3], *rows]).cpu(), 12, labels=names)
 plots.show(fig, alt="Test digits in the first row, then their reconstructions by the five middles.")
 
 # %% [markdown]
@@ -1596,7 +1597,7 @@ verify_equation(23, 1.0, perplexity(drawn, 9), 9.0, relation="<=")
 #
 # $$e_k(t) = e_k(0)\, \frac{g^t n_0\, (N + K \epsilon_0)}{(g^t n_0 + \epsilon_0)\, N} \tag{26}$$
 #
-# *(24) with $n = S = 0$, divided by the smoothed count; $\epsilon_0$ is the argument `eps`, $N$ the total.* It stands still for about $\ln(n_0 / \epsilon_0) / \ln(1 / g)$ steps, 1,146 at the usual values, **and then falls to the origin.** Whether that revives it depends on who lives at the origin.
+# *(24) with $n = S = 0$, divided by the smoothed count; $\epsilon_0$ is the argument `eps`, $N$ the total.* It stands still for about $\ln(n_0 / \epsilon_0) / \ln(1 / g)$ steps, 1,146 at the usual values, **and then falls to the origin.** Whether that revives it depends on who lives at the origin. (Elsewhere one reads that dead codes "fly off". They do where counts start at 0 and sums do not, as in a much-copied program: the cell below says how far.)
 
 # %%
 # Equations (24) to (26), a loop of your ema_codebook against the formulas
@@ -1620,6 +1621,8 @@ n, S = start_n, start_s
 for _ in range(60):
     n, S, book = ema_codebook(n, S, points, chosen, g, eps0)
 N = n.sum()
+far = 0.99 * (512 + 16e-5) / (1e-5 * 512)  # K = 16, decay 0.99, 512 points, counts from 0
+print(f"counts from 0: an unused code goes to {far:,.0f} times its place at the first step")
 formula = start_s[2] * g**60 * (N + 3 * eps0) / ((g**60 + eps0) * N)
 verify_equation(26, book[2], formula)
 
@@ -1670,13 +1673,14 @@ my_used = {  # your prediction: codes in use at the end, of 32
 
 # %% tags=["experiment"]
 # Experiment: which codes revive? it takes about 5 seconds
-ends, when = {}, {}
+ends = {}
 fig, ax = plots.figure(width=6.2, height=3.2)
 for rule, role in zip(my_used, ("noise", "model", "code", "data"), strict=True):
     frames, used = walk_of_codes(rule)
     ends[rule] = used[-1]
-    plots.curve([50 * i for i in range(len(used))], used, role, label=rule, ax=ax)
-    plots.guess(ax, y=my_used[rule], label="_")
+    line = {"linestyle": (0, (4, 4)), "zorder": 4} if rule == "no smoothing" else {}
+    label = f"{rule}: {used[-1]}"
+    plots.curve([50 * i for i in range(len(used))], used, role, label=label, ax=ax, **line)
     moved = (frames[-1] - frames[0]).norm(dim=1)
     print(
         f"{rule:14} {used[-1]:2d} in use; of the others the least has moved by {moved.min():.1g}; you predicted {my_used[rule]}"
@@ -1684,8 +1688,16 @@ for rule, role in zip(my_used, ("noise", "model", "code", "data"), strict=True):
 away = walk_of_codes("smoothing", 6.0, steps=3000)
 print(f"smoothing, data moved by (6, 0): {away[1][-1]} in use after 3,000 steps")
 ax.set(xlabel="step", ylabel="codes in use", ylim=(0, 34))
-ax.set_title("In use at the end: " + ", ".join(f"{n} {name}" for name, n in ends.items()))
-ax.title.set_fontsize(10)
+ax.scatter(
+    [50 * (len(used) - 1)] * 4,
+    list(my_used.values()),
+    color=plots.COLOR["guess"],
+    zorder=5,
+    label="your prediction",
+)
+ax.legend()
+revived = [name for name, n in ends.items() if n > 16]
+ax.set_title(f"More than half are alive at the end: {', '.join(revived) or 'nowhere'}")
 plots.show(
     fig,
     alt="Codes in use against steps. At the end: "
@@ -1712,8 +1724,8 @@ def draw_codes(step, training, moved_data):
     ax.scatter(*book[~alive].T, s=22, color=plots.COLOR["noise"], linewidths=0)
     ax.scatter(*book[alive].T, s=30, color=plots.COLOR["code"], linewidths=0)
     ax.set(
-        xlim=(-4, 9),
-        ylim=(-3, 6),
+        xlim=(-3, 9) if moved_data else (-3, 5),
+        ylim=(-2.5, 4.5),
         aspect="equal",
         title=f"step {50 * place}: {used[place]} codes in use",
     )
@@ -2072,16 +2084,12 @@ expect(
     "gan_losses: the generator's gradient reaches the fakes",
     hint="no detach in g_loss, and -log D, not log(1 - D)",
 )
-many = gan_losses(lambda x: torch.stack([x, 2 * x], 1), real, fake.detach())
+twice = [torch.stack([x, 2 * x], 1).detach() for x in (real, fake)]  # (B, 2, 3)
 expect(
-    list(many),
+    list(gan_losses(lambda x: torch.stack([x, 2 * x], 1), real, fake.detach())),
     [
-        (torch.log1p((-a).exp()).mean() + torch.log1p(b.exp()).mean())
-        if i == 0
-        else torch.log1p((-b).exp()).mean()
-        for i, (a, b) in enumerate(
-            [(torch.stack([real, 2 * real], 1), torch.stack([fake, 2 * fake], 1).detach())] * 2
-        )
+        torch.log1p((-twice[0]).exp()).mean() + torch.log1p(twice[1].exp()).mean(),
+        torch.log1p((-twice[1]).exp()).mean(),
     ],
     "gan_losses: many logits an example",
     hint="the mean over all logits of a batch",
@@ -2185,7 +2193,7 @@ print(f"it lacks {best_value - value:.4f}; the KL of (30) is {missed:.4f}")
 findings["critic's value, and the best one"] = f"{value:.4f} of {best_value:.4f}"
 
 # %% [markdown]
-# Where there are data of either kind, the critic has found the ratio of two densities from samples alone. And its value is small in any case: $p$ and this $q$ differ so little, in Jensen-Shannon terms, although one has two bumps and the other one.
+# Where there are data of either kind, the critic has found the ratio of two densities from samples alone. And even the best critic's value is modest: in Jensen-Shannon terms the two laws are 0.173 nats apart, a quarter of what is possible, although one has two bumps and the other one.
 #
 # ### Which distance does the generator descend?
 #
@@ -2557,11 +2565,11 @@ plots.show(fig, alt=f"Digits, rebuilt without and with a critic. {title}.")
 findings["variance without and with a critic, of the data's"] = title.split("from ")[1]
 
 # %% [markdown]
-# Without a critic error and variance add up to the data's, as (36) says. With one the variance rises far more than the error, and more digits are recognised. But read the last column as well: a classifier tells the sharpened images from real ones *more* easily. This small critic leaves traces that it does not see itself. "Looks better" and "is distributed like the data" are two things, here as in lesson 06.
+# Without a critic error and variance add up to the data's, nearly, as (36) says of a decoder that gives exact means. With one the variance rises far more than the error, and more digits are recognised. But read the last column as well: a classifier tells the sharpened images from real ones *more* easily. This small critic leaves traces that it does not see itself. "Looks better" and "is distributed like the data" are two things, here as in lesson 06.
 #
 # ## 8 · Latent diffusion
 #
-# Back to section 1: an autoencoder whose latents are fine and whose prior is wrong. Let lesson 06's diffusion learn the latents' law instead. The bound has three parts,
+# Back to section 1: an autoencoder whose latents are fine and whose prior is wrong. ("VAE: no mode collapse, effective compression", says a slide. Codes die, as you saw, and of section 1's samples three in five were no digits.) Let lesson 06's diffusion learn the latents' law instead. The bound has three parts,
 #
 # $$-\log p(x) \le \mathbb E_q [-\log p(x \mid z)] - H(q(z \mid x)) + \mathbb E_q [-\log p(z)] \tag{40}$$
 #
@@ -2943,6 +2951,7 @@ ax.set(
     ylabel="missed by the diffusion",
 )
 named_ticks(ax, [0.2, 0.5, 1, 2, 5, 10, 20])
+ax.legend(loc="upper right", ncols=2, fontsize=9)
 ax.set_title(
     f"10 steps: least at {least:g} times unit size, {ratio:.0f} times unit's error at a fifth"
 )
@@ -2961,7 +2970,7 @@ findings["best scale at 10 steps, in units of latent_scale"] = f"{least:g}"
 #
 # $$\text{convolution: } 2\, C_{\text{in}} C_{\text{out}}\, k^2\, h w, \qquad \text{attention: } 4\, n^2 d \quad (n = h w) \tag{44}$$
 #
-# *each output pixel of each channel is a sum of $C_{\text{in}} k^2$ products; queries meet keys, and weights meet values, $n^2$ times $d$ products each; a multiplication and an addition are two operations.* A side $f$ times shorter divides the first by $f^2$ and the second by $f^4$. The famous 512x512 pixels at 64x64 latents, $f = 8$: 64 times less convolution, 4,096 times less attention. "Diffusion is hard to learn at high resolution", says a slide: what can be computed is that it is dear.
+# *each output pixel of each channel is a sum of $C_{\text{in}} k^2$ products; queries meet keys, and weights meet values, $n^2$ times $d$ products each; a multiplication and an addition are two operations.* A side $f$ times shorter divides the first by $f^2$ and the second by $f^4$. The famous 512x512 pixels at 64x64 latents, $f = 8$ and 4 channels for 3: 48 times fewer numbers, 64 times less convolution, 4,096 times less attention. "Diffusion is hard to learn at high resolution", says a slide: what can be computed is that it is dear.
 
 
 # %%
@@ -3150,7 +3159,7 @@ with torch.no_grad():
     frames = [train_autoencoder().decode(z / the_scale()).cpu() for z in [*moments, end]]
 film.show(
     torch.stack(frames).reshape(len(frames), 48, 8, 8).clamp(0, 1).numpy(),
-    12,
+    8,
     "48 digits arise while diffusion walks from noise to data among eight latents.",
 )
 
@@ -3177,7 +3186,7 @@ film.show(
 # ### END MARK SCHEME
 #
 # ### BEGIN SOLUTION
-# 1. $P \log K = 32$ bits whatever the weights are, so the first stage never hears of a prior. The prior is fitted afterwards, when the codes stand still, by maximum likelihood: it lowers $-\log p(c)$ from 32 to 26.8 bits with one table a position and to about 25 with a transformer, and the last step alone lifted the recognised samples from two in five to more than two in three. It can never repair what the encoder threw away or what the decoder draws badly: samples are told from real digits as easily as reconstructions are.
+# 1. $P \log K = 32$ bits whatever the weights are, so the first stage never hears of a prior. The prior is fitted afterwards, when the codes stand still, by maximum likelihood: it lowers $-\log p(c)$ from 32 to about 27 bits with one table a position and to about 25 with a transformer, and the last step alone lifted the recognised samples from two in five to nearly two in three. It can never repair what the encoder threw away or what the decoder draws badly: samples are told from real digits as easily as reconstructions are.
 # 2. The best discriminator is $p / (p + q)$, so it knows the ratio of the densities everywhere, though nobody can compute $q$. What the generator descends is $2\,\mathrm{JSD} - \log 4$, or $\mathrm{KL}(q \Vert p) - 2\,\mathrm{JSD}$ with the usual loss. Neither is infinite where $q = 0$: dropping a mode of weight 0.3 costs 0.117 nats of JSD, less than one Gaussian over both modes of the mixture, 0.173. So dropping pays.
 # 3. The error is $\sum_{j \le J} (\sqrt{\lambda_j} - \sqrt{v_j})^2$, missed by the diffusion, plus $\sum_{j > J} \lambda_j$, dropped by the autoencoder. More steps shrink the first towards zero (a network's own error stays). The second is decided before the diffusion begins, and no number of steps touches it.
 # ### END SOLUTION
