@@ -54,6 +54,24 @@ TURNED: list[tuple[str, str, str, Any]] = [
         "reverse_variances",
         lambda f: lambda *a: (f(*a)[0], {name: 1.5 * f(*a)[0].mean(1, keepdim=True) for name in f(*a)[1]}),
     ),
+    (
+        "09-latent",
+        "# Experiment: the true slope of a rounded number",
+        "rounding_slope",
+        lambda f: lambda mu, s: f(mu, 1.3 * s),
+    ),
+    (
+        "09-latent",
+        "# Experiment: who drops the mode first?",
+        "fits_by_distance",
+        lambda f: lambda: (f()[0], f()[1].flip(1)),
+    ),
+    (
+        "09-latent",
+        "# Experiment: missed and dropped",
+        "shares_of_error",
+        lambda f: lambda J, *a: (f(J, *a)[0] + J, f(J, *a)[1]),
+    ),
 ]
 
 
