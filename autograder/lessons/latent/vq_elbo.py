@@ -15,14 +15,12 @@ def vq_elbo(student, case):
     truth = vq_elbo.oracle
     batch, places, count = case.sizes(3, low=3, high=8)
 
-    def drawn(batch, places, count, holes=()):
+    def given(batch, places, count, holes=()):
         logits = case.normal(places, count)
         for place, code in holes:
             logits[place, code] = -math.inf
-        return case.normal(batch) * 5 - 20, torch.randint(count, (batch, places), generator=case.generator), logits
-
-    def given(*shape, holes=()):
-        log_px, indices, logits = drawn(*shape, holes=holes)
+        log_px = case.normal(batch) * 5 - 20
+        indices = torch.randint(count, (batch, places), generator=case.generator)
         return log_px, indices, logits.log_softmax(1)
 
     whole, square = given(batch, places, count), given(5, 5, 5)
