@@ -8,6 +8,7 @@ import json
 import os
 import statistics
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -16,7 +17,7 @@ from attacks import ATTACKS
 from attacks.folders import FOLDERS
 from four_jobs import Accounts
 from honest import HONEST
-from tiny import LESSON, make_checkout, tiny_exercises
+from tiny import LESSON, make_checkout, tiny_exercises, tiny_master
 from tiny_class import held
 
 from autograder.grading import classroom
@@ -36,15 +37,21 @@ WANTED, SPARE, JOBS = 20, 5, 4
 MORE = 1.25  # times as much of any time
 
 
-def hand_in(folder, student, one):
-    """Write the notebook of an attack or of an honest one."""
-    made = nbformat.from_dict(json.loads(json.dumps(Master.load(folder, LESSON).released)))
+@cache
+def content(one):
+    """The bytes of the notebook of an attack or of an honest one, the same each time: new cells have ids at random."""
+    made = tiny_master().released
     for cell in made.cells:
         cell.source = {"tiny_double": one.double, "tiny_apply": one.apply}.get(cell["id"], cell.source)
     one.change(made)
+    return one.file(nbformat.writes(made).encode())
+
+
+def hand_in(folder, student, one):
+    """Write it."""
     path = folder / "submitted" / student / LESSON / "tiny.ipynb"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(one.file(nbformat.writes(made).encode()))
+    path.write_bytes(content(one))
 
 
 def course(folder, honest, hostile):
