@@ -265,6 +265,8 @@ def _brief(value: Any) -> str:
     if isinstance(value, Tensor | np.ndarray):
         kind = "tensor" if isinstance(value, Tensor) else "array"
         return f"a {kind} of shape {tuple(value.shape)}" if value.ndim else f"{value.item():.6g}"
+    if isinstance(value, torch.dtype):
+        return str(value)
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"
     if isinstance(value, str | Number | type(None)):

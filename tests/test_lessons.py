@@ -71,13 +71,23 @@ def test_announced_minutes_are_honest(source):
 
 
 @pytest.mark.parametrize("source", LESSONS)
-def test_nothing_needs_a_section_headed_further(source):
-    further, last, needed = False, {}, set()
+def test_a_shorter_path_is_as_short_as_it_says(source):
+    """Without what is headed Further and without the lines to compare with one's own; a tenth is an author's."""
+    lesson = read_lesson(source, course_root())
+    said = re.search(r"On the shorter path, about (\d+) minutes", lesson.text)
+    if said is not None:
+        assert int(said[1]) == pytest.approx(sum(minutes(lesson, shorter=True).values()), rel=0.1)
+
+
+@pytest.mark.parametrize("source", LESSONS)
+def test_nothing_needs_a_section_or_part_headed_further(source):
+    section, part, last, needed = False, False, {}, set()
     for cell in read_lesson(source, course_root()).cells:
         if not cell.is_code:
-            for heading in re.findall(r"^## (.*)$", cell.source, re.M):
-                further = "Further" in heading
+            for level, heading in re.findall(r"^(###?) (?!BEGIN|END)(.*)$", cell.source, re.M):
+                section, part = ("Further" in heading, False) if level == "##" else (section, "Further" in heading)
             continue
+        further = section or part
         names = cell_names(cell.tree)
         if not further:
             needed |= {name for name in names.needed if last.get(name)}

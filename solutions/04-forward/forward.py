@@ -34,9 +34,10 @@
 # under each exercise; take them one at a time. Before an experiment you commit to a guess in a variable, and the figure or the printout
 # puts it beside the outcome.
 #
-# ### Contents, a little under three hours
+# ### Contents, a little over two hours and a half
 #
-# The end of section 2 is a good place for a break.
+# The end of section 2 is a good place for a break. On the shorter path, about 147 minutes, you skip what is headed *Further*: nothing
+# later needs it.
 #
 # | | section | minutes |
 # |--:|---|--:|
@@ -44,8 +45,8 @@
 # | 2 | One small step | 52 |
 # | 3 | The jump to any time | 43 |
 # | 4 | Schedules and the signal-to-noise ratio | 25 |
-# | 5 | What must hold at the end | 20 |
-# | 6 | The same thing in other words | 10 |
+# | 5 | What must hold at the end | 15 |
+# | 6 | Further: the same thing in other words | 10 |
 # | 7 | A VAE with three restrictions | 6 |
 
 # %% [markdown]
@@ -321,7 +322,7 @@ expect(
     variance_after(keep, beta),
     torch.tensor([1.0, 0.75, 1.1875]),
     "variance_after: two steps, by hand",
-    hint="rule (1), step by step",
+    hint="rule (1) for one step: what happens to a factor, and what is beta already?",
 )
 expect(
     variance_after(keep, torch.zeros(3)),
@@ -414,6 +415,8 @@ plots.show(
 # $$v_t - 1 = (1-\beta_t)\,v_{t-1} + \beta_t - 1 = (1-\beta_t)\,(v_{t-1} - 1). \tag{5}$$
 #
 # Each step removes the share $\beta_t$ of whatever the variance is off by. So *every* variance is drawn towards 1.
+#
+# ### Further: where slide Q comes to rest
 #
 # Why does slide Q end near one half? Look for the value $v^*$ at which its step changes nothing:
 #
@@ -1179,7 +1182,7 @@ expect(
     got,
     torch.tensor([0.0, 0.1, 0.2, 0.5]),
     "beta_from_alpha_bar: three uneven steps, by hand",
-    hint="beta[0] = 0, and no wrap-around",
+    hint="which factor leads from alpha_bar[t - 1] to alpha_bar[t]? And t = 0 has no step: beta[0] is 0",
 )
 got = beta_from_alpha_bar(torch.tensor([1.0, 0.5, 1e-6]))
 expect(
@@ -1279,7 +1282,7 @@ expect(
     got,
     torch.tensor([math.inf, math.log(4), 0.0, -math.log(4)]),
     "log_snr: clean, four to one, equal, one to four",
-    hint="the natural logarithm of signal over noise",
+    hint="the natural logarithm of signal over noise, nothing added to either",
 )
 table = torch.linspace(0.9, 0.01, 30, dtype=torch.float64)
 expect(
@@ -1416,38 +1419,21 @@ widgets.explore(
 # How different the two are is measured by a KL divergence. It is the first term of the diffusion ELBO in lesson 05, the
 # **prior matching term**, and the only one in which there is nothing to learn.
 #
-# Per pixel both are Gaussians. Write $m$ and $s^2$ for the mean and the variance of $q$, and $p = \mathcal N(0, 1)$. By
-# definition
+# Per pixel both are Gaussians. Write $m$ and $s^2$ for the mean and the variance of $q$, and $p = \mathcal N(0, 1)$. It is the
+# divergence of your `gaussian_kl` in lesson 02, for one coordinate, from the variance:
 #
-# $$\mathrm{KL} = \mathbb E_{z\sim q}\big[\log q(z) - \log p(z)\big]. \tag{27}$$
+# $$\mathrm{KL}\big(\mathcal N(m, s^2)\,\|\,\mathcal N(0, 1)\big) = \tfrac12\,\big(m^2 + s^2 - 1 - \log s^2\big). \tag{27}$$
 #
-# Insert both log densities; the two $-\frac12\log 2\pi$ cancel:
-#
-# $$\mathrm{KL} = \mathbb E_{z\sim q}\Big[-\tfrac12\log s^2 - \frac{(z-m)^2}{2s^2} + \frac{z^2}{2}\Big]. \tag{28}$$
-#
-# Take the mean of each term, with $\mathbb E(z-m)^2 = s^2$ and $\mathbb E z^2 = m^2 + s^2$:
-#
-# $$\mathrm{KL} = -\tfrac12\log s^2 - \tfrac12 + \tfrac12\,(m^2 + s^2). \tag{29}$$
-#
-# Collect, with the factor $\frac12$ in front:
-#
-# $$\mathrm{KL} = \tfrac12\,\big(m^2 + s^2 - 1 - \log s^2\big). \tag{30}$$
-#
-# It is what you used in lesson 02. Pixels are independent given $x_0$, so their divergences add.
+# Pixels are independent given $x_0$, so their divergences add.
 
 # %%
-# Equations (27) to (30): the KL at the end
-# Lines (27) to (30) at m = 0.4, s = 0.6: the expectations as sums on a grid.
+# Equation (27): the KL at the end
+# (27) at m = 0.4, s = 0.6, against the mean of log q - log p as a sum on a grid.
 m, s = 0.4, 0.6
 z = torch.linspace(-6, 6, 12001, dtype=torch.float64)
 qz = normal(m, s).log_prob(z).exp() * float(z[1] - z[0])
-kl_27 = (qz * (normal(m, s).log_prob(z) - normal(0.0, 1.0).log_prob(z))).sum()
-kl_28 = (qz * (-0.5 * math.log(s**2) - (z - m) ** 2 / (2 * s**2) + z**2 / 2)).sum()
-kl_29 = -0.5 * math.log(s**2) - 0.5 + 0.5 * (m**2 + s**2)
-verify_equation(27, kl_27, kl_divergence(normal(m, s), normal(0.0, 1.0)))
-verify_equation(28, kl_27, kl_28)
-verify_equation(29, kl_28, kl_29)
-verify_equation(30, kl_29, 0.5 * (m**2 + s**2 - 1 - math.log(s**2)))
+on_grid = (qz * (normal(m, s).log_prob(z) - normal(0.0, 1.0).log_prob(z))).sum()
+verify_equation(27, on_grid, 0.5 * (m**2 + s**2 - 1 - math.log(s**2)))
 
 # %% [markdown]
 # ### Exercise: `prior_kl` · ●●○ · 7 minutes · 2 points
@@ -1474,11 +1460,11 @@ def prior_kl(x0, alpha_bar_T):
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>
 #
-# Which mean and which variance does q(x_T given x_0) have in (16)? Mind that (30) wants m squared, and a variance.
+# Which mean and which variance does q(x_T given x_0) have in (16)? Mind that (27) wants m squared, and a variance.
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# Insert both into (30). One part depends on the pixel, the other is the same for every pixel; both are summed over all
+# Insert both into (27). One part depends on the pixel, the other is the same for every pixel; both are summed over all
 # event axes.
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
@@ -1497,7 +1483,7 @@ expect(
     prior_kl(x, 0.64),
     truth,
     "prior_kl: equals torch.distributions at alpha_bar_T = 0.64",
-    hint="sum over every event axis",
+    hint="(27) with the mean and the variance of q(x_T | x_0), summed over every event axis",
 )
 expect(
     prior_kl(x.reshape(3, 10), 0.64),
@@ -1513,14 +1499,14 @@ expect(
 )
 
 # %% [markdown]
-# Inserting $m = \sqrt{\bar\alpha_T}\,x_0$ and $s^2 = 1 - \bar\alpha_T$ into (30), pixel by pixel, gives what you just wrote:
+# Inserting $m = \sqrt{\bar\alpha_T}\,x_0$ and $s^2 = 1 - \bar\alpha_T$ into (27), pixel by pixel, gives what you just wrote:
 #
-# $$\mathrm{KL}\big(q(x_T \mid x_0)\,\|\,\mathcal N(0, I)\big) = \tfrac12\sum_{i=1}^{D}\big(\bar\alpha_T\,x_{0,i}^2 - \bar\alpha_T - \log(1-\bar\alpha_T)\big). \tag{31}$$
+# $$\mathrm{KL}\big(q(x_T \mid x_0)\,\|\,\mathcal N(0, I)\big) = \tfrac12\sum_{i=1}^{D}\big(\bar\alpha_T\,x_{0,i}^2 - \bar\alpha_T - \log(1-\bar\alpha_T)\big). \tag{28}$$
 #
 # For a small $\bar\alpha_T$ use $-\log(1-a) = a + \frac12 a^2 + \dots$. The terms of first order without $x_0$ cancel,
 # $-\bar\alpha_T - \log(1-\bar\alpha_T) = \frac12\bar\alpha_T^2 + \dots$, once for each of the $D$ pixels, and
 #
-# $$\mathrm{KL} \approx \tfrac12\,\bar\alpha_T\,\|x_0\|^2 + \tfrac{D}{4}\,\bar\alpha_T^2: \tag{32}$$
+# $$\mathrm{KL} \approx \tfrac12\,\bar\alpha_T\,\|x_0\|^2 + \tfrac{D}{4}\,\bar\alpha_T^2: \tag{29}$$
 #
 # what is left of the picture is what counts.
 #
@@ -1533,13 +1519,13 @@ expect(
 my_remainder = 0.05  # your prediction, between 0 and 1
 
 # %% tags=["experiment"]
-# Experiment: what is left at t = T, and equations (31) and (32)
+# Experiment: what is left at t = T, and equations (28) and (29)
 x, D = digits.double(), 64
-a = 0.0784  # (31) and (32) on the digits; the roots of a and of 1 - a are 0.28 and 0.96
+a = 0.0784  # (28) and (29) on the digits; the roots of a and of 1 - a are 0.28 and 0.96
 by_torch = kl_divergence(normal(0.28 * x, 0.96), normal(0.0, 1.0)).sum((1, 2, 3))
-verify_equation(31, by_torch, prior_kl(x, a))
+verify_equation(28, by_torch, prior_kl(x, a))
 verify_equation(
-    32, prior_kl(x, a), 0.5 * a * (x**2).sum((1, 2, 3)) + D / 4 * a**2, rtol=0.01
+    29, prior_kl(x, a), 0.5 * a * (x**2).sum((1, 2, 3)) + D / 4 * a**2, rtol=0.01
 )  # "about": to 1%
 
 endings = {
@@ -1582,12 +1568,12 @@ plots.show(
 # then starts where its network has hardly ever been. Fewer steps must be *larger* steps: the end of the line has to move
 # up with $1/T$ (but not above 1), or use the cosine, which ends where it should for every $T$.
 #
-# What must hold at $t = T$ is therefore no more than this: $\bar\alpha_T$ so small that (32) is a negligible number of
+# What must hold at $t = T$ is therefore no more than this: $\bar\alpha_T$ so small that (29) is a negligible number of
 # nats. It need not be zero. The unclipped cosine would make it zero, at the price of a last step with $\beta_T = 1$,
 # after which nothing of $x_{T-1}$ is left for a small step back to find; that is what the clip at 0.999 is for.
 
 # %% [markdown]
-# ## 6 · The same thing in other words
+# ## 6 · Further: the same thing in other words
 #
 # Papers write the same chain with other letters. Before you compare a formula with another source, find its step.
 #
@@ -1642,7 +1628,7 @@ expect(
     alpha,
     torch.tensor([1.0, 0.64, 0.0784]),
     "to_course_convention: alpha of two steps, by hand",
-    hint="their factor is a root: ours is its square",
+    hint="their factors, of one step, are roots: ours are the squares; two tables come back",
 )
 expect(
     alpha + beta,
@@ -1663,26 +1649,26 @@ expect(
 # With $\bar a_t = a_1 a_2 \cdots a_t$ and $\bar b_t = \sqrt{1 - \bar a_t^2}$, the other convention's jump is $x_t = \bar
 # a_t\,x_0 + \bar b_t\,\epsilon$. A product of roots is the root of the product, so
 #
-# $$\bar a_t = \prod_{s\le t}\sqrt{\alpha_s} = \sqrt{\bar\alpha_t}, \qquad \bar b_t = \sqrt{1-\bar a_t^2} = \sqrt{1-\bar\alpha_t}. \tag{33}$$
+# $$\bar a_t = \prod_{s\le t}\sqrt{\alpha_s} = \sqrt{\bar\alpha_t}, \qquad \bar b_t = \sqrt{1-\bar a_t^2} = \sqrt{1-\bar\alpha_t}. \tag{30}$$
 #
 # And dividing (21) by $\sqrt{\bar\alpha_t}$ leads to the "variance exploding" picture, in which nothing shrinks:
 #
-# $$\frac{x_t}{\sqrt{\bar\alpha_t}} = x_0 + \sigma_t\,\epsilon, \qquad \sigma_t^2 = \frac{1-\bar\alpha_t}{\bar\alpha_t} = \frac{1}{\mathrm{SNR}_t}. \tag{34}$$
+# $$\frac{x_t}{\sqrt{\bar\alpha_t}} = x_0 + \sigma_t\,\epsilon, \qquad \sigma_t^2 = \frac{1-\bar\alpha_t}{\bar\alpha_t} = \frac{1}{\mathrm{SNR}_t}. \tag{31}$$
 #
 # So slide P was not nonsense. It is a chain of its own, with a wide Gaussian at its end instead of
 # $\mathcal N(0, I)$; what was wrong was the promise of where it ends.
 
 # %%
-# Equations (33) and (34): the other convention
-# (33) and (34) for three uneven steps, x_0 = 1.5 and eps = -0.7.
+# Equations (30) and (31): the other convention
+# (30) and (31) for three uneven steps, x_0 = 1.5 and eps = -0.7.
 ours = double([0.9, 0.5, 0.8])  # alpha_1, alpha_2, alpha_3
 theirs = ours.sqrt()
 run_a = theirs[0] * theirs[1] * theirs[2]
-verify_equation(33, run_a, (ours[0] * ours[1] * ours[2]).sqrt())
-verify_equation(33, (1 - run_a**2).sqrt(), double(1 - 0.9 * 0.5 * 0.8).sqrt())
+verify_equation(30, run_a, (ours[0] * ours[1] * ours[2]).sqrt())
+verify_equation(30, (1 - run_a**2).sqrt(), double(1 - 0.9 * 0.5 * 0.8).sqrt())
 left = double(0.9 * 0.5 * 0.8)
 jumped = run_a * 1.5 + (1 - run_a**2).sqrt() * -0.7
-verify_equation(34, jumped / run_a, 1.5 + ((1 - left) / left).sqrt() * -0.7)
+verify_equation(31, jumped / run_a, 1.5 + ((1 - left) / left).sqrt() * -0.7)
 
 # %% [markdown]
 # ### Experiment: find the last error
@@ -1727,16 +1713,16 @@ print(f"you predicted for the slide: mean {my_mean:g}, standard deviation {my_st
 # from a prior through learned steps to a picture. That is a **hierarchical VAE**: one whose code has a code, which has a
 # code, $T$ levels deep. Each level sees only its neighbour (it is *Markovian*), so the whole encoder is a product:
 #
-# $$q(x_{1:T} \mid x_0) = \prod_{t=1}^{T} q(x_t \mid x_{t-1}). \tag{35}$$
+# $$q(x_{1:T} \mid x_0) = \prod_{t=1}^{T} q(x_t \mid x_{t-1}). \tag{32}$$
 #
 # All levels together are one large Gaussian. Jump from $s$ to $t > s$ as from 0 to $t$: $x_t$ is $\sqrt{\bar\alpha_t/\bar\alpha_s}\,
 # x_s$ plus noise that knows nothing of $x_s$, so given $x_0$
 #
-# $$\operatorname{Cov}[x_s, x_t] = \sqrt{\bar\alpha_t/\bar\alpha_s}\;\operatorname{Var}[x_s] = \sqrt{\bar\alpha_t/\bar\alpha_s}\;(1 - \bar\alpha_s), \qquad s \le t. \tag{36}$$
+# $$\operatorname{Cov}[x_s, x_t] = \sqrt{\bar\alpha_t/\bar\alpha_s}\;\operatorname{Var}[x_s] = \sqrt{\bar\alpha_t/\bar\alpha_s}\;(1 - \bar\alpha_s), \qquad s \le t. \tag{33}$$
 #
 # The bound of lesson 01 holds with all of them as the latent variable:
 #
-# $$\mathbb E_{q(x_{1:T} \mid x_0)}\big[\log p(x_T) + \sum_{t=1}^{T}\log p_\theta(x_{t-1} \mid x_t) - \log q(x_{1:T} \mid x_0)\big] \le \log p_\theta(x_0). \tag{37}$$
+# $$\mathbb E_{q(x_{1:T} \mid x_0)}\big[\log p(x_T) + \sum_{t=1}^{T}\log p_\theta(x_{t-1} \mid x_t) - \log q(x_{1:T} \mid x_0)\big] \le \log p_\theta(x_0). \tag{34}$$
 #
 # Three restrictions make a diffusion model of it.
 #
@@ -1749,8 +1735,8 @@ print(f"you predicted for the slide: mean {my_mean:g}, standard deviation {my_st
 # (Slides often put the second as "centred on the output of the previous step". Taken literally, that is slide P.)
 
 # %%
-# Equations (35) to (37): the chain as a VAE
-# (35) and (36) for three uneven steps from x_0 = 0.7: the product of the steps against one 3-D Gaussian.
+# Equations (32) to (34): the chain as a VAE
+# (32) and (33) for three uneven steps from x_0 = 0.7: the product of the steps against one 3-D Gaussian.
 alphas, x_start = double([0.9, 0.5, 0.7]), 0.7
 signal = torch.stack([alphas[: i + 1].prod() for i in range(3)])
 path = double([0.3, -0.8, 1.1])  # one walk (x_1, x_2, x_3)
@@ -1763,15 +1749,15 @@ small, large = (
 covariance = (small / large).sqrt() * (
     1 - large
 )  # signal falls, so the earlier time has the larger one
-verify_equation(35, product, MultivariateNormal(signal.sqrt() * x_start, covariance).log_prob(path))
+verify_equation(32, product, MultivariateNormal(signal.sqrt() * x_start, covariance).log_prob(path))
 response = torch.zeros(3, 3, dtype=torch.float64)  # row t: how x_t depends on eps_1, eps_2, eps_3
 row = torch.zeros(3, dtype=torch.float64)
 for i in range(3):
     row = alphas[i].sqrt() * row + (1 - alphas[i]).sqrt() * torch.eye(3, dtype=torch.float64)[i]
     response[i] = row
-verify_equation(36, response @ response.T, covariance)
+verify_equation(33, response @ response.T, covariance)
 
-# (37) for T = 2 and x_0 = 0.7, with the integral over (x_1, x_2) as a sum on a grid. If the decoder p(x_{t-1} given x_t) is
+# (34) for T = 2 and x_0 = 0.7, with the integral over (x_1, x_2) as a sum on a grid. If the decoder p(x_{t-1} given x_t) is
 # N(gain sqrt(alpha_t) x_t, beta_t), all is Gaussian, and log p(x_0) is known. gain = 1 is perfect for data N(0, 1).
 axis = torch.linspace(-7, 7, 701, dtype=torch.float64)
 x1, x2 = axis[:, None], axis[None, :]
@@ -1791,7 +1777,7 @@ for gain in (1.0, 0.8):
     log_evidence = normal(0.0, (gain**2 * al[0] * var_x1 + 1 - al[0]) ** 0.5).log_prob(
         double(x_start)
     )
-    verify_equation(37, bound, log_evidence, relation="<=", atol=1e-6)
+    verify_equation(34, bound, log_evidence, relation="<=", atol=1e-6)
     print(
         f"decoder gain {gain}: the bound lies {(log_evidence - bound).abs():.4f} nats below log p(x_0)"
     )
@@ -1864,7 +1850,7 @@ for table in (short, linear):
 # ### What comes next
 #
 # Lesson 05 turns the chain round. The exact step back, $q(x_{t-1} \mid x_t, x_0)$, is again a Gaussian, because
-# everything here was; you will find its mean and variance by completing a square as in (9), and out of the bound (37)
+# everything here was; you will find its mean and variance by completing a square as in (9), and out of the bound (34)
 # comes the famously simple loss.
 #
 # ### References

@@ -24,18 +24,18 @@
 # **You need** lesson 01 (ELBO, KL divergence) and lesson 04 (forward process, $\bar\alpha_t$); from school $(a+b)^2$; from
 # probability Bayes' rule and the density of a normal distribution.
 #
-# **Time** three hours and three quarters if you find every line yourself, best in two sittings (1 to 5: 110 minutes, 6 to 10: 109 minutes).
-# Sections headed "Further" can be skipped: nothing later needs them. They are 27 of these minutes:
+# **Time** a little over three hours and a half if you find every line yourself, best in two sittings (1 to 5: 104 minutes, 6 to 10: 106 minutes).
+# On the shorter path, about 150 minutes, you skip what is headed *Further*, since nothing later needs it, and leave the lines "to compare with yours" folded where your checks are green.
 #
 # | section | minutes |
 # |---|---|
 # | 1 The question | 3 |
 # | 2 The bound, line by line | 21 |
 # | 3 Bayes with and without $x_0$ | 10 |
-# | 4 The exponent and its square | 43 |
+# | 4 The exponent and its square | 37 |
 # | 5 The posterior | 33 |
-# | 6 The noise in $x_0$'s place | 31 |
-# | 7 From KL to squared error | 41 |
+# | 6 The noise in $x_0$'s place | 29 |
+# | 7 From KL to squared error | 40 |
 # | 8 Further: another route to the same loss | 11 |
 # | 9 Further: what a Gaussian step costs | 16 |
 # | 10 In your own words | 10 |
@@ -469,7 +469,7 @@ exponent = log_density(sympy.sqrt(a) * x, b_, xt_) + log_density(sympy.sqrt(ap) 
 
 
 # %% [markdown]
-# ### Exercise: `posterior_exponent` · ●○○ · 8 minutes · 2 points
+# ### Exercise: `posterior_exponent` · ●○○ · 6 minutes · 2 points
 #
 # Write the logarithm of the numerator of (15), without constants, for tensors.
 
@@ -569,7 +569,7 @@ expect_same(
     "collected: the same parabola as the logarithm of (15)",
     given={a: 1 - b_},
     constant_in=x,
-    hint="the factors 1/2 and the signs of both squares",
+    hint="-1/2 stands in the form already, so not in A; and mind the signs in both squares",
 )
 expect(
     [x in sympy.sympify(part).free_symbols for part in (A, b)],
@@ -586,7 +586,7 @@ expect(
 # A log-density that is a downward parabola belongs to a Gaussian: its mean is $b/A$ and its variance $1/A$. $A$ is called a *precision*: one over a variance. From now on each example of a batch has its own $t$, and everything comes
 # from the table `alpha_bar` alone: $\alpha_t = \bar\alpha_t / \bar\alpha_{t-1}$.
 #
-# ### Exercise: `posterior_precision` and `posterior_variance` · ●●○ · 12 minutes · 2 + 2 points
+# ### Exercise: `posterior_precision` and `posterior_variance` · ●●○ · 10 minutes · 2 + 2 points
 #
 # First $A$ itself, for $t \ge 2$. Then one over it, for every $t$ from 1 on: tidy the fraction up until nothing is divided by zero at $t = 1$, where $\bar\alpha_0 = 1$.
 
@@ -624,7 +624,7 @@ expect(
     1 / bayes,
     "posterior_precision: one over numerical variance",
     rtol=1e-6,
-    hint="two precisions add up: one from the step, one from the jump out of x_0",
+    hint="two precisions add up: one from the jump out of x_0, one from the step, where x_{t-1} stands with a factor",
 )
 backwards = posterior_precision(LATER.flip(0), SHORT)
 expect(
@@ -690,7 +690,7 @@ expect(
 )
 
 # %% [markdown]
-# ### Exercise: `posterior_linear_term` · ●●○ · 8 minutes · 2 points
+# ### Exercise: `posterior_linear_term` · ●●○ · 6 minutes · 2 points
 #
 # $b$, for data that come as `(B, D)`, as images `(B, C, H, W)`, or with any other number of axes after the first.
 
@@ -732,7 +732,7 @@ expect(
     bayes,
     "posterior_linear_term: mean over variance of numerical Bayes",
     rtol=1e-6,
-    hint="each source is weighed by its precision times the factor in its mean",
+    hint="which source brings x_0, which x_t, and with which factor over which variance? One number for each example",
 )
 flat = posterior_linear_term(IMAGE.flatten(1), -IMAGE.flatten(1), t, SHORT).reshape(IMAGE.shape)
 expect(
@@ -804,7 +804,7 @@ verify_equation(
     bayes,
     rtol=1e-6,
     of="posterior_coefficients",
-    hint="the linear term times the variance, split by source",
+    hint="the linear term times the variance, split by source: c0 first, then ct",
 )
 one, zero = torch.ones(1).double(), torch.zeros(1).double()
 expect(
@@ -880,7 +880,7 @@ expect(same(a * (1 - ap) + b_, 1 - a * ap), True, "(22) holds for all values")
 # the posterior then point to the same place, so its mean must lie there: $c_0 + c_t \sqrt{\bar\alpha_t} = \sqrt{\bar\alpha_{t-1}}$. You can try this test on
 # any formula you find.
 #
-# ### Find the error: a root below the fraction bar
+# ### Further: find the error: a root below the fraction bar
 #
 # A well-known slide has the numerators of (25), but divides by $1 - \sqrt{\bar\alpha_t}$. Is that a small difference? At
 # $t = 300$ of $T = 1000$, with $x_0 = 0.7$ and $x_t = -0.4$, write down what you expect the slide to give if the true mean is $-0.393$.
@@ -1029,7 +1029,7 @@ widgets.explore(
 # At small $t$ little noise lies between $x_0$ and $x_{t-1}$, so the green curve is narrow and wins; at large $t$ it is wide, and the last step wins. The
 # width never moves with $x_t$ or $x_0$: a variance that depends on $t$ alone. At $t = 1$ only the point $x_0$ is left.
 #
-# ### Walking back with the answer in hand
+# ### Further: walking back with the answer in hand
 #
 # With $x_0$ known you can walk all the way back, drawing each $x_{t-1}$ from your posterior. Predict: where does the walk end, and does it visit the same
 # pictures as the forward noise did?
@@ -1071,7 +1071,7 @@ print(f"largest difference between the walk's end and the digit: {gap:.1e}")
 # that stands for it.
 
 # %% [markdown]
-# ### Find the error: the right formula with the wrong index
+# ### Further: find the error: the right formula with the wrong index
 #
 # Another well-known slide writes the mean in precision form, but with $\bar\alpha_t$ and $1 - \bar\alpha_t$ where (24) has $\bar\alpha_{t-1}$ and
 # $1 - \bar\alpha_{t-1}$: as if the first source were $q(x_t \mid x_0)$ instead of $q(x_{t-1} \mid x_0)$. (It also lets the product $\bar\alpha_t$ run up to $T$.)
@@ -1224,7 +1224,7 @@ expect(
 #
 # </details>
 #
-# ### Step: `mean_in_noise` · ●●● · 12 minutes
+# ### Step: `mean_in_noise` · ●●● · 10 minutes
 #
 # Insert this $x_0$ into your mean $c_0\, x_0 + c_t\, x_t$ and collect $x_t$ and $\epsilon$. The factor of $x_t$ looks long. Bring it to one denominator: a small identity that you have met makes one root of it.
 
@@ -1412,7 +1412,7 @@ expect(
     normal_kl(means[0], narrow, means[1], wide),
     truth.sum((1, 2)),
     "normal_kl: torch.distributions gives the same",
-    hint="which variance stands below, and whether the sum is over all event axes",
+    hint="the 1/2, the sign of the logarithm, which variance stands below, and a sum over all event axes",
 )
 expect(
     normal_kl(means[0], narrow, means[0], narrow),
@@ -1473,7 +1473,7 @@ verify_equation(32, squares[1], first.variance + (first.mean - second.mean) ** 2
 # Now choose the model's step. It shall be Gaussian, with the posterior's own variance, $\sigma_t^2 = \tilde\beta_t$, and its mean $\mu_\theta$ shall be the
 # posterior's mean with the network's guess $\hat x_0$ in place of $x_0$. What does $L_{t-1}$ charge for a wrong guess? Put your means and your variance into your KL: with equal variances little is left of it.
 #
-# ### Exercise: `loss_weight_x0` · ●●○ · 8 minutes · 2 points
+# ### Exercise: `loss_weight_x0` · ●●○ · 7 minutes · 2 points
 #
 # The number $w$ in $L_{t-1} = w\, \Vert x_0 - \hat x_0 \Vert^2$.
 
@@ -1581,7 +1581,7 @@ verify_equation(
     truth,
     rtol=1e-6,
     of="loss_weight_eps",
-    hint="an error in the noise is an error in x_0 times a factor of (38), squared",
+    hint="how large is the error in x_0 that a unit error in the noise makes? It enters squared",
 )
 
 # %% [markdown]

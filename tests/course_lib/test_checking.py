@@ -108,7 +108,7 @@ def test_equal_results_pass_and_say_so(got, truth, capsys):
         ("one", 1.0, "expected 1.0, got 'one'."),
         (torch.nn.Linear(1, 1), torch.ones(3), "got a Linear (did you mean to call it?)."),
         ([1.0, 2.0], torch.ones(2), "expected a tensor of shape (2,), got a list of 2."),
-        (torch.float64, torch.float32, "expected a dtype, got a dtype."),
+        (torch.float64, torch.float32, "expected torch.float32, got torch.float64."),
     ],
 )
 def test_a_failure_says_what_was_expected_and_what_came(got, truth, text):
