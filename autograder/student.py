@@ -157,6 +157,10 @@ class Remote:
         """The value of the student's function (or method) at these arguments."""
         return self._ask(op="call", method=self._method, args=list(args), kwargs=kwargs)
 
+    def without_grad(self, *args: Any) -> Any:
+        """The value at these arguments when gradients are switched off around the call, as in a sampler's loop."""
+        return self._ask(op="call", method=self._method, args=list(args), kwargs={}, grad=False)
+
     def inputs_after(self, *args: Any) -> Any:
         """The arguments as they stand after a call: equal to those passed in unless the function wrote into them."""
         return self._ask(op="call", method=self._method, args=list(args), kwargs={}, inputs=True)

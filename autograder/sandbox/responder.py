@@ -2,7 +2,8 @@
 
 A request and its reply are values of `wire`. Requests, by their "op", and the value of the reply:
 
-- call (target, method, args, kwargs, inputs): the returned value; with inputs=True the arguments after the call
+- call (target, method, args, kwargs, inputs, grad): the returned value; with inputs=True the arguments after the call;
+  with grad=False it is called as a sampler would, gradients switched off
 - carries (target, method, args): whether the returned tensor hangs on a graph; None where none was returned
 - gradient (target, method, args, weights, wrt): d/d args[i] of sum_k <weights[k], output k>, for i in wrt
 - slopes (target, method, args, weights): the same sum's gradient by parameter name, None where none flows
@@ -127,8 +128,11 @@ class Responder:
             target = self.namespace[target]
         return target if method is None else getattr(target, method)
 
-    def _call(self, target: Any, args: list, kwargs: dict, method: str | None = None, inputs: bool = False) -> Any:
-        value = self._target(target, method)(*args, **kwargs)
+    def _call(
+        self, target: Any, args: list, kwargs: dict, method: str | None = None, inputs: bool = False, grad: bool = True
+    ) -> Any:
+        with torch.set_grad_enabled(grad):
+            value = self._target(target, method)(*args, **kwargs)
         return list(args) if inputs else value
 
     def _carries(self, target: Any, args: list, method: str | None = None) -> bool | None:

@@ -72,6 +72,31 @@ def test_inputs_after_shows_what_was_overwritten():
     assert [tensor.tolist() for tensor in after] == [[1, 1], [0, 0]]
 
 
+def test_a_function_can_be_called_with_gradients_switched_off():
+    def slope(x):
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad((x**2).sum(), x)[0]
+
+    def careful(x):
+        with torch.enable_grad():
+            return slope(x)
+
+    x = torch.tensor([1.0, 2.0])
+    assert of(slope)(x).tolist() == of(careful)(x).tolist() == of(careful).without_grad(x).tolist() == [2, 4]
+    fails(of(slope).without_grad(x), "raised", "does not require grad")
+    asked = [{"op": "call", "args": [x], "kwargs": {}, "grad": False}, {"op": "call", "args": [x], "kwargs": {}}]
+    off, on = of(slope).several(*asked)
+    fails(off, "raised", "does not require grad")
+    assert on.tolist() == [2, 4] and torch.is_grad_enabled()
+
+
+def test_gradients_are_on_unless_a_call_says_otherwise():
+    function = of(lambda: torch.is_grad_enabled())
+    with torch.no_grad():
+        assert function() is True and function.without_grad() is False
+        assert not torch.is_grad_enabled()
+
+
 def test_a_gradient_that_does_not_flow_is_none():
     weights, inputs = [torch.ones(2)], (torch.ones(2), torch.ones(2))
     assert of(lambda x, y: x.detach() + y).gradient(*inputs, weights=weights, wrt=[0, 1])[0] is None
