@@ -127,7 +127,7 @@ def story():
     label = schematic.node(ax, (3.9, 0.35), "label $y$", "prior", size=(1.1, 0.5))
     schematic.arrow(ax, clean, noisy, "noise comes in, whatever the label", "noise")
     schematic.arrow(ax, noisy, net, role="model")
-    schematic.arrow(ax, net, step, "$\\hat\\epsilon$", "model", offset=0.2)
+    schematic.arrow(ax, net, step, "$\\hat\\epsilon$", "model", offset=-0.2)
     schematic.arrow(ax, step, clean, role="posterior")
     schematic.arrow(ax, label, net, "1", "prior", offset=-0.18)
     schematic.arrow(ax, label, (2.8, 1.22), role="prior", bend=0.12)
@@ -173,7 +173,9 @@ def q_sample(x0, t, alpha_bar, eps):
 def p_step(xt, eps_hat, t, alpha_bar, z, variance="posterior"):
     now, before = column(alpha_bar[t], xt), column(alpha_bar[t - 1], xt)
     alpha, beta = now / before, 1 - now / before
-    squared = beta * (1 - before) / (1 - now) if variance == "posterior" else beta * (before < 1)
+    squared = (
+        beta * (1 - before) / (1 - now) if variance == "posterior" else beta * (before < 1)
+    )  # 0 at t = 1
     return (xt - beta / (1 - now).sqrt() * eps_hat) / alpha.sqrt() + squared.sqrt() * z
 
 
@@ -1032,7 +1034,7 @@ def tilted(mixture, y, s):
 
 
 def law_of(x):
-    return f"{x.mean():.3f} ± {x.std():.3f}"
+    return f"{round(x.mean().item(), 3) + 0.0:.3f} ± {x.std():.3f}"  # no -0.000
 
 
 # %% predict="my_guided_mean"
@@ -1107,18 +1109,20 @@ def guided_gaussian(mean_c, var_c, mean_u, var_u, w, alpha_bar, eta=0.0):
         (mean, variance) of x_0, (D,) each. With T steps they are not exactly the limit's.
     """
     ### BEGIN SOLUTION
-    mean, variance = torch.zeros_like(mean_c), torch.ones_like(var_c)
+    zero, one = torch.zeros_like(mean_c), torch.ones_like(mean_c)
+    mean, variance = zero, one
     for t in range(len(alpha_bar) - 1, 0, -1):
-        now, then = alpha_bar[t], alpha_bar[t - 1]
-        gain_c = (1 - now).sqrt() / (now * var_c + 1 - now)
-        gain_u = (1 - now).sqrt() / (now * var_u + 1 - now)
+        level = alpha_bar[t]
+        gain_c = (1 - level).sqrt() / (level * var_c + 1 - level)
+        gain_u = (1 - level).sqrt() / (level * var_u + 1 - level)
         g = (1 + w) * gain_c - w * gain_u  # eps_hat = g x_t + h
-        h = -now.sqrt() * ((1 + w) * gain_c * mean_c - w * gain_u * mean_u)
-        fresh = eta**2 * (1 - then) / (1 - now) * (1 - now / then)
-        stay = (then / now).sqrt()  # x_s = stay x_t + turn eps_hat + fresh noise
-        turn = (1 - then - fresh).clamp(min=0).sqrt() - stay * (1 - now).sqrt()
-        mean = (stay + turn * g) * mean + turn * h
-        variance = (stay + turn * g) ** 2 * variance + fresh
+        h = -level.sqrt() * ((1 + w) * gain_c * mean_c - w * gain_u * mean_u)
+        k = ddim_step(
+            one, g, t, t - 1, alpha_bar, eta, zero
+        )  # a step is linear in x_t, eps_hat and z
+        moved = ddim_step(zero, h, t, t - 1, alpha_bar, eta, zero)
+        fresh = ddim_step(zero, zero, t, t - 1, alpha_bar, eta, one)
+        mean, variance = k * mean + moved, k**2 * variance + fresh**2
     return mean, variance
     ### END SOLUTION
 
@@ -1126,7 +1130,7 @@ def guided_gaussian(mean_c, var_c, mean_u, var_u, w, alpha_bar, eta=0.0):
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>If x_{t-1} = k x_t + c + noise, what are its mean and variance? Start with those of N(0, I).</details>
 # <details><summary>Hint 2: the idea</summary>The exact eps of a Gaussian is proportional to x_t minus its mean at level t. Write the guided one as g x_t + h, put it into <code>ddim_step</code>, and collect what multiplies x_t. Or let <code>ddim_step</code> do it: what does a step make of 0, and what of 1?</details>
-# <details><summary>Hint 3: nearly the line</summary><code>ddim_step</code> is (then/now).sqrt() times x_t, plus something times eps_hat, plus sigma z. With that something called turn, k is the first factor plus turn times g. Variances: k squared times the old one, plus sigma squared.</details>
+# <details><summary>Hint 3: nearly the line</summary><code>ddim_step</code> is linear in x_t, eps_hat and z. What it makes of x_t = 1 with eps_hat = g is k; of x_t = 0 with eps_hat = h what is added to the mean; of z = 1 alone the deviation of the fresh noise. Variances: k squared times the old one, plus that squared.</details>
 
 # %% checks="guided_gaussian"
 # Checks of guided_gaussian
@@ -2281,7 +2285,9 @@ for name, bound in bounds.items():
     )
     print(f"{name:15}" + "".join(f"{value:13.3f}" for value in numbers))
     rows.append(x[:10])
-fig, _ = plots.image_grid(torch.cat(rows), 10, range=(-1, 1), zoom=5, labels=list(bounds))
+fig, _ = plots.image_grid(
+    torch.cat(rows), 10, range=(-1, 1), zoom=5, labels=["none", "clipped", "q = 0.95", "q = 0.995"]
+)
 plots.show(fig, alt="Digits at w = 8 without a cure, clipped, and with two dynamic thresholds.")
 nearest = min(sizes, key=lambda name: abs(sizes[name] - real))
 print(f"real digits {real:.3f}; nearest: {nearest}; you predicted {my_cure}")
@@ -2854,15 +2860,31 @@ my_variance = 0.36  # your prediction: variance of the completed coordinate afte
 # Experiment: rounds
 counts = [1, 2, 5, 10, 20, 100]
 fig, (left, right) = plots.figure(1, 2, width=9, height=3.1)
-for variance, role, name in (
-    ("posterior", "model", "$\\tilde\\beta_t$"),
-    ("beta", "posterior", "$\\beta_t$"),
+for variance, role, name, dash in (
+    ("posterior", "model", "$\\tilde\\beta_t$", "-"),
+    ("beta", "posterior", "$\\beta_t$", ":"),
 ):
     laws = [
         inpaint_law(exact.CORRELATED_GAUSSIAN, KNOWN, SEEN, ALPHA_BAR, n, variance) for n in counts
     ]
-    plots.curve(counts, [m[1].item() for m, _ in laws], role, marker="o", label=name, ax=left)
-    plots.curve(counts, [c[1, 1].item() for _, c in laws], role, marker="o", label=name, ax=right)
+    plots.curve(
+        counts,
+        [m[1].item() for m, _ in laws],
+        role,
+        marker="o",
+        linestyle=dash,
+        label=name,
+        ax=left,
+    )
+    plots.curve(
+        counts,
+        [c[1, 1].item() for _, c in laws],
+        role,
+        marker="o",
+        linestyle=dash,
+        label=name,
+        ax=right,
+    )
     findings[f"100 rounds, step variance {variance}: mean, variance"] = (
         f"{laws[-1][0][1]:.3f}, {laws[-1][1][1, 1]:.3f}"
     )
@@ -3116,14 +3138,14 @@ widgets.explore(
 # ### BEGIN MARK SCHEME
 # 1 point: at each $t$ the guided $\hat\epsilon$ is the noise of $q_w(x_t) \propto q(x_t)\, (\mathbb E[p(y \mid x_0) \mid x_t])^s$; but data tilted by $p(y \mid x_0)^s$ and then noised have $\mathbb E[p(y \mid x_0)^s \mid x_t]$ there. Power and average do not commute, so the $q_w$ of different $t$ are not one density noised, and the walk need not end in the $q_w$ of $t = 0$. "It is approximate" or "too large a $w$ leaves the data" alone earns nothing.
 #
-# 1 point: one consequence with a number: the companion at $w = 3$, where DDIM gives about 2.04 ± 0.38 and tilting changes nothing (1.5 ± 0.6); or the three variances 0.25, 0.3875 and 0.5 at $v_c = 1$, $v_u = 2$, $w = 2$: even the sampler matters; or DDPM's 1.675 ± 0.560 beside DDIM's.
+# 1 point: one consequence with a number: the companion at $w = 3$, where DDIM gives about 2.04 ± 0.38 and tilting changes nothing (1.5 ± 0.6); or the three variances 0.25, 0.3875 and 0.5 at $v_c = 1$, $v_u = 2$, $w = 2$: even the sampler matters; or DDPM's 1.67 ± 0.56 beside DDIM's.
 #
 # 1 point: the remedy or the limit: the predictor of the tilted data themselves, $\mathbb E[\epsilon \mid x_t]$ under $\tilde p$ (`points_eps`); no difference at $s = 0$ and $s = 1$, or where $x_t$ already fixes the label.
 # ### END MARK SCHEME
 #
 # ### BEGIN SOLUTION
 # 1. Right is that at each level $t$ by itself the guided noise is the noise of $q_w(x_t) \propto q(x_t \mid y)^{1+w} q(x_t)^{-w} \propto q(x_t)\, p(y \mid x_t)^s$. But $p(y \mid x_t)$ is an average over clean data, so this is $q(x_t) (\mathbb E[p(y \mid x_0) \mid x_t])^s$. Noise put on the tilted data gives $q(x_t)\, \mathbb E[p(y \mid x_0)^s \mid x_t]$. The power of an average is not the average of the power, and the ratio of the two depends on $x_t$. So the densities $q_w$ of the different levels are not one density with more and more noise, and a walk along their scores need not end at the last of them.
-# 2. In the companion $p(y \mid x_0)$ is 0 or 1 wherever there are data, so tilting changes nothing, 1.500 ± 0.600. Guided DDIM at $w = 3$ gives 2.038 ± 0.378, and guided DDPM 1.675 ± 0.560: another law from the same predictor.
+# 2. In the companion $p(y \mid x_0)$ is 0 or 1 wherever there are data, so tilting changes nothing, 1.500 ± 0.600. Guided DDIM at $w = 3$ gives 2.038 ± 0.378, and guided DDPM about 1.67 ± 0.56: another law from the same predictor.
 # 3. One needs the best predictor for the tilted data, which averages with the weights $p(x_0)\, p(y \mid x_0)^s$; with it the distance fell from 0.8 to below 0.01. Nothing is wrong at $w = -1$ and $w = 0$, nor where $x_t$ already settles the label.
 # ### END SOLUTION
 

@@ -158,7 +158,7 @@ def w_for_s(mean_c, var_c, mean_u, var_u, w, alpha_bar, eta=0.0):
 
 @guided_gaussian.misconception(
     "the variance is multiplied by k, not by its square",
-    hint="Var(k x) is k^2 Var(x).",
+    hint="A factor k multiplies a standard deviation by k and a variance by k^2.",
 )
 def k_not_squared(mean_c, var_c, mean_u, var_u, w, alpha_bar, eta=0.0):
     return walk((mean_c, var_c, mean_u, var_u, w, alpha_bar, eta), keep=lambda k: k)

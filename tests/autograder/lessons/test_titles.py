@@ -54,6 +54,12 @@ TURNED: list[tuple[str, str, str, Any]] = [
         "reverse_variances",
         lambda f: lambda *a: (f(*a)[0], {name: 1.5 * f(*a)[0].mean(1, keepdim=True) for name in f(*a)[1]}),
     ),
+    ("08-guidance", "# Experiment: three variances", "limits", lambda f: lambda *a: f(*a)[::-1]),
+    (
+        "08-guidance",
+        "# Experiment: the difference alone",
+        "ddim_step",
+        lambda f: lambda *a, **k: 1.001 * f(*a, **k),
     (
         "09-latent",
         "# Experiment: the true slope of a rounded number",
