@@ -60,6 +60,7 @@ TURNED: list[tuple[str, str, str, Any]] = [
         "# Experiment: the difference alone",
         "ddim_step",
         lambda f: lambda *a, **k: 1.001 * f(*a, **k),
+    ),
     (
         "09-latent",
         "# Experiment: the true slope of a rounded number",
