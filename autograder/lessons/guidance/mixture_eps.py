@@ -64,11 +64,8 @@ def mixture_eps(student, case):
 def averaged(log_probs, xt, t, y, weights, means, variances, alpha_bar):
     """Each class's regression of eps on x_t, and their average by what `log_probs` says."""
     levels = alpha_bar.double()[t]
-    each = [
-        GaussianData(mu, torch.diag(v.double())).best_eps(xt.double(), levels)
-        for mu, v in zip(means, variances, strict=True)
-    ]
-    each = torch.stack(each, 1)
+    classes = [GaussianData(mu, torch.diag(v.double())) for mu, v in zip(means, variances, strict=True)]
+    each = torch.stack([one.best_eps(xt.double(), levels) for one in classes], 1)
     own = log_probs(xt.double(), t, weights.double(), means.double(), variances.double(), alpha_bar.double())
     if isinstance(own, Failure):
         return own
