@@ -358,7 +358,8 @@ axes[0].set(
 )
 plots.curve(theta, divergence, "model", ax=axes[1], label="KL from the data")
 plots.curve(theta, -log_likelihood, "data", ax=axes[1], label="minus log-likelihood")
-axes[1].axvline(best, color=plots.COLOR["exact"], linewidth=1)
+axes[1].axvline(best, ymax=0.6, color=plots.COLOR["exact"], linewidth=1)
+axes[1].set_ylim(top=float(-log_likelihood.min()) + 4)  # room for the legend
 axes[1].set(xlabel="theta", ylabel="nats per image", title=f"Both are least at theta = {best:.2f}")
 plots.guess(axes[1], x=my_theta)
 plots.show(
