@@ -54,6 +54,8 @@ TURNED: list[tuple[str, str, str, Any]] = [
         "reverse_variances",
         lambda f: lambda *a: (f(*a)[0], {name: 1.5 * f(*a)[0].mean(1, keepdim=True) for name in f(*a)[1]}),
     ),
+    ("06-sampling", "# Experiment: two slides and your p_step", "p_step", lambda f: lambda *a: 0.9 * f(*a)),
+    ("06-sampling", "# Experiment: where eta = 1 overtakes", "exact_distance", lambda f: lambda *a: 1 / f(*a)),
     ("08-guidance", "# Experiment: three variances", "limits", lambda f: lambda *a: f(*a)[::-1]),
     (
         "08-guidance",
