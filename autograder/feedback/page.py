@@ -21,7 +21,6 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from traitlets.config import Config
 
-from ..cells import GRADED
 from .markup import BOX, BOXED, Room
 from .mathematics import rendered
 
@@ -48,7 +47,7 @@ class _Exporter(HTMLExporter):
     def from_notebook_node(  # type: ignore[override]
         self, nb: NotebookNode, resources: dict[str, Any] | None = None, **options: Any
     ) -> tuple[str, dict[str, Any]]:
-        resources = self._init_resources({"policy": POLICY, "graded": GRADED, "marks": (), **(resources or {})})
+        resources = self._init_resources({"policy": POLICY, "rows": (), **(resources or {})})
         types = WidgetsDataTypeFilter(notebook_metadata=self._nb_metadata, parent=self, resources=resources)
         self.register_filter("filter_data_type", types)
         page, resources = TemplateExporter.from_notebook_node(self, nb, resources, **options)

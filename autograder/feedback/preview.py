@@ -67,11 +67,13 @@ def preview(root: Path, lesson: str) -> str:
     for cell in notebook.cells:
         meta, found = nbgrader(cell), marks.get(exercise_graded_in(cell))
         if meta.get("grade") or meta.get("task"):
-            meta["score"] = found.points if found else 0.0
+            meta["score"], meta["waits"] = (found.points, False) if found else (0.0, True)
             meta.setdefault("points", 0.0)
     graded = Graded("ada", lesson, GRADED, 0.0, (), tuple(marks.values()), notebook, left=SECONDS)
     resources = resources_for(graded.student, lesson, master.name, "")
-    resources["nbgrader"].update(score=graded.points, max_score=graded.max_points, late_penalty=0.0)
+    waiting = sum(nbgrader(cell)["points"] for cell in notebook.cells if nbgrader(cell).get("task"))
+    about = {"score": graded.points, "max_score": graded.max_points + waiting, "late_penalty": 0.0, "waiting": waiting}
+    resources["nbgrader"].update(about)
     with closing(page_maker(course_config(root))) as pages:
         return page_of(pages, graded, notebook, resources)
 

@@ -7,7 +7,7 @@ run no script and load nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,17 @@ from nbgrader.preprocessors import GetGrades
 from traitlets.config import Config
 from traitlets.utils.importstring import import_item
 
-from ..cells import grade_id, nbgrader
+from ..cells import exercise_graded_in, grade_id, nbgrader, open_to_students
 from ..grading.exchange import Exchange
 from ..grading.gradebook import resources_for
 from ..grading.graded import Graded
 from ..hand_in.restoring import Master
+from ..marking import Mark
 from .making import PageRefused, Pages
 from .page import Bounded, exporter, refusal, without_scripts
 
-SHOWN = ("name", "points", "max_points", "message")  # of each mark, in the page's table
+HINTS = "<details><summary>Hint"  # how a cell of hints begins
+WAITS, BY_HAND = "Still to be marked by a person.", "Marked by a person."
 
 
 def page_maker(config: Config, masters: Iterable[Master] = ()) -> Pages:
@@ -45,15 +47,40 @@ def page_maker(config: Config, masters: Iterable[Master] = ()) -> Pages:
     first = []
     for master in masters:
         resources = resources_for("", master.lesson, master.name, "")
-        resources["nbgrader"].update(score=0.0, max_score=0.0, late_penalty=0.0)
+        resources["nbgrader"].update(score=0.0, max_score=0.0, late_penalty=0.0, waiting=0.0)
         first.append((master.released, resources))
     return Pages(make, first)
 
 
 def page_of(pages: Pages, graded: Graded, notebook: NotebookNode, resources: dict[str, Any]) -> str:
     """The page of `graded`, of whose `notebook` and `resources` the scores are filled in. Raises as `Pages.page`."""
-    marks = [{key: getattr(mark, key) for key in SHOWN} for mark in graded.marks]
-    return pages.page(notebook, {**resources, "marks": marks}, graded.left)
+    rows = table(notebook, {mark.name: mark for mark in graded.marks})
+    return pages.page(notebook, {**resources, "rows": rows}, graded.left)
+
+
+def table(notebook: NotebookNode, marks: Mapping[str, Mark]) -> list[dict[str, Any]]:
+    """The page's table: a row for each exercise and written question, in the order of the notebook, whose cells have
+    their scores. Cells of hints get their exercise's name, so that its row can point to them.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    hints: set[str] = set()
+    above = ""
+    for cell in notebook.cells:
+        meta, name = nbgrader(cell), grade_id(cell)
+        above = name if open_to_students(cell) else above
+        if cell.cell_type == "markdown" and not meta and above in marks and cell.source.startswith(HINTS):
+            cell.metadata["hints_of"] = above
+            hints.add(above)
+        exercise = exercise_graded_in(cell)
+        if exercise in marks:
+            mark = marks[exercise]
+            rows[exercise] = {"name": exercise, "to": name, "points": mark.points, "max_points": mark.max_points}
+            rows[exercise] |= {"message": mark.message, "hints": exercise in hints and not mark.passed}
+        elif meta.get("task"):
+            worth = {"points": meta.get("score") or 0.0, "max_points": meta["points"]}
+            said = WAITS if meta.get("waits") else BY_HAND
+            rows[name] = {"name": name, "to": f"comment-{name}", **worth, "message": said, "hints": False}
+    return list(rows.values())
 
 
 class FeedbackWriter:
@@ -94,16 +121,17 @@ class _Scores:
     def __call__(self, notebook: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         about = resources["nbgrader"]
         held = self._gradebook.find_submission_notebook(about["notebook"], about["assignment"], about["student"])
-        scores = self._rows(held.id, Grade, Grade.score, Grade.max_score)
+        scores = self._rows(held.id, Grade, Grade.score, Grade.max_score, Grade.needs_manual_grade)
         comments = self._rows(held.id, Comment, Comment.comment)
         for cell in notebook.cells:
             meta, name = nbgrader(cell), grade_id(cell)
             if found := comments.get(name):
                 (meta["comment"],) = found
             if found := scores.get(name):
-                meta["score"], meta["points"] = found
+                meta["score"], meta["points"], meta["waits"] = found
         penalty = held.late_submission_penalty or 0
-        about.update(score=held.score - penalty, max_score=held.max_score, late_penalty=penalty)
+        waiting = sum(most for _, most, waits in scores.values() if waits)
+        about.update(score=held.score - penalty, max_score=held.max_score, late_penalty=penalty, waiting=waiting)
         return notebook, resources
 
     def _rows(self, notebook: str, kind: Any, *columns: Any) -> dict[str, tuple[Any, ...]]:

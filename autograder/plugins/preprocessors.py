@@ -146,16 +146,21 @@ def _number(output: NotebookNode) -> float | None:
 
 
 class HideChecks(NbGraderPreprocessor):
-    """Takes hidden regions, mark schemes, and tracebacks that run through them out of what a student is shown."""
+    """Takes hidden regions, mark schemes, tracebacks that run through them, and a graded cell's bare number out of what
+    a student is shown.
+    """
 
     def preprocess(self, nb: NotebookNode, resources: Resources) -> Result:
         tests, scheme = ClearHiddenTests(parent=self), ClearMarkScheme(parent=self)
         hidden = {line.strip() for cell in nb.cells for line in _hidden_lines(cell) if line.strip()}
         for cell in nb.cells:
+            graded = utils.is_grade(cell) and utils.is_locked(cell)
             for output in cell.get("outputs", []):
-                _hide(output, hidden, graded=utils.is_grade(cell) and utils.is_locked(cell))
-            if utils.is_grade(cell) and utils.is_locked(cell):
+                _hide(output, hidden, graded)
+            if graded:
                 tests._remove_hidden_test_region(cell)
+                # Its points, which stand at its head.
+                cell.outputs = [output for output in cell.outputs if output.output_type != "execute_result"]
             if utils.is_task(cell):
                 scheme._remove_mark_scheme_region(cell)
         return nb, resources
