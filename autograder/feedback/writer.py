@@ -90,13 +90,19 @@ class FeedbackWriter:
         self.out = out
         self._scores, self._pages = _Scores(gradebook), pages or page_maker(config)
 
-    def write(self, graded: Graded, name: str, files: Exchange | None = None) -> Path:
-        """The page of one submission, in its place when `files` are swapped, or at once."""
+    def write(
+        self, graded: Graded, name: str, files: Exchange | None = None, release: Mapping[str, str] | None = None
+    ) -> Path:
+        """The page of one submission, in its place when `files` are swapped, or at once; beside it what `release`
+        holds, by name.
+        """
         page = self.out / "feedback" / graded.student / graded.lesson / f"{name}.html"
-        text = self.render(graded, name)
+        texts = {page.name: self.render(graded, name), **(release or {})}
         if files is None:
             page.parent.mkdir(parents=True, exist_ok=True)
-        (files.aside(page) if files else page).write_text(text, encoding="utf-8", errors="replace")
+        for beside, text in texts.items():
+            place = page.with_name(beside)
+            (files.aside(place) if files else place).write_text(text, encoding="utf-8", errors="replace")
         return page
 
     def render(self, graded: Graded, name: str) -> str:

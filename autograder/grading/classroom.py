@@ -36,7 +36,8 @@ from ..hand_in.finding import ClassError, Entry, misnamed, timestamp
 from ..hand_in.notebook_file import SubmissionError, Unreadable, content
 from ..hand_in.restoring import Master
 from ..notebook import score
-from .gradebook import GradebookWriter, is_there
+from .alone import alone
+from .gradebook import SECRET, GradebookWriter, for_release, is_there
 from .graded import FAILED, GRADED, NOT_GRADED, Graded, failed, not_graded
 from .ledger import Ledger, course_key, key_of
 from .sources import PACKAGE, sources, versions
@@ -61,11 +62,19 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
 
     Each submission is stored as soon as it is graded, and not graded again by the next run unless something it depends
     on has changed: an interrupted run loses nothing. Whatever goes wrong with one submission costs that one alone.
+
+    Raises:
+        ClassError: another run is at work on `out`, its grade book is locked, or the secret is another one.
     """
     config = course_config(root)
     if means.db:
         config.CourseDirectory.db_url = means.db
     out.mkdir(parents=True, exist_ok=True)
+    with alone(out):
+        return _grade_class(entries, root, out, means, config)
+
+
+def _grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means, config: Config) -> list[Graded]:
     known = sorted({entry.lesson for entry in entries if (root / "solutions" / entry.lesson).is_dir()})
     masters = {lesson: Master.load(root, lesson) for lesson in known}
     ledger = Ledger(out)
@@ -126,7 +135,7 @@ def _lacking(results: Mapping[Entry, Graded], masters: Mapping[str, Master], out
         scores = {lesson: book.auto_scores(lesson, master.name) for lesson, master in masters.items()}
     for entry, graded in stored.items():
         name, held = masters[entry.lesson].name, scores[entry.lesson].get(entry.student, {})
-        files = [out / "feedback" / entry.student / entry.lesson / f"{name}.html"]
+        files = [out / "feedback" / entry.student / entry.lesson / file for file in (f"{name}.html", SECRET)]
         if graded.status == GRADED:
             files.append(out / "autograded" / entry.student / entry.lesson / f"{name}.ipynb")
         wanted = {mark.name + GRADED_CELL: score(mark) for mark in graded.marks}
@@ -140,8 +149,9 @@ def _stored(entry: Entry, graded: Graded, name: str, book: GradebookWriter, feed
     if graded.status != NOT_GRADED:
         try:
             with book.all_or_nothing() as files:
-                book.write(graded, name, entry.place, files)
-                feedback.write(graded, name, files)
+                release_files = for_release(entry.place, book.out / "autograded" / graded.student / graded.lesson)
+                book.write(graded, name, entry.place, files, release_files)
+                feedback.write(graded, name, files, release_files)
             return graded
         except Exception as error:
             graded = not_graded(graded.student, graded.lesson, error, graded.seconds)

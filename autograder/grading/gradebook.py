@@ -6,8 +6,9 @@ export go on from here. One writer at a time: SQLite knows no other way.
 
 from __future__ import annotations
 
+import secrets
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -33,8 +34,11 @@ from traitlets.config import Config
 from ..cells import nbgrader
 from ..checkout import course_id, database_url
 from ..hand_in.finding import timestamp
+from ..hand_in.notebook_file import SubmissionError, plain_bytes
 from .exchange import Exchange
 from .graded import NOT_GRADED, Graded
+
+SECRET, LONGEST_SECRET = "submission_secret.txt", 1000  # nbgrader's are of 128 characters
 
 
 class GradebookWriter:
@@ -56,10 +60,18 @@ class GradebookWriter:
     ) -> None:
         self.gradebook.close()
 
-    def write(self, graded: Graded, name: str, submitted: Path, files: Exchange | None = None) -> Path:
+    def write(
+        self,
+        graded: Graded,
+        name: str,
+        submitted: Path,
+        files: Exchange | None = None,
+        release: Mapping[str, str] | None = None,
+    ) -> Path:
         """Store one submission; `submitted` is its folder, whose timestamp goes along. Returns the folder written.
 
-        `files`: the exchange of a block of `all_or_nothing`, to which this submission belongs.
+        `files`: the exchange of a block of `all_or_nothing`, to which this submission belongs; `release`: what
+        `for_release` gave, if it has been asked already.
         """
         if graded.status == NOT_GRADED:
             raise ValueError(f"{graded.student}, {graded.lesson}: nothing is stored of what was not graded")
@@ -79,8 +91,8 @@ class GradebookWriter:
                 text = nbformat.v4.writes(graded.notebook)
                 (made / f"{name}.ipynb").write_text(text + "\n", encoding="utf-8")
             self._penalise(graded, name)
-            if when:
-                (made / "timestamp.txt").write_text(when.isoformat(), encoding="utf-8")
+            for beside, text in (release or for_release(submitted, folder)).items():
+                (made / beside).write_text(text, encoding="utf-8")
         return folder
 
     def auto_scores(self, lesson: str, name: str) -> dict[str, dict[str, float | None]]:
@@ -198,6 +210,24 @@ class _Rows:
 def _is_worth(cell: NotebookNode) -> bool:
     """Whether points depend on what a cell shows: of any other one the outputs are the student's to choose."""
     return bool(nbgrader(cell).get("points"))
+
+
+def for_release(submitted: Path, earlier: Path) -> dict[str, str]:
+    """The files that `nbgrader release_feedback` wants beside a page: when it was handed in, as far as that is known,
+    and the secret by which its author finds the page in the exchange. Who handed in by another way has none; then one
+    is made up, or taken from the `earlier` folder, so that the pages of the others are released.
+    """
+    when, _ = timestamp(submitted)
+    secret = _secret(submitted) or _secret(earlier) or secrets.token_hex(64)
+    return {"timestamp.txt": when.isoformat() if when else "", SECRET: secret}
+
+
+def _secret(folder: Path) -> str:
+    try:
+        content = plain_bytes(folder / SECRET, LONGEST_SECRET)
+        return content.decode("ascii").strip() if len(content) <= LONGEST_SECRET else ""
+    except (SubmissionError, UnicodeError):
+        return ""
 
 
 def is_there(db_url: str) -> bool:

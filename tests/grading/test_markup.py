@@ -314,7 +314,7 @@ def test_stored_notebooks_are_valid(rendered, out):
 
 def test_scores_on_the_page_are_those_of_the_grade_book(rendered, out, master, exercises, template, limits, hand_in):
     feedback, _ = rendered()
-    assert "(Score: 3.0 / 3.0)" in feedback.read_text()
+    assert ": 3 of 3 points" in feedback.read_text()
     path = hand_in(tiny_double="def tiny_double(x):\n    return x * x")
     graded = grade_submission(path, "half", master, exercises, template, limits)
     with GradebookWriter(out, course_config(course_root())) as book:
