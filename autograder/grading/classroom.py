@@ -31,13 +31,13 @@ from ..feedback.markup import readable
 from ..feedback.writer import FeedbackWriter, page_maker
 from ..guard.enclosure import require
 from ..guard.limits import Limits
-from ..hand_in.beside import Allowance, Beside
+from ..hand_in.beside import SECRET, Allowance, Beside
 from ..hand_in.finding import ClassError, Entry, misnamed, timestamp
 from ..hand_in.notebook_file import SubmissionError, Unreadable, content
 from ..hand_in.restoring import Master
 from ..notebook import score
 from .alone import alone
-from .gradebook import SECRET, GradebookWriter, for_release, is_there
+from .gradebook import GradebookWriter, for_release, is_there
 from .graded import FAILED, GRADED, NOT_GRADED, Graded, failed, not_graded
 from .ledger import Ledger, course_key, key_of
 from .sources import PACKAGE, sources, versions

@@ -33,12 +33,13 @@ from traitlets.config import Config
 
 from ..cells import nbgrader
 from ..checkout import course_id, database_url
+from ..hand_in.beside import SECRET, TIMESTAMP
 from ..hand_in.finding import timestamp
 from ..hand_in.notebook_file import SubmissionError, plain_bytes
 from .exchange import Exchange
 from .graded import NOT_GRADED, Graded
 
-SECRET, LONGEST_SECRET = "submission_secret.txt", 1000  # nbgrader's are of 128 characters
+LONGEST_SECRET = 1000  # characters; nbgrader's have 128
 
 
 class GradebookWriter:
@@ -219,7 +220,7 @@ def for_release(submitted: Path, earlier: Path) -> dict[str, str]:
     """
     when, _ = timestamp(submitted)
     secret = _secret(submitted) or _secret(earlier) or secrets.token_hex(64)
-    return {"timestamp.txt": when.isoformat() if when else "", SECRET: secret}
+    return {TIMESTAMP: when.isoformat() if when else "", SECRET: secret}
 
 
 def _secret(folder: Path) -> str:

@@ -15,7 +15,8 @@ from ..feedback.markup import readable
 from .notebook_file import SubmissionError, plain_bytes
 
 MAX_ENTRIES = 200  # of a folder that are looked at
-OF_SYSTEMS = frozenset(("__pycache__", "__MACOSX", "Thumbs.db", "desktop.ini", "timestamp.txt"))
+TIMESTAMP, SECRET = EXCHANGE = "timestamp.txt", "submission_secret.txt"  # what nbgrader's exchange lays beside
+OF_SYSTEMS = frozenset(("__pycache__", "__MACOSX", "Thumbs.db", "desktop.ini", *EXCHANGE))
 
 
 @dataclass(frozen=True)

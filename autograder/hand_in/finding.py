@@ -17,6 +17,7 @@ import dateutil.parser
 from nbgrader.utils import parse_utc
 
 from ..feedback.markup import readable
+from .beside import TIMESTAMP
 from .notebook_file import SubmissionError, Unreadable, plain_bytes
 
 EXPECTED = "expected <student>/<lesson>/<name>.ipynb"
@@ -66,7 +67,7 @@ def timestamp(place: Path) -> tuple[datetime | None, str]:
     be read.
     """
     try:
-        text = plain_bytes(place / "timestamp.txt", 100).decode().strip()
+        text = plain_bytes(place / TIMESTAMP, 100).decode().strip()
     except Unreadable as error:
         return None, f"{error}: so it counts as in time"
     except SubmissionError:  # there is none, or it is no file

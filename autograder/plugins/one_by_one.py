@@ -24,12 +24,10 @@ from nbgrader.converters import base as nbgraders
 from nbgrader.converters.base import BaseConverter, NbGraderException
 
 from ..feedback.markup import readable
-from ..hand_in.beside import Allowance, Beside
+from ..hand_in.beside import EXCHANGE, Allowance, Beside
 from ..hand_in.finding import misnamed
 from ..hand_in.notebook_file import SubmissionError, plain_bytes
 from .outside import AsSaved
-
-TIMESTAMP = "timestamp.txt"
 
 
 class OneByOne(AsSaved):
@@ -121,7 +119,7 @@ def _what_travels(converter: BaseConverter) -> Iterator[None]:
     def files(folder: str, exclude: list[str] | None = None) -> list[str]:
         place = Path(folder)
         taken = Beside.of(place, "", Allowance.of(converter.config)).files if isinstance(converter, Autograde) else ()
-        return [str(place / name) for name in (*taken, TIMESTAMP) if _is_plain(place / name)]
+        return [str(place / name) for name in (*taken, *EXCHANGE) if _is_plain(place / name)]
 
     before, nbgraders.find_all_files = nbgraders.find_all_files, files
     try:
