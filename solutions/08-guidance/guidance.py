@@ -941,14 +941,14 @@ verify_equation(12, without, -(1 - SHORT[t]).sqrt()[:, None] * slope)
 
 # %%
 # Drag: the three answers in the plane
-ARROWS = torch.cartesian_prod(*[torch.linspace(-3, 3, 9, dtype=torch.float64)] * 2)
+ARROWS = torch.cartesian_prod(*[torch.linspace(-3, 3, 7, dtype=torch.float64)] * 2)
 
 
 def draw_arrows(t, w):
     """eps(null), eps(y) and the guided answer at places of the plane."""
     model, times = network(PLANE, ALPHA_BAR), torch.full((len(ARROWS),), t)
     zeros = torch.zeros(len(ARROWS), dtype=torch.long)
-    fig, ax = plots.figure(width=4.6, height=4.2)
+    fig, ax = plots.figure(width=3.8, height=3.6)
     answers = [
         model(ARROWS, times, zeros + 3),
         model(ARROWS, times, zeros),
@@ -1446,19 +1446,19 @@ plots.show(
 
 # %%
 # Drag: the guided law and the tilted density
-MIDDLE_TIMES = list(range(400, -1, -8))  # 50 steps
-WALKERS = normal(2000, 1, seed=9)
+MIDDLE_TIMES = list(range(400, -1, -20))  # 20 steps: quick enough for a drag
+WALKERS = normal(800, 1, seed=9)
 
 
 def draw_law(w, sampler, data):
     """The guided law, and the tilted density of the same w."""
     mixture = {"overlapping": OVERLAP, "companion": COMPANION, "one in between": BETWEEN}[data]
     eta = float(sampler == "DDPM")
-    start = WALKERS if eta else quantiles(201)
+    start = WALKERS if eta else quantiles(100)
     walked = descend(guided(mixture, 1, w, FINE), start, FINE, MIDDLE_TIMES, eta, seed=10)
     fig, ax = plots.figure(width=6, height=3)
     if eta:
-        ax.hist(walked[:, 0].numpy(), bins=60, density=True, color=plots.COLOR["model"], alpha=0.6)
+        ax.hist(walked[:, 0].numpy(), bins=36, density=True, color=plots.COLOR["model"], alpha=0.6)
     else:
         plots.curve(*shown_density(walked), "model", label="guided", ax=ax)
     target = tilted(mixture, 1, 1 + w)[::20]
