@@ -26,8 +26,10 @@ def alone(out: Path) -> Iterator[None]:
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.open("a+", encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            fcntl.lockf(
+                file, fcntl.LOCK_EX | fcntl.LOCK_NB
+            )  # not `flock`, which a process that is forked holds as well
+        except (BlockingIOError, PermissionError):
             file.seek(0)
             who = file.read(200).strip() or "just started"
             raise ClassError(f"another `course grade` is at work on {out} ({who}): run this again after it") from None

@@ -99,7 +99,7 @@ def _grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means, 
             feedback = FeedbackWriter(out, config, book.gradebook, pages)
             bar = progress.add_task("grading", total=len(entries), completed=len(results))
             for entry, graded in _grade(todo, client, plugin, allowance):
-                stored = _stored(entry, _flagged(entry, graded), masters[entry.lesson].name, book, feedback)
+                stored = _stored(entry, _flagged(entry, graded), masters[entry.lesson], book, feedback)
                 if stored.status != NOT_GRADED:
                     stored = _noted(stored, ledger, keys.of(entry))
                 results[entry] = replace(stored, notebook=None)  # it is written; a large class would fill the memory
@@ -144,14 +144,14 @@ def _lacking(results: Mapping[Entry, Graded], masters: Mapping[str, Master], out
     return missing
 
 
-def _stored(entry: Entry, graded: Graded, name: str, book: GradebookWriter, feedback: FeedbackWriter) -> Graded:
+def _stored(entry: Entry, graded: Graded, master: Master, book: GradebookWriter, feedback: FeedbackWriter) -> Graded:
     """`graded` with marks, notebook and page in their places, all or none; what keeps it out is no fault of its own."""
     if graded.status != NOT_GRADED:
         try:
             with book.all_or_nothing() as files:
-                release_files = for_release(entry.place, book.out / "autograded" / graded.student / graded.lesson)
-                book.write(graded, name, entry.place, files, release_files)
-                feedback.write(graded, name, files, release_files)
+                release_files = for_release(entry.place, master, graded.student)
+                book.write(graded, master.name, entry.place, files, release_files)
+                feedback.write(graded, master.name, files, release_files)
             return graded
         except Exception as error:
             graded = not_graded(graded.student, graded.lesson, error, graded.seconds)

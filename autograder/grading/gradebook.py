@@ -6,7 +6,8 @@ export go on from here. One writer at a time: SQLite knows no other way.
 
 from __future__ import annotations
 
-import secrets
+import hashlib
+import hmac
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -36,6 +37,7 @@ from ..checkout import course_id, database_url
 from ..hand_in.beside import SECRET, TIMESTAMP
 from ..hand_in.finding import timestamp
 from ..hand_in.notebook_file import SubmissionError, plain_bytes
+from ..hand_in.restoring import Master
 from .exchange import Exchange
 from .graded import NOT_GRADED, Graded
 
@@ -72,7 +74,7 @@ class GradebookWriter:
         """Store one submission; `submitted` is its folder, whose timestamp goes along. Returns the folder written.
 
         `files`: the exchange of a block of `all_or_nothing`, to which this submission belongs; `release`: what
-        `for_release` gave, if it has been asked already.
+        `for_release` gave; the timestamp alone without it.
         """
         if graded.status == NOT_GRADED:
             raise ValueError(f"{graded.student}, {graded.lesson}: nothing is stored of what was not graded")
@@ -92,8 +94,9 @@ class GradebookWriter:
                 text = nbformat.v4.writes(graded.notebook)
                 (made / f"{name}.ipynb").write_text(text + "\n", encoding="utf-8")
             self._penalise(graded, name)
-            for beside, text in (release or for_release(submitted, folder)).items():
-                (made / beside).write_text(text, encoding="utf-8")
+            beside = {TIMESTAMP: when.isoformat()} if when else {}
+            for place, text in (beside if release is None else release).items():
+                (made / place).write_text(text, encoding="utf-8")
         return folder
 
     def auto_scores(self, lesson: str, name: str) -> dict[str, dict[str, float | None]]:
@@ -213,14 +216,15 @@ def _is_worth(cell: NotebookNode) -> bool:
     return bool(nbgrader(cell).get("points"))
 
 
-def for_release(submitted: Path, earlier: Path) -> dict[str, str]:
+def for_release(submitted: Path, master: Master, student: str) -> dict[str, str]:
     """The files that `nbgrader release_feedback` wants beside a page: when it was handed in, as far as that is known,
-    and the secret by which its author finds the page in the exchange. Who handed in by another way has none; then one
-    is made up, or taken from the `earlier` folder, so that the pages of the others are released.
+    and the secret by which its author finds the page in the exchange. Who handed in by another way has none; one that
+    nobody can guess stands in for it, so that the pages of the others are released.
     """
     when, _ = timestamp(submitted)
-    secret = _secret(submitted) or _secret(earlier) or secrets.token_hex(64)
-    return {TIMESTAMP: when.isoformat() if when else "", SECRET: secret}
+    text = f"{student}/{master.lesson}".encode(errors="surrogateescape")
+    made_up = hmac.new(master.secret.encode(), text, hashlib.sha512).hexdigest()
+    return {TIMESTAMP: when.isoformat() if when else "", SECRET: _secret(submitted) or made_up}
 
 
 def _secret(folder: Path) -> str:

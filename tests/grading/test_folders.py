@@ -16,6 +16,7 @@ from tiny import LESSON, make_checkout
 from tiny_class import autograde, grader, held, write_hand_in
 
 from autograder.checkout import course_config
+from autograder.hand_in.beside import EXCHANGE
 from autograder.plugins.export import CsvWithGaps
 
 HONEST = ("ada", "zoe")
@@ -102,7 +103,7 @@ def test_nothing_lies_beside_notebooks_and_pages_but_what_travels(graded, route)
             about = path.relative_to(folder / place)
             assert len(about.parts) == 3 and allowed.fullmatch(path.name) and path.lstat().st_size < 2**21, about
             assert not path.is_symlink() and SECRET.encode() not in path.read_bytes(), about
-    assert all(path.name in ("tiny.html", "timestamp.txt") for path in (folder / "feedback").glob("*/*/*"))
+    assert all(path.name in ("tiny.html", *EXCHANGE) for path in (folder / "feedback").glob("*/*/*"))
 
 
 @BOTH

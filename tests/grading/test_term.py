@@ -1,8 +1,11 @@
 """Does nbgrader's next command find what it needs, and do two runs at once keep out of each other's way?"""
 
-import fcntl
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
+import time
 
 import pytest
 from nbgrader.api import Gradebook
@@ -12,6 +15,7 @@ from tiny import LESSON
 from tiny_class import STUDENTS, grader, scores
 
 from autograder.checkout import course_config
+from autograder.grading.alone import alone
 from autograder.hand_in.finding import ClassError
 
 WHEN = "2031-05-24 12:00:00 UTC"
@@ -95,17 +99,41 @@ def test_a_secret_that_is_no_plain_file_is_not_taken(course, tmp_path, kind):
     assert len(kept) == 128 and "else" not in kept
 
 
+HOLD = """
+import fcntl, sys
+file = open(sys.argv[1], "w")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("process 17, since 09:30", file=file, flush=True)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
 def test_a_second_run_says_that_the_first_is_at_work(course):
     folder, grade = course
     (folder / ".graded").mkdir()
-    with (folder / ".graded" / "running").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        held.write("process 17, since 09:30")
-        held.flush()
+    line = [sys.executable, "-c", HOLD, str(folder / ".graded" / "running")]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
         with pytest.raises(ClassError, match=r"another `course grade` is at work on .* \(process 17, since 09:30\)"):
             grade()
     assert not (folder / "autograded").exists()
     assert len(grade()) == len(STUDENTS), "the lock went with who held it"
+
+
+def test_a_process_that_a_run_leaves_behind_does_not_hold_its_lock(tmp_path):
+    with alone(tmp_path):
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(0)
+    line = [sys.executable, "-c", "import sys; from pathlib import Path; from autograder.grading.alone import alone\n"]
+    line[-1] += "with alone(Path(sys.argv[1])): print('free')"
+    try:
+        assert subprocess.run([*line, str(tmp_path)], capture_output=True, text=True).stdout == "free\n"
+    finally:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
 
 
 def test_a_locked_grade_book_is_said_in_one_line_and_nothing_is_lost(course):
