@@ -45,6 +45,7 @@ def warm() -> None:
     import matplotlib.pyplot  # noqa: F401
     import sklearn.datasets  # noqa: F401
     import sympy.stats  # noqa: F401
+    from torch.utils import flop_counter  # noqa: F401
 
     import course_lib  # noqa: F401
     from course_lib import plots, widgets  # noqa: F401

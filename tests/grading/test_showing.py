@@ -9,6 +9,8 @@ from nbgrader.converters.base import NbGraderException
 from tiny import LESSON
 from tiny_class import autograde, held, scores, write_hand_in
 
+from autograder.hand_in.beside import EXCHANGE
+
 SHOWING = [attack for attack in ATTACKS if attack.family == "showing"]
 TIMES = [
     "99999999999999999999999999",
@@ -53,7 +55,8 @@ def test_course_grade(shown):
     assert {name: g.points for name, g in results.items()} == names() == scores(folder)
     assert json.dumps([g.public() for g in results.values()])
     stored = held(folder)
-    assert stored["aaa"][2:] and [one[0] for one in stored["aaa"][2:]] == ["tiny.ipynb", "tiny.html"]
+    files = {one[0] for one in stored["aaa"][2:]}
+    assert files == {"tiny.ipynb", "tiny.html", *EXCHANGE} and len(stored["aaa"][2:]) == 6
 
 
 def test_nbgraders_own_route(shown):
