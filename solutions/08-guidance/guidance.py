@@ -1197,6 +1197,24 @@ for w, table, eta, what in (
 #
 # *section 6 integrates the first two; the third is the product of powers of Gaussians.* Three laws from one formula. **Predict** which variance is the smallest for $w > 0$, DDIM's, DDPM's or the tilted one.
 
+
+# %%
+# The three variances of (17), and that of your sampler
+def limits(v_c, v_u, w):
+    """The three variances of (17)."""
+    g, q = 1 + w, v_u / v_c
+    ddpm = (
+        v_c ** (2 * g) * v_u ** (2 - 2 * g) * (q ** (2 * g - 1) - 1) / ((2 * g - 1) * (v_u - v_c))
+    )
+    return v_c**g * v_u**-w, ddpm, 1 / (g / v_c - w / v_u)
+
+
+def end_variance(v_c, v_u, w, table, eta):
+    """That of your sampler, with finitely many steps."""
+    zero = double([0.0])
+    return guided_gaussian(zero, double([v_c]), zero, double([v_u]), w, table, eta)[1].item()
+
+
 # %%
 # Equations (16) and (17)
 # (16): 100,000 walks, in six steps, with fresh noise.
@@ -1214,21 +1232,6 @@ verify_equation(16, answer[0], walks.mean(), standard_error=walks.std().item() /
 verify_equation(
     16, answer[1], walks.var(), standard_error=walks.var().item() * (2 / 100_000) ** 0.5
 )
-
-
-def limits(v_c, v_u, w):
-    """The three variances of (17)."""
-    g, q = 1 + w, v_u / v_c
-    ddpm = (
-        v_c ** (2 * g) * v_u ** (2 - 2 * g) * (q ** (2 * g - 1) - 1) / ((2 * g - 1) * (v_u - v_c))
-    )
-    return v_c**g * v_u**-w, ddpm, 1 / (g / v_c - w / v_u)
-
-
-def end_variance(v_c, v_u, w, table, eta):
-    """That of your sampler, with finitely many steps."""
-    zero = double([0.0])
-    return guided_gaussian(zero, double([v_c]), zero, double([v_u]), w, table, eta)[1].item()
 
 
 many = alpha_bar_from_beta(linear_beta(4000, 2.5e-5, 0.005))

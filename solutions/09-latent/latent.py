@@ -1523,6 +1523,7 @@ expect(
 
 # %%
 # Equation (22), the same update point by point
+new_counts, new_sums, _ = ema_codebook(old_counts, old_sums, points, chosen, 0.9)
 by_points = [0.9 * old_counts, 0.9 * old_sums]
 for point, k in zip(points, chosen.tolist(), strict=True):
     by_points[0][k] += 0.1
