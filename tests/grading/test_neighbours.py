@@ -80,7 +80,7 @@ def run(folder, honest, hostile, costs):
     rows = held(folder)
     found = {}
     for name, student in names.items():
-        files = [row for row in rows[student] if isinstance(row, tuple) and isinstance(row[1], bytes)]
+        files = [row for row in rows[student] if isinstance(row, tuple) and row[0] in ("tiny.ipynb", "tiny.html")]
         found[name] = (rows[student][0], files), spent[student] | {"seconds": results[student].seconds}
     return found, results
 
