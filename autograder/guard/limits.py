@@ -34,7 +34,10 @@ class Clock:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """A block in which the submission's process is waited for."""
+        """A block in which the submission's process is waited for; within another such block it changes nothing."""
+        if not math.isnan(self._since):
+            yield
+            return
         self._since = self._idle()
         try:
             yield

@@ -5,6 +5,7 @@ In the environment that benchmarks/samplers/requirements.txt describes; some min
 
 from __future__ import annotations
 
+import argparse
 import json
 import warnings
 from dataclasses import asdict
@@ -21,6 +22,7 @@ PACKAGES = ("diffusers", "azula", "k-diffusion", "torch", "numpy", "scipy")
 
 def main() -> None:
     """Everything, from nothing."""
+    argparse.ArgumentParser(prog="python -m benchmarks.samplers", description=__doc__).parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     import diffusers

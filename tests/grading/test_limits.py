@@ -126,6 +126,11 @@ def test_time_in_which_others_run_is_nobodys(monkeypatch):
         assert clock.left() == pytest.approx(77.0)
         clock.extend(15.0)  # others had the processor
         assert clock.left() == pytest.approx(92.0)
+        with clock.waiting():  # a call while another is answered: counted once, and on
+            passes(5.0, ours=0.0)
+        passes(5.0, ours=0.0)
+        clock.extend(10.0)
+    assert clock.left() == pytest.approx(92.0)
     passes(10.0, ours=0.0)
     assert clock.left() == pytest.approx(92.0)
     passes(1000.0, ours=0.0)
