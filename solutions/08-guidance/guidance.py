@@ -1503,9 +1503,9 @@ here = {u: 0.7, v_c: 1.0, v_u: 2.0}
 for w in (1, 2, 3):
     ddim, ddpm, _ = limits(v_c + u, v_u + u, w)
     kappa = (1 + w) / (v_c + u) - w / (v_u + u)
-    for V, rate in ((ddim, kappa * ddim), (ddpm, 2 * kappa * ddpm - 1)):
+    for name, V, rate in (("DDIM", ddim, kappa * ddim), ("DDPM", ddpm, 2 * kappa * ddpm - 1)):
         same = sympy.simplify(sympy.diff(V, u) - rate) == 0
-        expect(same, True, f"w = {w}: a solution, for all values")
+        expect(same, True, f"{name}, w = {w}: a solution, for all values")
         verify_equation(17, float(sympy.diff(V, u).subs(here)), float(rate.subs(here)))
 
 # %% [markdown]
@@ -1601,8 +1601,8 @@ for p in (0.0, 0.1, 0.5):
         errors.append((answer - best).square().mean().item())
     print(f"{p:5.1f}" + "".join(f"{error:10.4f}" for error in errors))
     if p == 0:
-        print(f"      you predicted {my_error_at_0:g} for the last number")
         findings["error of eps(null), never trained (p = 0)"] = f"{errors[2]:.2f}"
+print(f"you predicted {my_error_at_0:g} for the last number at p = 0")
 
 # %% [markdown]
 # As (3) says. Whoever gets more examples is a little better, and $p = 0$ leaves the unlabelled answer to chance. In practice $p$ is 0.1 or 0.2.
@@ -2235,8 +2235,7 @@ for w in (0.0, 2.0):
     share = torch.stack(shares).mean(0)
     print(f"{w:5g}" + "".join(f"{value:9.3f}" for value in share))
     findings[f"share of digits that obey all three words, w = {w:g}"] = f"{share[3]:.2f}"
-    if w == 0:
-        print(f"      you predicted {my_obedience:g} for the last number")
+print(f"you predicted {my_obedience:g} for the last number at w = 0")
 
 # %% [markdown]
 # The small network mumbles, and guidance makes it speak clearly. That is what guidance is really used for: captions are a weak condition, and most of what a picture generator seems to "understand" it understands at $w > 0$.

@@ -2189,7 +2189,11 @@ left.set(xlabel="$x$", xlim=(-6, 6), ylabel="density")
 plots.curve(line[:, 0], logit, "discriminator", label="critic's logit", ax=right_ax)
 plots.curve(line[:, 0], log_p - log_q, "exact", label="$\\log p - \\log q$", ax=right_ax)
 right_ax.set(
-    xlabel="$x$", xlim=(-6, 6), ylim=(-6, 3), title=f"Value {value:.4f} of {best_value:.4f}"
+    xlabel="$x$",
+    xlim=(-6, 6),
+    ylabel="logarithm of the ratio",
+    ylim=(-6, 3),
+    title=f"Value {value:.4f} of {best_value:.4f}",
 )
 plots.show(
     fig,
