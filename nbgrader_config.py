@@ -73,8 +73,9 @@ c.GenerateFeedback.preprocessors = [
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
 
-# Formgrader shows what students wrote as our own pages do: in boxes, without ids of theirs, in bounded time.
+# Formgrader shows what students wrote as our own pages do: in boxes, without ids of theirs, in bounded time; and asks
+# for no mark of a cell that is worth nothing.
 c.HTMLExporter.filters = {"markdown2html": "autograder.feedback.page.markdown2html"}
-c.HTMLExporter.preprocessors = ["autograder.feedback.page.Bounded"]
+c.HTMLExporter.preprocessors = ["autograder.plugins.preprocessors.BoxesForPoints", "autograder.feedback.page.Bounded"]
 
 c.ExportApp.plugin_class = "autograder.plugins.export.CsvWithGaps"  # what was not graded is no 0

@@ -38,6 +38,7 @@ from ..hand_in.beside import SECRET, TIMESTAMP
 from ..hand_in.finding import timestamp
 from ..hand_in.notebook_file import SubmissionError, plain_bytes
 from ..hand_in.restoring import Master
+from . import byhand
 from .exchange import Exchange
 from .graded import NOT_GRADED, Graded
 
@@ -89,7 +90,7 @@ class GradebookWriter:
             if graded.notebook is None:
                 self._zero(graded, name)
             else:
-                self._save(graded, name, graded.notebook)
+                self._save(graded, name, graded.notebook, folder / f"{name}.ipynb")
                 # Not `nbformat.write`, which validates once more what `restore` and `safe_outputs` have put together.
                 text = nbformat.v4.writes(graded.notebook)
                 (made / f"{name}.ipynb").write_text(text + "\n", encoding="utf-8")
@@ -147,13 +148,15 @@ class GradebookWriter:
             own = {"join_transaction_mode": "conditional_savepoint", "expire_on_commit": True}
             session.configure(bind=self.gradebook.engine, **own)
 
-    def _save(self, graded: Graded, name: str, notebook: NotebookNode) -> None:
+    def _save(self, graded: Graded, name: str, notebook: NotebookNode, earlier: Path) -> None:
         resources = resources_for(graded.student, graded.lesson, name, self.db_url)
         saver = SaveAutoGrades(config=self._config)
-        saver.gradebook = _Rows(self.gradebook, graded, name)
+        saver.gradebook = rows = _Rows(self.gradebook, graded, name)
+        before = byhand.held(rows.grades)
         saver.notebook_id, saver.assignment_id, saver.student_id = name, graded.lesson, graded.student
         for index, cell in enumerate(notebook.cells):
             saver.preprocess_cell(cell if _is_worth(cell) else NotebookNode({**cell, "outputs": []}), resources, index)
+        byhand.queue(rows.grades, before, lambda: byhand.stored(earlier), notebook)
 
     def _penalise(self, graded: Graded, name: str) -> None:
         """As AssignLatePenalties does, which has a connection of its own."""
@@ -195,14 +198,14 @@ class _Rows:
 
     def __init__(self, gradebook: Gradebook, graded: Graded, name: str) -> None:
         held = gradebook.find_submission_notebook(name, graded.lesson, graded.student).id
-        self._grades, self._comments = (
+        self.grades, self._comments = (
             dict(gradebook.db.query(BaseCell.name, kind).filter(kind.cell_id == BaseCell.id, kind.notebook_id == held))
             for kind in (Grade, Comment)
         )
         self.db = self
 
     def find_grade(self, cell: str, *_: str) -> Grade:
-        return self._grades[cell]
+        return self.grades[cell]
 
     def find_comment(self, cell: str, *_: str) -> Comment:
         return self._comments[cell]

@@ -24,6 +24,7 @@ from nbgrader.converters import base as nbgraders
 from nbgrader.converters.base import BaseConverter, NbGraderException
 
 from ..feedback.markup import readable
+from ..grading import byhand
 from ..hand_in.beside import EXCHANGE, Allowance, Beside
 from ..hand_in.finding import misnamed
 from ..hand_in.notebook_file import SubmissionError, plain_bytes
@@ -99,8 +100,14 @@ def _kept(converter: BaseConverter, folder: str) -> Iterator[None]:
             shutil.copytree(place, copy, symlinks=True)
         with Gradebook(*course) as book:
             rows = held_of(book, lesson, student)
+            marks = {name: byhand.held(grades) for name, grades in _grades(book, lesson, student).items()}
         try:
             yield
+            if isinstance(converter, Autograde):
+                with Gradebook(*course) as book:
+                    for name, grades in _grades(book, lesson, student).items():
+                        _queue(grades, marks.get(name, {}), copy / f"{name}.ipynb", place / f"{name}.ipynb")
+                    book.db.commit()
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             if copy.is_dir():
@@ -108,6 +115,20 @@ def _kept(converter: BaseConverter, folder: str) -> Iterator[None]:
             with Gradebook(*course) as book:
                 put_back(book, lesson, student, rows)
             raise
+
+
+def _grades(book: Gradebook, lesson: str, student: str) -> dict[str, dict[str, Grade]]:
+    """The grades of a submission's notebooks, by their names and those of the cells."""
+    try:
+        notebooks = book.find_submission(lesson, student).notebooks
+    except MissingEntry:
+        return {}
+    return {notebook.name: {grade.name: grade for grade in notebook.grades} for notebook in notebooks}
+
+
+def _queue(grades: dict[str, Grade], before: dict[str, byhand.Held], earlier: Path, now: Path) -> None:
+    if (notebook := byhand.stored(now)) is not None:
+        byhand.queue(grades, before, lambda: byhand.stored(earlier), notebook)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """nbgrader preprocessors of the course; `nbgrader_config.py` puts them into nbgrader's lists by their dotted names.
 
 Making the student's notebook: `NamedStubs`, `Seal`. Taking in a submission: `RestoreMetadata`. After it has
-run: `PositiveCredit`. Before feedback is rendered: `HideChecks`. Each does one thing to one notebook.
+run: `PositiveCredit`. Before formgrader shows it: `BoxesForPoints`. Before feedback is rendered: `HideChecks`. Each
+does one thing to one notebook.
 """
 
 from __future__ import annotations
@@ -143,6 +144,17 @@ def _number(output: NotebookNode) -> float | None:
     except (KeyError, ValueError):
         return None
     return value if math.isfinite(value) else None
+
+
+class BoxesForPoints(NbGraderPreprocessor):
+    """Before formgrader shows a submission: only cells that are worth something have a box for a mark. A cell to answer
+    in keeps its box for comments.
+    """
+
+    def preprocess_cell(self, cell: NotebookNode, resources: Resources, cell_index: int) -> Result:
+        if utils.is_grade(cell) and not cell.metadata.nbgrader.get("points"):
+            cell.metadata.nbgrader["grade"] = False
+        return cell, resources
 
 
 class HideChecks(NbGraderPreprocessor):

@@ -83,10 +83,26 @@ def tiny_master():
     return Master(LESSON, "tiny", released, {**full, **checks})
 
 
-def make_checkout(folder):
-    """The made-up lesson as a course of its own in `folder`, with the settings of this one; released by nbgrader."""
+def _written():
+    """A question marked by a person, worth 2 points, and the cell for its answer."""
+    question = new_markdown_cell("Why?\n\n### BEGIN MARK SCHEME\nSays why.\n### END MARK SCHEME")
+    answer = new_markdown_cell("### BEGIN SOLUTION\nThe model answer.\n### END SOLUTION")
+    for cell, identity in ((question, "why"), (answer, "why-answer")):
+        cell["id"] = identity
+    question.metadata = _meta("why", points=2.0, cell_type="markdown", task=True, locked=True)
+    answer.metadata = _meta("why-answer", points=0, cell_type="markdown", grade=True, solution=True)
+    return [question, answer]
+
+
+def make_checkout(folder, written=False):
+    """The made-up lesson as a course of its own in `folder`, with the settings of this one; released by nbgrader. With
+    a written question at its end where that is wanted.
+    """
     source = tiny_master().released
+    source.cells += [nbformat.from_dict(cell) for cell in _written() if written]
     for cell in source.cells:
+        if cell.cell_type == "markdown":
+            continue
         if cell.metadata.get("nbgrader", {}).get("solution"):
             head = cell.source.split("\n")[0]
             cell.source = f"{head}\n    ### BEGIN SOLUTION\n    pass\n    ### END SOLUTION"
