@@ -1,14 +1,14 @@
 """The built notebooks of every lesson: up to date, giving on every run what they show, and stumbling over stubs alone.
 
 The solution notebooks go through nbval, all in one process, each in a kernel of its own, with short training; cells the
-builder tagged are run and not compared. A student notebook is run to its end by IPython in a fork of this process,
-which has PyTorch already, and whatever fails in it must be an exercise that says its own name.
+builder tagged are run and not compared. A student notebook is run to its end by IPython in a fork of a server that has
+PyTorch and nothing else (not of this process: where a gradient was taken, a fork can take none), and whatever fails in
+it must be an exercise that says its own name.
 
 With COURSE_PROCESSORS=1 every solution notebook is also run as on other processors, and with two threads.
 """
 
-import contextlib
-import json
+import multiprocessing
 import os
 import re
 import signal
@@ -32,6 +32,8 @@ SHORT = {"COURSE_BUDGET": "short", "COURSE_PROGRESS": "off", "COURSE_WIDGETS": "
 SHORT["OMP_NUM_THREADS"] = "1"  # as the builder has it
 STUB = re.compile(r"""raise NotImplementedError\("(\w+: [^"]*)"\)""")
 SECONDS = 600  # for one notebook
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["torch", "IPython", "matplotlib.pyplot", __name__])
 
 
 def notebooks(kind: str) -> list:
@@ -68,22 +70,22 @@ def told(report: Path, paths: list[Path], said: str) -> dict[Path, list[str]]:
 
 
 def errors_of(cells: list[str], folder: Path) -> list[list[str] | None]:
-    """Run cells in a process of their own; the name and the text of each one's error, None where there is none."""
-    ours, theirs = os.pipe()
-    if (pid := os.fork()) == 0:
+    """Run cells in a process of their own; the name and the text of each one's error, None where there is none.
+
+    Raises EOFError where the process was ended.
+    """
+    ours, theirs = FORKS.Pipe(duplex=False)
+    runs = FORKS.Process(target=_run, args=(cells, folder, theirs))
+    runs.start()
+    theirs.close()
+    with ours:
         try:
-            with contextlib.suppress(BaseException), os.fdopen(theirs, "w") as answer:
-                json.dump(_run(cells, folder), answer)
+            return ours.recv()
         finally:
-            os._exit(0)
-    os.close(theirs)
-    with os.fdopen(ours) as answer:
-        text = answer.read()
-    os.waitpid(pid, 0)
-    return json.loads(text)  # nothing: the process was ended
+            runs.join()
 
 
-def _run(cells: list[str], folder: Path) -> list[list[str] | None]:
+def _run(cells: list[str], folder: Path, answer) -> None:
     signal.alarm(SECONDS)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
@@ -91,7 +93,7 @@ def _run(cells: list[str], folder: Path) -> list[list[str] | None]:
     sys.stdout = sys.stderr = os.fdopen(nowhere, "w")
     os.environ.update(SHORT)
     os.chdir(folder)
-    torch.set_num_threads(1)  # the threads of the process that was forked are gone
+    torch.set_num_threads(1)
     InteractiveShell.clear_instance()
     shell = InteractiveShell.instance()
     found: list[list[str] | None] = []
@@ -99,7 +101,8 @@ def _run(cells: list[str], folder: Path) -> list[list[str] | None]:
         result = shell.run_cell(source)
         error = result.error_before_exec or result.error_in_exec
         found.append([type(error).__name__, str(error)] if error else None)
-    return found
+    answer.send(found)
+    os._exit(0)  # whatever the cells left running
 
 
 def stumbles(path: Path) -> Iterator[str]:
