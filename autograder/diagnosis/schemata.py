@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from ..syntax import parse
 from .changes import BINARY, BINARY_CHANGES, CALLS, COMPARE, COMPARISONS, instead_of_call, instead_of_number
 
 ROOM = "autograder.lessons"  # whose functions are rewritten when a formula calls them
@@ -235,7 +236,7 @@ def switched(formula: Callable[..., Any]) -> tuple[Any, Board]:
     space = dict(getattr(function, "__globals__", None) or vars(inspect.getmodule(function)))
     space["_board"] = board
     for item in (*_helpers(function), function):
-        tree = ast.parse(textwrap.dedent(inspect.getsource(item)))
+        tree = parse(textwrap.dedent(inspect.getsource(item)))
         definition = tree.body[0]
         if isinstance(definition, ast.FunctionDef):
             _rewrite(board, definition)

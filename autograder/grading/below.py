@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..syntax import parse
+
 MAX_SOURCE = 100_000  # characters that are parsed
 MAGIC = re.compile(r"^([ \t]*)(?:[%!?].*|[^#\n'\"]*\?[ \t]*)$", re.M)
 ASSIGNED_MAGIC = re.compile(r"=[ \t]*[%!].*$", re.M)
@@ -39,7 +41,7 @@ def effects(source: str) -> Effects:
         return Effects(acts=True)
     plain = ASSIGNED_MAGIC.sub("= None", MAGIC.sub(r"\1pass", source))
     try:
-        tree = compile(plain, "cell", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        tree = parse(plain, top_level_await=True)
         reader = _Reader()
         reader.visit(tree)
     except (SyntaxError, ValueError):

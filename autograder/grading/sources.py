@@ -12,6 +12,7 @@ import course_lib
 
 from ..exercise import find_exercise, lesson_exercises
 from ..feedback.page import TEMPLATES
+from ..syntax import parse
 
 PACKAGE = __name__.partition(".")[0]
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,7 +98,7 @@ def _file(name: str) -> Path | None:
 def _imports(name: str, path: Path) -> Iterator[str]:
     """The modules of ours that a module's text imports, and names in them that may be modules."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -8,6 +8,8 @@ import re
 import tokenize
 from collections.abc import Iterable, Iterator
 
+from ..syntax import parse
+
 MAX_PARSED = 100_000  # characters: parsing takes a second for each million, and a cell has some thousand
 # IPython's own lines, which Python does not know; `x = !ls` and `x = %pwd` are values.
 MAGIC = re.compile(r"^([ \t]*)(?:[%!?].*|[\w.]+\?{1,2}[ \t]*)$", re.M)
@@ -23,7 +25,7 @@ def tree_of(source: str) -> ast.Module | None:
         return None
     source = MAGIC_VALUE.sub(r"\1None", MAGIC.sub(r"\1pass", source))
     try:
-        return ast.parse(source)
+        return parse(source)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
 
@@ -31,7 +33,7 @@ def tree_of(source: str) -> ast.Module | None:
 def syntax_error(source: str) -> tuple[str, int] | None:
     """Python's own words about source that it cannot parse, and the line; None where it can."""
     try:
-        ast.parse(source[:MAX_PARSED])
+        parse(source[:MAX_PARSED])
     except SyntaxError as error:
         return f"{error.msg}", error.lineno or 0
     except (ValueError, MemoryError, RecursionError):
