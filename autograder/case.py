@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy
 import torch
 
 from .sandbox.wire import Source
@@ -148,7 +149,7 @@ class Case:
         detached: bool = False,
     ) -> bool:
         """Report whether what goes in as float32 or float64 comes out as such, right to float32's precision, however
-        the tensors lie in memory, and every input stays as it was.
+        the tensors lie in memory and on whatever device, and every input stays as it was.
 
         `also` are further arguments to be right at, `ones(args)` for axes of length 1 among them; gradients must reach
         the arguments numbered in `gradient`; with `detached` no graph may stand behind the answer.
@@ -170,11 +171,13 @@ class Case:
         asked += [{"op": "call", "args": list(more), "kwargs": {}} for more in also]
         asked += [{**slope.request, "args": doubled}] if slope else []
         asked += [{"op": "carries", "args": doubled}] if detached else []
+        asked += [{"op": "elsewhere", "args": doubled}] if tensors else []
         if isinstance(function, Remote):
             after, *rest = function.several(*asked)
         else:  # what stands around a student's function has no more than these two
             after, rest = function.inputs_after(*given), [function(*more) for more in also]
         before, left = [given[i] for i in tensors], [after[i] for i in tensors]
+        refused = rest.pop() if tensors and isinstance(function, Remote) else ""
         graph = rest.pop() if detached else False
         slopes = slope.along(rest.pop()) if slope else []
         true_rest = [oracle(*more) for more in also]
@@ -190,8 +193,10 @@ class Case:
             problem = slope.problem(slopes)
         if not problem and graph:
             problem = "a graph stands behind the answer: it shall carry no gradients on"
-        truths = [truth, exact, *before, *true_rest, *(slope.truths if slope else []), False]
         got = [got, fine, *left, *rest, *slopes, bool(graph)]
+        if not problem and isinstance(refused, str) and refused:
+            problem, got = _on_a_gpu(refused), [*got, refused]
+        truths = [truth, exact, *before, *true_rest, *(slope.truths if slope else []), False]
         return self._report(not problem, what, points, problem, got=got, truth=truths)
 
     def check(self, passed: Any, what: str, points: float = 0.0, hint: str = "", evidence: Any = None) -> bool:
@@ -245,6 +250,15 @@ def _permuted(value: Any) -> Any:
     return value
 
 
+def _on_a_gpu(operation: str) -> str:
+    """What to say of a call that a GPU would refuse, by the operation at which it ends."""
+    where = "the answer is left there" if operation == "return" else f"it meets the inputs in `{operation[:80]}`"
+    return (
+        f"on a GPU this fails: a tensor is made on the CPU wherever the inputs are, and {where}. "
+        "Make it with device= as theirs, or from one of them (zeros_like, new_tensor)"
+    )
+
+
 def _differs(got: Any, value: Any, rtol: float | None, atol: float) -> bool:
     return failure_in(value) is not None or bool(difference(got, value, rtol, atol))
 
@@ -291,22 +305,32 @@ def _leaf_difference(got: Any, truth: Any, rtol: float | None, atol: float, dtyp
         return f"expected shape {tuple(b.shape)}, got {tuple(a.shape)}"
     if dtype and isinstance(truth, torch.Tensor) and a.dtype != b.dtype:
         return f"expected dtype {b.dtype}, got {a.dtype}"
-    coarse = min((d for d in (a.dtype, b.dtype) if d in TOLERANCE), key=lambda d: -TOLERANCE[d], default=torch.float64)
-    share = rtol if rtol is not None else TOLERANCE[coarse]
+    share = rtol if rtol is not None else max(TOLERANCE.get(d, TOLERANCE[torch.float64]) for d in (a.dtype, b.dtype))
     wide = torch.complex128 if a.is_complex() or b.is_complex() else torch.float64
-    a, b = a.to(wide), b.to(wide)
-    finite = torch.isfinite(b)
-    scale = float(b[finite].abs().max()) if bool(finite.any()) else 0.0
-    near = (a - b).abs() <= atol + share * scale
-    same = torch.where(finite, near, (a == b) | (torch.isnan(a) & torch.isnan(b)))
-    if bool(same.all()):
+    return _values_difference(_plain(a, wide), _plain(b, wide), share, atol)
+
+
+def _values_difference(a: numpy.ndarray, b: numpy.ndarray, share: float, atol: float) -> str:
+    """What sets arrays of one shape apart. In NumPy: of a few numbers, calling torch would take most of the time."""
+    finite = numpy.isfinite(b)
+    everywhere = finite.all()
+    sizes = numpy.abs(b if everywhere else b[finite])
+    scale = sizes.max() if sizes.size else 0.0
+    with numpy.errstate(all="ignore"):
+        same = numpy.abs(a - b) <= atol + share * scale
+    if not everywhere:
+        same = numpy.where(finite, same, (a == b) | (numpy.isnan(a) & numpy.isnan(b)))
+    if same.all():
         return ""
-    if bool((torch.isnan(a) & ~torch.isnan(b)).any()):
+    if (numpy.isnan(a) & ~numpy.isnan(b)).any():
         return "some values are NaN"
-    if bool((torch.isinf(a) & finite).any()):
+    if (numpy.isinf(a) & finite).any():
         return "some values are infinite"
-    wrong = int((~same).sum())
-    return "the value is wrong" if a.numel() == 1 else f"{wrong} of {a.numel()} values are wrong"
+    return "the value is wrong" if a.size == 1 else f"{int((~same).sum())} of {a.size} values are wrong"
+
+
+def _plain(value: torch.Tensor, dtype: torch.dtype) -> numpy.ndarray:
+    return value.detach().to("cpu", dtype).resolve_conj().resolve_neg().numpy()
 
 
 def _number(value: Any) -> torch.Tensor:

@@ -116,7 +116,7 @@ def judge(exercise: Exercise, link: Link, student: str, secret: str = "") -> Mar
             upstream, outcomes, followed = lineup, tried, bool(chosen)
         if total(outcomes) >= exercise.points or _silent(outcomes):
             break
-    heard = () if followed else transcript.exchanges
+    heard = () if followed or total(outcomes) >= exercise.points else transcript.exchanges
     return _result(exercise, outcomes, seeds, upstream, FOLLOWED if followed else "", heard)
 
 

@@ -237,6 +237,8 @@ def _questions(exercise: Exercise, exchanges: Sequence[Exchange]) -> list[Call |
     joined: list[Exchange] = []
     for exchange in exchanges:
         request, alone = _request(exchange)
+        if request["op"] == "elsewhere":  # no value is at stake
+            continue
         if not alone:
             joined.append(exchange)
         elif request["op"] == "call" and not exchange.callbacks and not request.get("inputs") and request["plain"]:

@@ -42,7 +42,12 @@ class Transcript:
 
     def __init__(self, link: Link) -> None:
         self._link, self.listening = link, True
-        self.exchanges: list[Exchange] = []
+        self._crossed: list[Exchange] = []
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """Every request by itself, in order."""
+        return [part for exchange in self._crossed for part in _parts(exchange)]
 
     def ask(self, frame: bytes, serve: Callable[[bytes], bytes]) -> bytes:
         """One request of a check."""
@@ -55,7 +60,7 @@ class Transcript:
             return callbacks[-1][1]
 
         reply = self._link.ask(frame, noted)
-        self.exchanges += _parts(Exchange(frame, tuple(callbacks), reply))
+        self._crossed.append(Exchange(frame, tuple(callbacks), reply))
         return reply
 
 

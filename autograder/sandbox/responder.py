@@ -5,6 +5,7 @@ A request and its reply are values of `wire`. Requests, by their "op", and the v
 - call (target, method, args, kwargs, inputs, grad): the returned value; with inputs=True the arguments after the call;
   with grad=False it is called as a sampler would, gradients switched off
 - carries (target, method, args): whether the returned tensor hangs on a graph; None where none was returned
+- elsewhere (target, method, args): where a GPU would refuse the call, by `whereabouts`; None where nobody can say
 - gradient (target, method, args, weights, wrt): d/d args[i] of sum_k <weights[k], output k>, for i in wrt
 - slopes (target, method, args, weights): the same sum's gradient by parameter name, None where none flows
 - parameters (target): {name: tensor} of a module
@@ -28,6 +29,7 @@ from typing import Any
 
 import torch
 
+from .whereabouts import Whereabouts
 from .wire import Callback, Handle, Source, WireError, decode, encode
 
 MAX_MESSAGE = 400
@@ -44,6 +46,7 @@ class Responder:
     def __init__(self, namespace: dict[str, Any]) -> None:
         self.namespace = namespace
         self.objects: list[Any] = []
+        self._stand_ins: tuple[str, ...] = ()
 
     def answer(self, frame: bytes, ask: Ask | None = None) -> bytes:
         """The reply to one request. `ask(frame)` puts a callback's arguments to the checker and returns its answer."""
@@ -78,6 +81,7 @@ class Responder:
         """The namespace with `functions` in the places of their names."""
         own = {name: self.namespace.get(name) for name in functions}
         self.namespace.update(functions)
+        self._stand_ins = tuple(functions)
         try:
             yield
         finally:
@@ -139,6 +143,11 @@ class Responder:
         with torch.enable_grad():
             value = self._target(target, method)(*args)
         return value.requires_grad if isinstance(value, torch.Tensor) else None
+
+    def _elsewhere(self, target: Any, args: list, method: str | None = None) -> str | None:
+        places = Whereabouts()
+        with self._standing_in({name: places.model(self.namespace[name]) for name in self._stand_ins}):
+            return places.refusal(self._target(target, method), args)
 
     def _gradient(self, target: Any, args: list, weights: list, wrt: list, method: str | None = None) -> Any:
         leaves = [args[i].detach().clone().requires_grad_() for i in wrt]

@@ -30,9 +30,13 @@ DTYPES = {
         *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
     )
 }
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
 MAX_DEPTH = 32
 MAX_DIMENSIONS = 32  # torch's own operations stop at 64
 MAX_TENSOR = 1 << 28  # bytes; a view such as zeros(1).expand(10**12) would otherwise be written out in full
+
+
+_TEXT = json.JSONEncoder(separators=(",", ":"), check_circular=False)  # a circle is too deep before it gets here
 
 
 class WireError(ValueError):
@@ -75,7 +79,7 @@ def encode(value: Any, refer: Callable[[Any], Any] | None = None, layouts: bool 
     """
     blobs: list[bytes] = []
     tree = _pack(value, blobs, refer, 0, layouts)
-    header = json.dumps(tree, separators=(",", ":")).encode()
+    header = _TEXT.encode(tree).encode()
     return b"".join([struct.pack(">I", len(header)), header, *blobs])
 
 
@@ -85,7 +89,7 @@ def decode(frame: bytes, resolve: Callable[[Any], Any] | None = None) -> Any:
     """
     try:
         (length,) = struct.unpack_from(">I", frame)
-        tree = json.loads(frame[4 : 4 + length])
+        tree = json.loads(str(frame[4 : 4 + length], "utf-8"))
         reader = _Reader(memoryview(frame)[4 + length :], resolve)
         value = reader.unpack(tree, 0)
     except WireError:
@@ -128,20 +132,19 @@ def _pack(value: Any, blobs: list[bytes], refer: Callable[[Any], Any] | None, de
 
 
 def _pack_tensor(value: torch.Tensor, blobs: list[bytes], layouts: bool) -> Any:
-    name = str(value.dtype).removeprefix("torch.")
-    if name not in DTYPES or value.layout != torch.strided or value.is_quantized or value.is_meta:
+    name = NAMES.get(value.dtype)
+    if name is None or value.layout != torch.strided or value.is_quantized or value.is_meta:
         raise WireError(f"a tensor with dtype {value.dtype} and layout {value.layout} on {value.device}")
     if value.numel() * value.element_size() > MAX_TENSOR:
         raise WireError(f"a tensor of shape {tuple(value.shape)}, more than {MAX_TENSOR >> 20} MiB")
-    held, order = value.detach().to("cpu").resolve_conj().resolve_neg(), []
+    held, order = value.detach().cpu().resolve_conj().resolve_neg(), []
     if layouts and not held.is_contiguous():
         strides = held.stride()
         order = sorted(range(held.ndim), key=lambda axis: -strides[axis])
         held = held.permute(order)
-    whole = held.contiguous()
-    # A tensor of one entry counts as contiguous whatever its stride, 0 in `tau.expand(1)`, and such a one has no view.
-    flat = whole.as_strided((whole.numel(),), (1,))
-    blobs.append(flat.view(torch.uint8).numpy().tobytes())
+    if name == "bfloat16":  # which NumPy lacks
+        held = held.contiguous().view(torch.int16)
+    blobs.append(held.numpy().tobytes())
     return {"t": [name, list(value.shape), order] if order else [name, list(value.shape)]}
 
 

@@ -2280,7 +2280,7 @@ def heun_step(model, xt, t, s, alpha_bar):
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>An Euler step in $y$ and $\sigma$ is a <code>ddim_step</code> with that slope. Which slope should the real step use?</details>
 # <details><summary>Hint 2: the idea</summary>Ask at (xt, t); make the trial step; ask at (trial, s); start again <em>from xt</em>, with the mean of the two answers.</details>
-# <details><summary>Hint 3: nearly the line</summary><code>torch.full((len(xt),), t)</code> is a time for each example. After the second question: <code>ddim_step(xt, (first + second) / 2, t, s, alpha_bar)</code>.</details>
+# <details><summary>Hint 3: nearly the line</summary><code>torch.full((len(xt),), t, device=xt.device)</code> is a time for each example. After the second question: <code>ddim_step(xt, (first + second) / 2, t, s, alpha_bar)</code>.</details>
 
 # %% checks="heun_step"
 # Checks of heun_step

@@ -54,9 +54,10 @@ def scores(q, k):
     return q @ k.mT / math.sqrt(q.shape[-1])
 
 
-def past(M, N):
+def past(q, k):
     """(M, N): does the last-but-(M - 1 - i) position see key j?"""
-    return torch.arange(N) <= torch.arange(N - M, N)[:, None]
+    M, N = q.shape[-2], k.shape[-2]
+    return torch.arange(N, device=q.device) <= torch.arange(N - M, N, device=q.device)[:, None]
 
 
 def attended(scores, seen, v):
@@ -65,12 +66,12 @@ def attended(scores, seen, v):
 
 @causal_attention.alternative("scores, mask, softmax")
 def scores_mask_softmax(q, k, v):
-    return attended(scores(q, k), past(q.shape[-2], k.shape[-2]), v)
+    return attended(scores(q, k), past(q, k), v)
 
 
 @causal_attention.alternative("torch's own, with a mask")
 def torchs_own_with_mask(q, k, v):
-    mask = torch.ones(q.shape[2], k.shape[2]).tril(k.shape[2] - q.shape[2]).bool()
+    mask = q.new_ones(q.shape[2], k.shape[2]).tril(k.shape[2] - q.shape[2]).bool()
     return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
@@ -135,7 +136,7 @@ def mask_is_transposed(q, k, v):
     hint="exp(0) is 1: a score of 0 still gets a weight. Before the softmax a hidden score is -inf.",
 )
 def hidden_scores_are_0(q, k, v):
-    return (scores(q, k) * past(q.shape[-2], k.shape[-2])).softmax(-1) @ v
+    return (scores(q, k) * past(q, k)).softmax(-1) @ v
 
 
 @causal_attention.misconception(
@@ -143,7 +144,7 @@ def hidden_scores_are_0(q, k, v):
     hint="The weights that are left sum to less than 1 then. Hide the scores before the softmax, with -inf.",
 )
 def hidden_weights_are_set_to_0_after_softmax(q, k, v):
-    return (scores(q, k).softmax(-1) * past(q.shape[-2], k.shape[-2])) @ v
+    return (scores(q, k).softmax(-1) * past(q, k)) @ v
 
 
 @causal_attention.misconception(
@@ -151,7 +152,7 @@ def hidden_weights_are_set_to_0_after_softmax(q, k, v):
     hint="The scores of long queries are large ones: divide them by sqrt(d).",
 )
 def scores_are_not_divided(q, k, v):
-    return attended(q @ k.mT, past(q.shape[-2], k.shape[-2]), v)
+    return attended(q @ k.mT, past(q, k), v)
 
 
 @causal_attention.misconception(
@@ -159,7 +160,7 @@ def scores_are_not_divided(q, k, v):
     hint="Scores of independent entries have variance d, and so a standard deviation of sqrt(d): divide by the root.",
 )
 def divided_by_d_instead_of_its_root(q, k, v):
-    return attended(q @ k.mT / q.shape[-1], past(q.shape[-2], k.shape[-2]), v)
+    return attended(q @ k.mT / q.shape[-1], past(q, k), v)
 
 
 @causal_attention.misconception(
@@ -167,7 +168,7 @@ def divided_by_d_instead_of_its_root(q, k, v):
     hint="The scores are DIVIDED by sqrt(d).",
 )
 def multiplied_by_sqrt_d(q, k, v):
-    return attended(q @ k.mT * q.shape[-1] ** 0.5, past(q.shape[-2], k.shape[-2]), v)
+    return attended(q @ k.mT * q.shape[-1] ** 0.5, past(q, k), v)
 
 
 @causal_attention.misconception(
@@ -175,7 +176,7 @@ def multiplied_by_sqrt_d(q, k, v):
     hint="d is the length of a query, not of a value, nor the number of positions or heads.",
 )
 def root_of_wrong_length(q, k, v):
-    return attended(q @ k.mT / v.shape[-1] ** 0.5, past(q.shape[-2], k.shape[-2]), v)
+    return attended(q @ k.mT / v.shape[-1] ** 0.5, past(q, k), v)
 
 
 @causal_attention.misconception(
@@ -183,7 +184,7 @@ def root_of_wrong_length(q, k, v):
     hint="Each query shares itself out among the keys: the softmax runs along the last axis of the scores.",
 )
 def softmax_is_over_queries(q, k, v):
-    masked = scores(q, k).masked_fill(~past(q.shape[-2], k.shape[-2]), -math.inf)
+    masked = scores(q, k).masked_fill(~past(q, k), -math.inf)
     return masked.softmax(-2) @ v
 
 
@@ -192,5 +193,5 @@ def softmax_is_over_queries(q, k, v):
     hint="exp of a large score is infinite. torch.softmax takes the largest one off first.",
 )
 def exponentials_that_overflow(q, k, v):
-    weights = scores(q, k).exp() * past(q.shape[-2], k.shape[-2])
+    weights = scores(q, k).exp() * past(q, k)
     return weights / weights.sum(-1, keepdim=True) @ v

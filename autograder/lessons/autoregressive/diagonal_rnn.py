@@ -123,7 +123,7 @@ def skewed_image_column_by_column(cell, inputs, hidden_dim):
         above = torch.cat([state.new_zeros(B, 1, hidden_dim), state[:, :-1]], 1)
         x = skewed[..., d].transpose(1, 2)
         new = cell(x.reshape(B * H, C), state.reshape(B * H, -1), above.reshape(B * H, -1)).reshape(B, H, -1)
-        inside = torch.tensor([0 <= d - r < W for r in range(H)])
+        inside = torch.tensor([0 <= d - r < W for r in range(H)], device=inputs.device)
         state = torch.where(inside[:, None], new, torch.zeros_like(new))
         out.append(state)
     stacked = torch.stack(out, -1)  # (B, H, D, H + W - 1)
@@ -133,7 +133,7 @@ def skewed_image_column_by_column(cell, inputs, hidden_dim):
 @diagonal_rnn.alternative("a padded table, read and written by index")
 def padded_table_read_and_written_by_index(cell, inputs, hidden_dim):
     B, C, H, W = inputs.shape
-    h = torch.zeros(B, H + 1, W + 1, hidden_dim, dtype=inputs.dtype)
+    h = inputs.new_zeros(B, H + 1, W + 1, hidden_dim)
     image = inputs.permute(0, 2, 3, 1)
     for d in range(H + W - 1):
         r = torch.tensor([i for i in range(H) if 0 <= d - i < W])

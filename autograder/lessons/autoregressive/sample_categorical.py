@@ -126,7 +126,7 @@ def searchsorted_with_impossible_levels_kept_out(logits, u, temperature=1.0):
         return torch.argmax(logits, dim=-1)
     p = torch.softmax(logits / temperature, -1)
     k = torch.searchsorted(p.cumsum(-1).contiguous(), u[..., None].contiguous(), right=True)[..., 0]
-    levels = torch.arange(p.shape[-1])
+    levels = torch.arange(p.shape[-1], device=p.device)
     return torch.minimum(k, torch.where(p > 0, levels, -1).max(-1).values)
 
 
@@ -146,7 +146,7 @@ def row_by_row_in_plain_python(logits, u, temperature=1.0):
             if number < reached:
                 break
         out.append(chosen)
-    return torch.tensor(out).reshape(u.shape)
+    return torch.tensor(out, device=u.device).reshape(u.shape)
 
 
 @sample_categorical.alternative("first True, the last end set to infinity")

@@ -156,13 +156,13 @@ def m_by_m_matrix_inverted(x, W, b, sigma2):
 
 @ppca_posterior.alternative("Cholesky")
 def cholesky(x, W, b, sigma2):
-    identity = torch.eye(W.shape[1], dtype=x.dtype)
+    identity = torch.eye(W.shape[1], dtype=x.dtype, device=x.device)
     L = torch.linalg.cholesky(identity + W.mT @ W / sigma2)
     return torch.cholesky_solve(W.mT @ (x - b).mT / sigma2, L).mT, torch.cholesky_inverse(L)
 
 
 @ppca_posterior.alternative("conditioning the joint Gaussian")
 def conditioning_joint_gaussian(x, W, b, sigma2):
-    C = W @ W.T + sigma2 * torch.eye(W.shape[0], dtype=W.dtype)
-    gain = W.T @ torch.linalg.inv(C)
-    return torch.stack([gain @ (row - b) for row in x]), torch.eye(W.shape[1], dtype=W.dtype) - gain @ W
+    D, J = W.shape
+    gain = W.T @ torch.linalg.inv(W @ W.T + sigma2 * torch.eye(D).to(W))
+    return torch.stack([gain @ (row - b) for row in x]), torch.eye(J).to(W) - gain @ W

@@ -51,7 +51,7 @@ def truth(xt, layout, num_classes):
 
 @concat_layout.alternative("compared with each class")
 def compared(xt, layout, num_classes):
-    planes = layout[:, None] == torch.arange(num_classes)[:, None, None]
+    planes = layout[:, None] == torch.arange(num_classes, device=layout.device)[:, None, None]
     return torch.cat([xt, planes.to(xt)], 1)
 
 

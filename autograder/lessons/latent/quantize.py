@@ -91,8 +91,8 @@ def cdist_without_expanded_square(z, codebook):
 
 @quantize.alternative("one code after the other")
 def one_code_after_other(z, codebook):
-    best = torch.full(z.shape[:-1], torch.inf, dtype=z.dtype)
-    indices = torch.zeros(z.shape[:-1], dtype=torch.long)
+    best = z.new_full(z.shape[:-1], torch.inf)
+    indices = torch.zeros_like(best, dtype=torch.long)
     for k, code in enumerate(codebook.detach()):
         distance = (z.detach() - code).pow(2).sum(-1)
         nearer = distance < best

@@ -110,7 +110,7 @@ def back(x, eps, t, alpha_bar, z):
 
 def everybody(x, t):
     """The int t for every example."""
-    return torch.full((len(x),), t, dtype=torch.long)
+    return torch.full((len(x),), t, device=x.device)
 
 
 @ddpm_sample.alternative("a for loop under no_grad")
@@ -138,7 +138,7 @@ def recursion_through_x_0_each_answer_detached(model, x_T, alpha_bar, noise):
     if T == 0:
         return x_T
     now, before = alpha_bar[T], alpha_bar[T - 1]
-    eps = model(x_T, T * torch.ones(x_T.shape[0], dtype=torch.int64)).detach()
+    eps = model(x_T, T * torch.ones(x_T.shape[0], dtype=torch.int64, device=x_T.device)).detach()
     x0 = (x_T - (1 - now).sqrt() * eps) / now.sqrt()
     beta = 1 - now / before
     mean = (before.sqrt() * beta * x0 + (now / before).sqrt() * (1 - before) * x_T) / (1 - now)

@@ -100,7 +100,8 @@ def each_step_is_made_one_time_early(model, x_T, alpha_bar, noise):
 
 @ddpm_sample.misconception(
     "the model gets a number for t",
-    hint="model(x, t) wants a LongTensor of shape (B,), the same t for every example: torch.full((len(x),), t).",
+    hint="model(x, t) wants a LongTensor of shape (B,), the same t for every example: torch.full((len(x),), t, "
+    "device=x.device).",
 )
 def model_gets_number_for_t(model, x_T, alpha_bar, noise):
     return walk(model, x_T, alpha_bar, noise, ask=lambda x, t: t)
@@ -112,7 +113,7 @@ def model_gets_number_for_t(model, x_T, alpha_bar, noise):
     "shape (B,).",
 )
 def one_t_for_all_examples_without_batch_axis(model, x_T, alpha_bar, noise):
-    return walk(model, x_T, alpha_bar, noise, ask=lambda x, t: torch.tensor([t]))
+    return walk(model, x_T, alpha_bar, noise, ask=lambda x, t: torch.tensor([t], device=x.device))
 
 
 @ddpm_sample.misconception(
@@ -121,7 +122,7 @@ def one_t_for_all_examples_without_batch_axis(model, x_T, alpha_bar, noise):
     "a table.",
 )
 def t_is_no_longtensor(model, x_T, alpha_bar, noise):
-    return walk(model, x_T, alpha_bar, noise, ask=lambda x, t: torch.full((len(x),), float(t)))
+    return walk(model, x_T, alpha_bar, noise, ask=lambda x, t: torch.full((len(x),), float(t), device=x.device))
 
 
 @ddpm_sample.misconception(

@@ -36,9 +36,9 @@ def truth(t, dim, max_period=10000.0):
     return torch.tensor(rows, dtype=torch.float32)
 
 
-def _frequencies(dim, max_period):
+def _frequencies(t, dim, max_period):
     half = dim // 2
-    return torch.exp(-math.log(max_period) * torch.arange(half) / half)
+    return torch.exp(-math.log(max_period) * torch.arange(half, device=t.device) / half)
 
 
 def _both(t, frequencies):
@@ -48,20 +48,20 @@ def _both(t, frequencies):
 
 @timestep_embedding.alternative("exp of a logarithm")
 def exp_of_logarithm(t, dim, max_period=10000.0):
-    return _both(t, _frequencies(dim, max_period))
+    return _both(t, _frequencies(t, dim, max_period))
 
 
 @timestep_embedding.alternative("in double precision, cast at the end")
 def in_double_precision_cast_at_end(t, dim, max_period=10000.0):
-    exponents = -torch.arange(dim // 2, dtype=torch.float64) / (dim // 2)
-    angles = torch.outer(t.double(), torch.pow(torch.tensor(max_period, dtype=torch.float64), exponents))
+    exponents = -torch.arange(dim // 2, dtype=torch.float64, device=t.device) / (dim // 2)
+    angles = torch.outer(t.double(), torch.pow(max_period, exponents))
     return torch.hstack([torch.sin(angles), torch.cos(angles)]).to(torch.float32)
 
 
 @timestep_embedding.alternative("filled column by column")
 def filled_column_by_column(t, dim, max_period=10000.0):
     half = dim // 2
-    out = torch.zeros(len(t), dim)
+    out = torch.zeros(len(t), dim, device=t.device)
     for i in range(half):
         out[:, i] = torch.sin(t * max_period ** (-i / half))
         out[:, half + i] = torch.cos(t * max_period ** (-i / half))
@@ -70,7 +70,8 @@ def filled_column_by_column(t, dim, max_period=10000.0):
 
 @timestep_embedding.alternative("real and imaginary part")
 def real_and_imaginary_part(t, dim, max_period=10000.0):
-    turning = torch.polar(torch.ones(len(t), dim // 2), t.float().unsqueeze(1) / _frequencies(dim, max_period) ** -1)
+    angles = t.float().unsqueeze(1) / _frequencies(t, dim, max_period) ** -1
+    turning = torch.polar(torch.ones_like(angles), angles)
     return torch.cat((turning.imag, turning.real), -1)
 
 
@@ -80,7 +81,7 @@ def real_and_imaginary_part(t, dim, max_period=10000.0):
     "network can learn from either, but weights trained with one are useless with the other.",
 )
 def sine_and_cosine_change_places(t, dim, max_period=10000.0):
-    return _both(t, _frequencies(dim, max_period)).roll(dim // 2, dims=1)
+    return _both(t, _frequencies(t, dim, max_period)).roll(dim // 2, dims=1)
 
 
 @timestep_embedding.misconception(
@@ -88,7 +89,7 @@ def sine_and_cosine_change_places(t, dim, max_period=10000.0):
     hint="The paper on transformers interleaves them, sin, cos, sin, cos. Here all sines come first, then all cosines.",
 )
 def sine_and_cosine_alternate(t, dim, max_period=10000.0):
-    angles = t[:, None].float() * _frequencies(dim, max_period)
+    angles = t[:, None].float() * _frequencies(t, dim, max_period)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
 
 
@@ -117,7 +118,7 @@ def i_is_divided_by_dim(t, dim, max_period=10000.0):
     "that turn thousands of radians a step give each t a random-looking code without any order.",
 )
 def exponent_has_wrong_sign(t, dim, max_period=10000.0):
-    return _both(t, 1 / _frequencies(dim, max_period))
+    return _both(t, 1 / _frequencies(t, dim, max_period))
 
 
 @timestep_embedding.misconception(
@@ -125,7 +126,7 @@ def exponent_has_wrong_sign(t, dim, max_period=10000.0):
     hint="10000 is only the default. Compute the frequencies from the argument.",
 )
 def max_period_is_ignored(t, dim, max_period=10000.0):
-    return _both(t, _frequencies(dim, 10000.0))
+    return _both(t, _frequencies(t, dim, 10000.0))
 
 
 @timestep_embedding.misconception(
@@ -143,7 +144,7 @@ def logarithm_has_base_10(t, dim, max_period=10000.0):
     "sine.",
 )
 def waves_are_counted_in_whole_turns(t, dim, max_period=10000.0):
-    return _both(t, 2 * math.pi * _frequencies(dim, max_period))
+    return _both(t, 2 * math.pi * _frequencies(t, dim, max_period))
 
 
 @timestep_embedding.misconception(
@@ -161,7 +162,7 @@ def frequencies_equally_spaced(t, dim, max_period=10000.0):
     hint="t runs from 1 to T and is used as it is. With t - 1 the network sees another time than you mean.",
 )
 def t_counted_from_0(t, dim, max_period=10000.0):
-    return _both(t - 1, _frequencies(dim, max_period))
+    return _both(t - 1, _frequencies(t, dim, max_period))
 
 
 @timestep_embedding.misconception(
@@ -170,7 +171,7 @@ def t_counted_from_0(t, dim, max_period=10000.0):
     "example's code depends on the others. t enters as it is.",
 )
 def t_is_scaled_to_0_1(t, dim, max_period=10000.0):
-    return _both(t / t.max(), _frequencies(dim, max_period))
+    return _both(t / t.max(), _frequencies(t, dim, max_period))
 
 
 @timestep_embedding.misconception(
@@ -179,7 +180,7 @@ def t_is_scaled_to_0_1(t, dim, max_period=10000.0):
     "never sees a cosine. The sines and cosines are columns.",
 )
 def sine_and_cosine_alternate_over_batch(t, dim, max_period=10000.0):
-    out = t[:, None].float() * _frequencies(dim, max_period).repeat(2)
+    out = t[:, None].float() * _frequencies(t, dim, max_period).repeat(2)
     out[0::2], out[1::2] = out[0::2].sin(), out[1::2].cos()
     return out
 
@@ -189,7 +190,7 @@ def sine_and_cosine_alternate_over_batch(t, dim, max_period=10000.0):
     hint="One row per time: shape (B, dim).",
 )
 def batch_and_dim_change_places(t, dim, max_period=10000.0):
-    return _both(t, _frequencies(dim, max_period)).T
+    return _both(t, _frequencies(t, dim, max_period)).T
 
 
 @timestep_embedding.misconception(
@@ -206,4 +207,4 @@ def result_is_float64(t, dim, max_period=10000.0):
     hint="The embedding is the plain waves. The layers and activations behind it belong to the network.",
 )
 def activation_behind_waves(t, dim, max_period=10000.0):
-    return torch.nn.functional.silu(_both(t, _frequencies(dim, max_period)))
+    return torch.nn.functional.silu(_both(t, _frequencies(t, dim, max_period)))

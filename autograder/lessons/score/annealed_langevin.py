@@ -49,7 +49,7 @@ def walk(step, score_fn, x, sigmas, step_size, noise, denoise=True):
     """The whole walk by `step`; a Failure where a step gives no tensor."""
     sizes = [step_size * float(sigma / sigmas[-1]) ** 2 for sigma in sigmas]
     for i, k in ((i, k) for i in range(noise.shape[0]) for k in range(noise.shape[1])):
-        x = step(x, score_fn(x, torch.full(x.shape[:1], float(sigmas[i]), dtype=x.dtype)), sizes[i], noise[i, k])
+        x = step(x, score_fn(x, x.new_full(x.shape[:1], float(sigmas[i]))), sizes[i], noise[i, k])
         if not isinstance(x, torch.Tensor):
             return x if isinstance(x, Failure) else Failure("form", "langevin_step returned no tensor")
     if denoise:
@@ -76,7 +76,7 @@ def moved(x, score, size, z):
 
 def everybody(x, sigma):
     """The level for every example."""
-    return sigma * torch.ones(len(x), dtype=x.dtype)
+    return sigma * x.new_ones(len(x))
 
 
 @annealed_langevin.alternative("two loops over indices")
@@ -94,7 +94,7 @@ def in_place_on_copy(score_fn, x, sigmas, step_size, noise, denoise=True):
     place = x.clone()
     ratios = (sigmas / sigmas[-1]).square() * step_size
     for sigma, size, pushes in zip(sigmas.tolist(), ratios.tolist(), noise, strict=True):
-        level = torch.full((place.shape[0],), sigma, dtype=place.dtype)
+        level = place.new_full((place.shape[0],), sigma)
         for push in pushes:
             slope = score_fn(place, level)
             place += 0.5 * size * slope

@@ -109,7 +109,7 @@ def pairs_of_times(drift, diffusion, x, taus, noise):
 def diff_and_einsum(drift, diffusion, x, taus, noise):
     place = x.clone()
     for k, h in enumerate(taus.diff()):
-        tau = taus[k] * torch.ones(len(x), dtype=x.dtype)
+        tau = taus[k] * x.new_ones(len(x))
         f, g = drift(place, tau), diffusion(tau)
         place = place + f * h + torch.einsum("b,b...->b...", g * abs(h) ** 0.5, noise[k])
     return place
@@ -119,7 +119,7 @@ def diff_and_einsum(drift, diffusion, x, taus, noise):
 def by_recursion(drift, diffusion, x, taus, noise):
     if len(noise) == 0:
         return x
-    tau = torch.full((len(x),), taus[0].item(), dtype=x.dtype)
+    tau = x.new_full((len(x),), taus[0].item())
     h = (taus[1] - taus[0]).item()
     g = diffusion(tau)[(...,) + (None,) * (x.ndim - 1)]
     return by_recursion(drift, diffusion, x + h * drift(x, tau) + g * abs(h) ** 0.5 * noise[0], taus[1:], noise[1:])

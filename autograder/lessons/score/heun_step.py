@@ -66,7 +66,7 @@ def _ddim(x, eps, t, s, alpha_bar):
 
 
 def _at(x, t):
-    return torch.full((len(x),), t)
+    return torch.full((len(x),), t, device=x.device)
 
 
 @heun_step.alternative("two DDIM steps from the same place")
@@ -81,10 +81,10 @@ def two_ddim_steps(model, xt, t, s, alpha_bar):
 @heun_step.alternative("correcting the trial")
 def correcting_the_trial(model, xt, t, s, alpha_bar):
     sigma = torch.sqrt((1 - alpha_bar) / alpha_bar)
-    first = model(xt, t * torch.ones(xt.shape[0], dtype=torch.int64))
+    first = model(xt, t * torch.ones(xt.shape[0], dtype=torch.int64, device=xt.device))
     y = xt / alpha_bar[t].sqrt() + (sigma[s] - sigma[t]) * first
     if s:
-        second = model(y * alpha_bar[s].sqrt(), s * torch.ones(xt.shape[0], dtype=torch.int64))
+        second = model(y * alpha_bar[s].sqrt(), s * torch.ones(xt.shape[0], dtype=torch.int64, device=xt.device))
         y = y + 0.5 * (sigma[s] - sigma[t]) * (second - first)
     return y * alpha_bar[s].sqrt()
 
@@ -94,9 +94,9 @@ def correcting_the_trial(model, xt, t, s, alpha_bar):
 def scales_as_numbers(model, xt, t, s, alpha_bar):
     now, then = alpha_bar[t].item(), alpha_bar[s].item()
     keep, size = (then / now) ** 0.5, then**0.5 * ((1 / then - 1) ** 0.5 - (1 / now - 1) ** 0.5)
-    slope = model(xt, torch.tensor([t] * len(xt)))
+    slope = model(xt, torch.tensor([t] * len(xt), device=xt.device))
     if s != 0:
-        slope = (slope + model(keep * xt + size * slope, torch.tensor([s] * len(xt)))) / 2
+        slope = (slope + model(keep * xt + size * slope, torch.tensor([s] * len(xt), device=xt.device))) / 2
     return keep * xt + size * slope
 
 
@@ -200,7 +200,7 @@ def midpoint_rule(model, xt, t, s, alpha_bar):
 
 @heun_step.misconception(
     "the model gets a number for the time",
-    hint="model(x, t) wants a LongTensor (B,): torch.full((len(xt),), t).",
+    hint="model(x, t) wants a LongTensor (B,): torch.full((len(xt),), t, device=xt.device).",
 )
 def number_for_time(model, xt, t, s, alpha_bar):
     return _heun(model, xt, t, s, alpha_bar, ask=lambda x, t: t)
@@ -210,7 +210,7 @@ def number_for_time(model, xt, t, s, alpha_bar):
     "the times are floats", hint="Times count steps: a LongTensor, which can index a table, not a tensor of floats."
 )
 def times_as_floats(model, xt, t, s, alpha_bar):
-    return _heun(model, xt, t, s, alpha_bar, ask=lambda x, t: torch.full((len(x),), float(t)))
+    return _heun(model, xt, t, s, alpha_bar, ask=lambda x, t: torch.full((len(x),), float(t), device=x.device))
 
 
 @heun_step.misconception(

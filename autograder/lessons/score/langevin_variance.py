@@ -54,7 +54,7 @@ def masked_assignment(variance, step_size):
 @langevin_variance.alternative("4 v^2 over 4 v - a, number by number")
 def number_by_number(variance, step_size):
     values = [4 * v * v / (4 * v - step_size) if 4 * v > step_size else NEVER for v in variance.tolist()]
-    return torch.tensor(values, dtype=variance.dtype)
+    return torch.tensor(values, dtype=variance.dtype, device=variance.device)
 
 
 @langevin_variance.alternative("a / (1 - g^2)")

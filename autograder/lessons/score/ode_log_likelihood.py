@@ -82,9 +82,9 @@ def _followed(field, x, taus, second=None, account=None, step=None):
 
 @ode_log_likelihood.alternative("a loop over pairs of times")
 def pairs_of_times(field, x0, taus):
-    x, total = x0.clone(), torch.zeros(x0.shape[0], dtype=x0.dtype)
+    x, total = x0.clone(), x0.new_zeros(len(x0))
     for a, b in pairwise(taus):
-        ones = torch.ones(x.shape[0], dtype=x.dtype)
+        ones = x.new_ones(len(x))
         v1, d1 = field(x, a * ones)
         v2, d2 = field(x + (b - a) * v1, b * ones)
         x = x + (b - a) * 0.5 * (v1 + v2)
@@ -115,8 +115,8 @@ def by_recursion(field, x0, taus):
     if len(taus) == 1:
         return _log_normal(x0), x0
     h = (taus[1] - taus[0]).item()
-    v, d = field(x0, torch.full((len(x0),), taus[0].item(), dtype=x0.dtype))
-    v2, d2 = field(x0 + h * v, torch.full((len(x0),), taus[1].item(), dtype=x0.dtype))
+    v, d = field(x0, x0.new_full((len(x0),), taus[0].item()))
+    v2, d2 = field(x0 + h * v, x0.new_full((len(x0),), taus[1].item()))
     value, end = by_recursion(field, x0 + h / 2 * (v + v2), taus[1:])
     return value + h / 2 * (d + d2), end
 

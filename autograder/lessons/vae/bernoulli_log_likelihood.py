@@ -167,7 +167,7 @@ def torch_distributions(x, logits):
 
 @bernoulli_log_likelihood.alternative("the larger of 0 and the logit first, pixel by pixel")
 def larger_of_0_and_logit_first_pixel_by_pixel(x, logits):
-    total = torch.zeros(len(x), dtype=x.dtype)
+    total = x.new_zeros(len(x))
     for d in range(x.shape[1]):
         a = logits[:, d]
         total = total + x[:, d] * a - a.clamp(min=0) - torch.log1p(torch.exp(-a.abs()))

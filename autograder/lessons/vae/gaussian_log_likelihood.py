@@ -119,7 +119,7 @@ def closed_form(x, mean, sigma2):
 
 @gaussian_log_likelihood.alternative("multivariate normal")
 def multivariate_normal(x, mean, sigma2):
-    return MultivariateNormal(mean, sigma2 * torch.eye(x.shape[-1], dtype=x.dtype)).log_prob(x)
+    return MultivariateNormal(mean, sigma2 * torch.eye(x.shape[-1]).to(x)).log_prob(x)
 
 
 @gaussian_log_likelihood.alternative("gaussian_nll_loss")

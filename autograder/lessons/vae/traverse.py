@@ -99,5 +99,5 @@ def cat_around_entry(z, dim, values):
 
 @traverse.alternative("torch.where, row by row")
 def torch_where_row_by_row(z, dim, values):
-    here = torch.arange(z.numel()) == dim
+    here = torch.arange(z.numel(), device=z.device) == dim
     return torch.stack([torch.where(here, value, z) for value in values])

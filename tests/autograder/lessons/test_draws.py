@@ -226,6 +226,38 @@ def test_an_answer_for_points_and_images_alone_costs_points(exercise, change):
         assert points_here(exercise, replaced(exercise, around(exercise, change)), student) < exercise.points
 
 
+def made_on_the_cpu(value):
+    """A tensor to which zeros are added that were made without device=."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(made_on_the_cpu, value))
+    if isinstance(value, torch.Tensor) and value.ndim:
+        return value + torch.zeros(value.shape, dtype=value.dtype)
+    return value
+
+
+NOWHERE = {  # no tensor goes in, or conventions are asked of something that stands around the function
+    *("train_step", "latent_grid", "linear_beta", "cosine_alpha_bar", "ddim_times", "ema_update", "conv_mask"),
+    *("teacher_forcing_log_prob", "ancestral_sample", "dependencies", "two_stack_layer", "self_attention"),
+    *("mesh_to_sequence", "posterior_exponent", "q_posterior", "straight_through", "vq_loss", "ema_codebook"),
+    *("latent_scale", "latent_diffusion_loss", "latent_sample"),
+}
+
+
+@exercises
+def test_a_tensor_made_on_the_cpu_costs_points_wherever_it_meets_the_inputs(exercise):
+    if exercise.name in NOWHERE or isinstance(solution(exercise.lesson)[exercise.name], type):
+        pytest.skip("not asked on a GPU")
+    names = replaced(exercise, around(exercise, made_on_the_cpu))
+    assert points_here(exercise, names, "ada") < exercise.points
+
+
+def test_a_forgotten_device_is_told_and_named_as_no_mistake_of_values():
+    exercise = find_exercise("timestep_embedding")
+    right = solution(exercise.lesson)[exercise.name]
+    found = mark_here(exercise, replaced(exercise, lambda *given: right(*given) + torch.zeros(1)), "ada")
+    assert found.diagnosis is None and "on a GPU this fails" in found.message and "`add`" in found.message
+
+
 def bounded_e_step(x, weights, means, variances):
     return solution("01-elbo")["e_step"](x, weights.clamp(min=1e-12), means, variances)
 
