@@ -1,0 +1,299 @@
+"""The grammar of a list of triangles: `next_corner_mask`."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+
+from ...exercise import exercise
+from ...student import Failure
+
+
+@exercise("next_corner_mask", points=2)
+def next_corner_mask(student, case):
+    """bool (V,): the vertices with which a canonical triangle goes on, behind a legal beginning of a face list."""
+    count = case.integer(5, 6)
+    for open_corners, what in enumerate(
+        ("where a triangle begins", "the second corner of a triangle", "the third corner of a triangle")
+    ):
+        questions = [(corners, count) for corners in beginnings(case, count, open_corners)]
+        case.expect(asked(student, questions), right(questions), what, points=0.5, dtype=True)
+    none = torch.zeros(0, dtype=torch.long)
+    last = torch.tensor([count - 3, count - 1, count - 2])
+    edges = [(none, count), (last, count), (none, 3), (none, 2), (none, 1), (torch.tensor([0, 2, 1]), 3)]
+    case.expect(
+        asked(student, edges),
+        right(edges),
+        "no corners yet, a list that is complete, meshes of three vertices and fewer",
+        points=0.25,
+        hint="where nothing goes on every entry is False, and nothing is raised",
+    )
+    questions = [(corners, count) for corners in beginnings(case, count, 1)]
+    after = asked(student, questions, inputs=True)
+    case.expect(
+        [asked(student, questions), [one if isinstance(one, Failure) else one[0] for one in after]],
+        [right(questions), [corners for corners, _ in questions]],
+        "corners stay as they came",
+        points=0.25,
+    )
+
+
+def asked(student, questions, inputs=False):
+    """All of them in one crossing; with `inputs`, the arguments as they are afterwards."""
+    return student.several(
+        *({"op": "call", "args": list(question), "kwargs": {}, "inputs": inputs} for question in questions)
+    )
+
+
+def right(questions):
+    return [next_corner_mask.oracle(*question) for question in questions]
+
+
+def beginnings(case, count, open_corners):
+    """Lists over `count` vertices with so many corners of the newest triangle written, in an order that is drawn: for
+    each last triangle the earliest, the latest and another beginning behind it, and triangles drawn in front of it.
+    """
+    triangles = canonical(count)
+    found = []
+    for place, last in enumerate(triangles):
+        behind = sorted({face[:open_corners] for face in triangles[place + 1 :]})
+        for begun in {*behind[:1], *behind[-1:], *(behind and [behind[case.integer(0, len(behind) - 1)]])}:
+            before = [face for face in triangles[:place] if case.uniform(1).item() < 0.2]
+            found.append(torch.tensor([*itertools.chain(*before, last), *begun], dtype=torch.long))
+    found += [torch.tensor(begun, dtype=torch.long) for begun in sorted({face[:open_corners] for face in triangles})]
+    return [found[i] for i in torch.randperm(len(found), generator=case.generator).tolist()]
+
+
+def canonical(count):
+    """All triangles, lowest corner first, in lexicographic order."""
+    return [face for face in itertools.product(range(count), repeat=3) if len({*face}) == 3 and face[0] == min(face)]
+
+
+@next_corner_mask.truth
+def truth(corners, num_vertices):
+    """A beginning goes on if the LAST canonical triangle that begins so comes after the last complete one."""
+    written = corners.tolist()
+    whole = len(written) // 3 * 3
+    last, begun = written[whole - 3 : whole] if whole else [], written[whole:]
+    answers = [latest([*begun, vertex], num_vertices) > last for vertex in range(num_vertices)]
+    return torch.tensor(answers, dtype=torch.bool)
+
+
+def latest(begun, count):
+    """The lexicographically last canonical triangle that begins so, [] where there is none."""
+    face = list(begun)
+    while len(face) < 3:
+        left = [vertex for vertex in range(face[0] + 1, count) if vertex not in face]
+        if not left:
+            return []
+        face.append(left[-1])
+    legal = len({*face}) == 3 and face[0] == min(face)
+    return face if legal else []
+
+
+def split(corners):
+    """The last complete triangle (None where there is none) and the corners behind it."""
+    written = corners.tolist()
+    whole = len(written) // 3 * 3
+    return tuple(written[whole - 3 : whole]) if whole else None, written[whole:]
+
+
+def rules(corners, num_vertices, *, strict=True, order=True, ahead=True, lowest=True, different=True, mirror=True):
+    """By the rules for each corner; a mistake leaves one of them out."""
+    last, begun = split(corners)
+    tied = order and last is not None and list(last[: len(begun)]) == begun
+    mask = torch.zeros(num_vertices, dtype=torch.bool, device=corners.device)
+    for v in range(num_vertices):
+        face = [*begun, v]
+        fine = (v not in begun or not different) and (not lowest or v >= face[0])
+        fine &= mirror or len(face) < 3 or v > face[1]
+        if ahead and len(face) < 3:
+            left = [u for u in range(face[0] + 1, num_vertices) if u not in face]
+            fine &= len(left) >= 3 - len(face)
+            if tied and v == last[len(begun)]:
+                fine &= any([*face, *rest] > list(last) for rest in itertools.permutations(left, 3 - len(face)))
+        if tied:
+            fine &= v > last[len(begun)] if strict and len(face) == 3 else v >= last[len(begun)]
+        mask[v] = bool(fine)
+    return mask
+
+
+@next_corner_mask.alternative("rule after rule")
+def rule_after_rule(corners, num_vertices):
+    return rules(corners, num_vertices)
+
+
+@next_corner_mask.alternative("all triangles listed")
+def all_listed(corners, num_vertices):
+    last, begun = split(corners)
+    mask = torch.zeros(num_vertices, dtype=torch.bool, device=corners.device)
+    for face in itertools.permutations(range(num_vertices), 3):
+        later = face[0] < face[1] and face[0] < face[2] and (last is None or face > last)
+        if later and list(face[: len(begun)]) == begun:
+            mask[face[len(begun)]] = True
+    return mask
+
+
+@next_corner_mask.alternative("a table of all triples, numbered")
+def numbered(corners, num_vertices):
+    V, n = num_vertices, corners.numel() // 3 * 3
+    i = torch.arange(V, device=corners.device)
+    a, b, c = i[:, None, None], i[None, :, None], i
+    legal = (a < b) & (a < c) & (b != c)
+    if n:
+        x, y, z = corners[n - 3 : n]
+        legal &= (a * V + b) * V + c > (x * V + y) * V + z
+    for corner in corners[n:]:
+        legal = legal[int(corner)].unsqueeze(0)[0]
+    return legal.flatten(1).any(1) if legal.ndim > 1 else legal
+
+
+@next_corner_mask.misconception(
+    "the last triangle may come again",
+    hint="Strictly after the last complete triangle: the same three corners once more are not allowed.",
+)
+def may_come_again(corners, num_vertices):
+    last, begun = split(corners)
+    mask = torch.zeros(num_vertices, dtype=torch.bool)
+    for face in canonical(num_vertices):
+        if (last is None or face >= last) and list(face[: len(begun)]) == begun:
+            mask[face[len(begun)]] = True
+    return mask
+
+
+@next_corner_mask.misconception(
+    "only one orientation",
+    hint="(0, 1, 2) and (0, 2, 1) are two triangles, seen from two sides. The lowest corner stands first; the other "
+    "two in either order.",
+)
+def one_orientation(corners, num_vertices):
+    last, begun = split(corners)
+    mask = torch.zeros(num_vertices, dtype=torch.bool)
+    for face in itertools.combinations(range(num_vertices), 3):
+        if (last is None or face > last) and list(face[: len(begun)]) == begun:
+            mask[face[len(begun)]] = True
+    return mask
+
+
+@next_corner_mask.misconception(
+    "it does not look ahead",
+    hint="A corner is of use only if the triangle can be finished behind it, and comes after the last one then. At the "
+    "first and second corner ask what is left for the others.",
+)
+def no_look_ahead(corners, num_vertices):
+    return rules(corners, num_vertices, ahead=False)
+
+
+@next_corner_mask.misconception(
+    "the lowest corner need not stand first",
+    hint="A triangle begins with its lowest corner: what follows is larger than the first.",
+)
+def lowest_anywhere(corners, num_vertices):
+    return rules(corners, num_vertices, lowest=False, ahead=False)
+
+
+@next_corner_mask.misconception(
+    "a corner may come twice in one triangle",
+    hint="Three different vertices make a triangle: the third corner is neither the first nor the second.",
+)
+def corner_twice(corners, num_vertices):
+    return rules(corners, num_vertices, different=False)
+
+
+@next_corner_mask.misconception(
+    "the order of the faces is forgotten",
+    hint="Not only the newest triangle counts: it has to come after the last complete one in the list.",
+)
+def order_forgotten(corners, num_vertices):
+    return rules(corners, num_vertices, order=False)
+
+
+@next_corner_mask.misconception(
+    "each corner is held against the last triangle's",
+    hint="Lexicographic: once an earlier corner is larger than the last triangle's, the later ones are free.",
+)
+def corner_by_corner(corners, num_vertices):
+    last, begun = split(corners)
+    mask = rules(corners, num_vertices)
+    if last is not None:
+        mask &= torch.arange(num_vertices) >= last[len(begun)]
+    return mask
+
+
+@next_corner_mask.misconception(
+    "a triangle begins strictly after the last one's first corner",
+    hint="Many triangles have the same first corner: it may stay the same as long as something comes after.",
+)
+def first_corner_strict(corners, num_vertices):
+    last, begun = split(corners)
+    mask = rules(corners, num_vertices)
+    if last is not None and not begun:
+        mask[last[0]] = False
+    return mask
+
+
+@next_corner_mask.misconception(
+    "the second corner strictly after the last one's",
+    hint="With the first corner the same, the second may be the same too, as long as a larger third is left.",
+)
+def second_corner_strict(corners, num_vertices):
+    last, begun = split(corners)
+    mask = rules(corners, num_vertices)
+    if last is not None and begun == [last[0]]:
+        mask[last[1]] = False
+    return mask
+
+
+@next_corner_mask.misconception(
+    "the last three corners taken for the last triangle",
+    hint="corners may end inside a triangle. The last complete one ends at a multiple of three.",
+)
+def last_three(corners, num_vertices):
+    last, begun = split(corners)
+    mask = torch.zeros(num_vertices, dtype=torch.bool)
+    known = tuple(corners[-3:].tolist()) if last is not None else None
+    for face in canonical(num_vertices):
+        if (known is None or face > known) and list(face[: len(begun)]) == begun:
+            mask[face[len(begun)]] = True
+    return mask
+
+
+@next_corner_mask.misconception(
+    "each vertex serves once",
+    hint="A vertex belongs to many triangles. Only within one triangle are the corners different.",
+)
+def each_vertex_once(corners, num_vertices):
+    mask = rules(corners, num_vertices)
+    mask[corners] = False
+    return mask
+
+
+@next_corner_mask.misconception(
+    "the mask is turned round", hint="True marks a vertex with which the list can go on, not one that is ruled out."
+)
+def turned_round(corners, num_vertices):
+    return ~rules(corners, num_vertices)
+
+
+@next_corner_mask.misconception(
+    "numbers of vertices in place of a mask", hint="A bool tensor with one entry per vertex is asked for."
+)
+def numbers(corners, num_vertices):
+    return rules(corners, num_vertices).nonzero()[:, 0]
+
+
+@next_corner_mask.misconception(
+    "the mask is no bool", hint="True and False are asked for, not ones and zeros: dtype=torch.bool."
+)
+def no_bool(corners, num_vertices):
+    return rules(corners, num_vertices).float()
+
+
+@next_corner_mask.misconception(
+    "a beginning without corners is not expected",
+    hint="corners may be empty: there is no last triangle then, and corners[-1] raises an error.",
+)
+def empty_not_expected(corners, num_vertices):
+    corners[-1].item()
+    return rules(corners, num_vertices)
