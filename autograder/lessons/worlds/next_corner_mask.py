@@ -72,24 +72,30 @@ def canonical(count):
 
 @next_corner_mask.truth
 def truth(corners, num_vertices):
-    """A beginning goes on if the LAST canonical triangle that begins so comes after the last complete one."""
+    """By numbers: the canonical triangles that begin alike have consecutive ones, and a beginning goes on if the last
+    of its own comes after that of the last complete triangle.
+    """
     written = corners.tolist()
     whole = len(written) // 3 * 3
-    last, begun = written[whole - 3 : whole] if whole else [], written[whole:]
-    answers = [latest([*begun, vertex], num_vertices) > last for vertex in range(num_vertices)]
+    done = end_of(written[whole - 3 : whole], num_vertices) if whole else 0
+    answers = [end_of([*written[whole:], vertex], num_vertices) > done for vertex in range(num_vertices)]
     return torch.tensor(answers, dtype=torch.bool)
 
 
-def latest(begun, count):
-    """The lexicographically last canonical triangle that begins so, [] where there is none."""
-    face = list(begun)
-    while len(face) < 3:
-        left = [vertex for vertex in range(face[0] + 1, count) if vertex not in face]
-        if not left:
-            return []
-        face.append(left[-1])
-    legal = len({*face}) == 3 and face[0] == min(face)
-    return face if legal else []
+def end_of(begun, count):
+    """How many canonical triangles come before the first one behind all that begin so; 0 where none begins so."""
+    first, *later = begun
+    above = count - 1 - first  # vertices for the other two corners
+    before = sum((count - 1 - a) * (count - 2 - a) for a in range(first))
+    if above < 2 or any(corner <= first for corner in later) or len({*later}) < len(later):
+        return 0
+    if not later:
+        return before + above * (above - 1)
+    second, *third = later
+    before += (second - first - 1) * (above - 1)
+    if not third:
+        return before + above - 1
+    return before + third[0] - first - int(third[0] > second)
 
 
 def split(corners):
@@ -122,6 +128,19 @@ def rules(corners, num_vertices, *, strict=True, order=True, ahead=True, lowest=
 @next_corner_mask.alternative("rule after rule")
 def rule_after_rule(corners, num_vertices):
     return rules(corners, num_vertices)
+
+
+@next_corner_mask.alternative("of all that begin so, the last one")
+def last_of_all(corners, num_vertices):
+    last, begun = split(corners)
+    found = []
+    for v in range(num_vertices):
+        face = [*begun, v]
+        left = [u for u in range(num_vertices - 1, face[0], -1) if u not in face]
+        face = tuple(face + left[: 3 - len(face)])
+        canonical_one = len(set(face)) == 3 and face[0] == min(face)
+        found.append(canonical_one and (last is None or face > last))
+    return torch.as_tensor(found, dtype=torch.bool).to(corners.device)
 
 
 @next_corner_mask.alternative("all triangles listed")

@@ -84,23 +84,24 @@ def bench_truth(bench, x):
 
 
 def frame_by_frame(x, weights):
-    """What the convolution of pictures makes of every frame by itself."""
-    weight, bias = weights["spatial.weight"], weights["spatial.bias"]
-    return torch.stack([F.conv2d(frame, weight, bias, padding="same") for frame in x.unbind(2)], 2)
+    """What the convolution of pictures makes of every frame by itself: the film moved to where each tap finds it, times
+    the tap's matrix over the channels.
+    """
+    kernel, made = weights["spatial.weight"], weights["spatial.bias"][:, None, None, None]
+    reach, (height, width) = kernel.shape[2] // 2, x.shape[3:]
+    around = F.pad(x, (reach,) * 4)
+    for i in range(kernel.shape[2]):
+        for j in range(kernel.shape[3]):
+            moved = around[:, :, :, i : i + height, j : j + width]
+            made = made + torch.einsum("bcfhw,oc->bofhw", moved, kernel[:, :, i, j])
+    return made
 
 
 def tap_by_tap(x, **weights):
-    """The film moved to where each tap finds it, times the tap's matrix over the channels: first in its pictures, then
-    along its frames.
-    """
-    spatial, temporal = weights["spatial.weight"], weights["temporal.weight"]
-    reach, (frames, height, width) = spatial.shape[2] // 2, x.shape[2:]
-    around, made = F.pad(x, (reach,) * 4), weights["spatial.bias"][:, None, None, None]
-    for i in range(spatial.shape[2]):
-        for j in range(spatial.shape[3]):
-            moved = around[:, :, :, i : i + height, j : j + width]
-            made = made + torch.einsum("bcfhw,oc->bofhw", moved, spatial[:, :, i, j])
-    around, film = F.pad(made, (0, 0, 0, 0, reach, reach)), weights["temporal.bias"][:, None, None, None]
-    for k in range(temporal.shape[2]):
-        film = film + torch.einsum("bmfhw,om->bofhw", around[:, :, k : k + frames], temporal[:, :, k])
+    """The same along the frames, of what was made of each."""
+    kernel, film = weights["temporal.weight"], weights["temporal.bias"][:, None, None, None]
+    reach, frames = kernel.shape[2] // 2, x.shape[2]
+    around = F.pad(frame_by_frame(x, weights), (0, 0, 0, 0, reach, reach))
+    for k in range(kernel.shape[2]):
+        film = film + torch.einsum("bmfhw,om->bofhw", around[:, :, k : k + frames], kernel[:, :, k])
     return film

@@ -16,13 +16,13 @@ def sds_fixed_point(student, case):
     level, dims = case.number(0.35, 0.65), case.integer(3, 5)
     drawn = *gaussians(case, dims, wider=True), level, w
     case.expect(student(*drawn), truth(*drawn), "two correlated Gaussians", points=0.75, dtype=True)
-    ends = [(*gaussians(case, dims, wider=True), level, v) for v in (0.0, -1.0)]
+    ends = [(*gaussians(case, dims, wider=True), level, v) for v in (0.0, 8.0)]
     mean_c, cov, mean_u, _ = gaussians(case, dims, wider=True)
     alike = mean_c, cov, mean_u, cov, level, 2 + w
     case.expect(
         [student(*one) for one in (*ends, alike)],
         [truth(*one) for one in (*ends, alike)],
-        "w = 0, w = -1, and equal covariances",
+        "w = 0, w = 8, and equal covariances",
         points=0.25,
     )
     saddle = *gaussians(case, 4, wider=False), level, 2 + w

@@ -55,10 +55,14 @@ class Model:
 
 model = Model()
 """
-# A parameter in which an earlier step's gradient is still lying.
+# A parameter in which an earlier step's gradient is still lying, and which refuses any other.
 PARAMETER = """
+def refuse(theta):
+    raise RuntimeError("a gradient was written into theta.grad")
+
 theta = torch.tensor({values}, dtype=torch.float64, requires_grad=True)
 theta.grad = torch.ones_like(theta)
+theta.register_post_accumulate_grad_hook(refuse)
 """
 
 
@@ -128,10 +132,9 @@ def sds_gradient(student, case):
         truth(render, model, theta, *more),
         "theta is a parameter, with an old gradient in its .grad",
         points=0.25,
-        hint="what lies in theta.grad from an earlier step is no part of this one: torch.autograd.grad returns a "
-        "gradient and leaves .grad alone",
+        hint="theta is the caller's, and theta.grad too: torch.autograd.grad returns a gradient and leaves .grad alone",
     )
-    case.conventions(student, given((2, 3), views, pixels), truth, points=0.25)
+    case.conventions(student, given((2, 3), views, pixels), truth, points=0.25, detached=True)
 
 
 def books(render, model):

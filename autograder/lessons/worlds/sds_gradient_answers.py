@@ -189,16 +189,29 @@ def loss_returned(render, model, theta, t, eps, alpha_bar, weight):
 
 
 @sds_gradient.misconception(
-    "an old gradient is added",
+    "theta.grad is written into",
     hint="backward() adds to what already lies in theta.grad. Ask torch.autograd.grad, or work on a leaf of your own: "
     "theta.detach().clone().requires_grad_().",
 )
-def old_gradient_added(render, model, theta, t, eps, alpha_bar, weight):
+def grad_written_into(render, model, theta, t, eps, alpha_bar, weight):
     theta = theta if theta.requires_grad else theta.clone().requires_grad_()
     images = render(theta)
     eps_hat = model(noised(images, t, eps, alpha_bar).detach(), t).detach()
     (weight[t] * ((eps_hat - eps) * images).flatten(1).sum(1)).mean().backward()
     return theta.grad
+
+
+@sds_gradient.misconception(
+    "a graph is kept",
+    hint="The value is right, but the answer hangs on a graph, which every step would drag along. create_graph is for "
+    "those who differentiate a gradient; nobody does here.",
+)
+def graph_kept(render, model, theta, t, eps, alpha_bar, weight):
+    leaf = theta.detach().clone().requires_grad_()
+    images = render(leaf)
+    eps_hat = model(noised(images, t, eps, alpha_bar), t).detach()
+    total = (weight[t] * ((eps_hat - eps) * images).flatten(1).sum(1)).mean()
+    return torch.autograd.grad(total, leaf, create_graph=True)[0]
 
 
 @sds_gradient.misconception(
