@@ -370,6 +370,15 @@ def frechet_distance(p: GaussianData, q: GaussianData) -> float:
     return max(distance.item(), 0.0)
 
 
+def ar1(frames: int, rho: float) -> GaussianData:
+    """A pixel of a film, autoregressive of order one (Yule, 1927): N(0, R) with R_ij = rho^|i - j|, (frames,).
+
+    Frame f + 1 is rho times frame f plus N(0, 1 - rho^2); each frame has variance 1. |rho| <= 1.
+    """
+    place = torch.arange(frames, dtype=torch.float64)
+    return GaussianData(torch.zeros(frames), rho ** (place[:, None] - place).abs())
+
+
 def _as_network(model: "GaussianData | GaussianMixture", alpha_bar: Tensor) -> Network:
     table = _float64(alpha_bar)
     return lambda xt, t: model.best_eps(xt, table[t.cpu()])

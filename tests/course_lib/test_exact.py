@@ -305,3 +305,14 @@ def test_frechet_distance():
 def test_errors(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.7, -0.4])
+def test_ar1_is_the_law_of_its_recursion(rho):
+    """x_{f+1} = rho x_f + sqrt(1 - rho^2) noise from x_1 ~ N(0, 1), as a linear map of five noises."""
+    rows = [torch.eye(5, dtype=torch.float64)[0]]
+    for f in range(1, 5):
+        rows.append(rho * rows[-1] + (1 - rho**2) ** 0.5 * torch.eye(5, dtype=torch.float64)[f])
+    film = exact.ar1(5, rho)
+    torch.testing.assert_close(film.cov, torch.stack(rows) @ torch.stack(rows).T)
+    assert film.mean.abs().max() == 0
