@@ -158,3 +158,30 @@ def squared_late(x, y):
 )
 def rooted(x, y):
     return all_pairs(x, y).sqrt()
+
+
+@chamfer_distance.misconception(
+    "added before the means are taken",
+    hint="The two minima have N and M entries, and these differ in general: a mean for each, then the sum.",
+)
+def added_early(x, y):
+    d = squares(x, y)
+    return (d.amin(2) + d.amin(1)).mean(1)
+
+
+@chamfer_distance.misconception(
+    "one mean over both sets together",
+    hint="A mean over the N + M points together lets the larger set count more. Each set has a mean of its own, and "
+    "the two are added.",
+)
+def one_mean(x, y):
+    d = squares(x, y)
+    return torch.cat([d.amin(2), d.amin(1)], 1).mean(1)
+
+
+@chamfer_distance.misconception(
+    "the larger of the two directions", hint="Both directions count: their means are added, not compared."
+)
+def larger_direction(x, y):
+    d = squares(x, y)
+    return torch.maximum(d.amin(2).mean(1), d.amin(1).mean(1))

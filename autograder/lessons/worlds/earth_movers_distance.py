@@ -236,3 +236,16 @@ def dtype_lost(x, y):
 )
 def over_batch(x, y):
     return scipys_assignment(x, y).mean()
+
+
+@earth_movers_distance.misconception(
+    "the matching is read the wrong way round",
+    hint="linear_sum_assignment gives rows and columns: x at rows meets y at columns. In the table of distances that "
+    "is the entry [rows, columns].",
+)
+def wrong_way_round(x, y):
+    means = []
+    for d in between(x, y):
+        rows, columns = linear_sum_assignment(d.detach().cpu().numpy())
+        means.append(d[columns, rows].mean())
+    return torch.stack(means)

@@ -229,6 +229,28 @@ def order_forgotten(corners, num_vertices):
 
 
 @next_corner_mask.misconception(
+    "only what is written already is ruled out",
+    hint="A list is sorted: it is not enough that a triangle is new, it has to come after the last one.",
+)
+def new_is_enough(corners, num_vertices):
+    _, begun = split(corners)
+    written = {tuple(face) for face in corners[: len(corners) // 3 * 3].reshape(-1, 3).tolist()}
+    mask = torch.zeros(num_vertices, dtype=torch.bool)
+    for face in canonical(num_vertices):
+        if face not in written and list(face[: len(begun)]) == begun:
+            mask[face[len(begun)]] = True
+    return mask
+
+
+@next_corner_mask.misconception(
+    "anything may begin a list",
+    hint="The first corner of all is a lowest one already: two larger vertices have to be left for the other two.",
+)
+def anything_begins(corners, num_vertices):
+    return torch.ones(num_vertices, dtype=torch.bool) if len(corners) == 0 else rules(corners, num_vertices)
+
+
+@next_corner_mask.misconception(
     "each corner is held against the last triangle's",
     hint="Lexicographic: once an earlier corner is larger than the last triangle's, the later ones are free.",
 )

@@ -152,6 +152,15 @@ def score_0(query, vertices, valid):
 
 
 @pointer_log_probs.misconception(
+    "the scores are multiplied by the mask",
+    hint="0 times a score is a score of 0, and exp(0) is 1: a vertex that is not valid gets weight all the same. Its "
+    "score has to be -inf.",
+)
+def multiplied(query, vertices, valid):
+    return torch.log_softmax(scores(query, vertices) * valid, -1)
+
+
+@pointer_log_probs.misconception(
     "a large negative number in place of -inf",
     hint="Asked for is -inf where a vertex is not valid. A finite number, however low, says that it may come.",
 )

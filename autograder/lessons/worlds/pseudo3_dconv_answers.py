@@ -200,6 +200,25 @@ class PixelsNotMoved(_Base):
 
 
 @pseudo_3d_conv.misconception(
+    "no axis is ever moved",
+    hint="view and reshape only cut the same row of numbers into other pieces. Move axes by permute or transpose "
+    "first, and on the way back too.",
+)
+class NothingMoved(NotTransposed):
+    pixels = PixelsNotMoved.pixels
+
+
+@pseudo_3d_conv.misconception(
+    "the pixels are put together without a transpose",
+    hint="After Conv1d the axes are (B H W, out, F): unfold B, H and W, and move H and W to the end.",
+)
+class PixelsNotMovedBack(_Base):
+    def pixels(self, y):
+        made = self.temporal(y.permute(0, 3, 4, 1, 2).flatten(0, 2))
+        return made.reshape(y.shape)
+
+
+@pseudo_3d_conv.misconception(
     "temporal runs along the rows of a frame",
     hint="temporal goes along the frames, axis 2 of the film: height and width belong to the batch there.",
 )
@@ -321,3 +340,21 @@ class Full3D(nn.Module):
 
     def forward(self, x):
         return self.conv(x)
+
+
+@pseudo_3d_conv.misconception(
+    "both are convolutions in three dimensions",
+    hint="The function is the same, but nn.Conv2d and nn.Conv1d are asked for: only their weights have the form of a "
+    "picture model's.",
+)
+class FlatModules(nn.Module):
+    def __init__(self, in_channels, out_channels, kernel_size=3):
+        super().__init__()
+        pad = kernel_size // 2
+        self.spatial = nn.Conv3d(in_channels, out_channels, (1, kernel_size, kernel_size), padding=(0, pad, pad))
+        self.temporal = nn.Conv3d(out_channels, out_channels, (kernel_size, 1, 1), padding=(pad, 0, 0))
+        nn.init.dirac_(self.temporal.weight)
+        nn.init.zeros_(self.temporal.bias)
+
+    def forward(self, x):
+        return self.temporal(self.spatial(x))

@@ -190,6 +190,26 @@ def not_inverted(mean_c, cov_c, mean_u, cov_u, level, w):
 
 
 @sds_fixed_point.misconception(
+    "inverted before the noise is added",
+    hint="Noise adds to the covariance: mix level cov and (1 - level) I first, and invert the sum.",
+)
+def inverted_early(mean_c, cov_c, mean_u, cov_u, level, w):
+    P_c, P_u = (noised(torch.linalg.inv(cov), level) for cov in (cov_c, cov_u))
+    told, free = (1 + w) * P_c, w * P_u
+    return torch.linalg.solve(told - free, told @ mean_c - free @ mean_u)
+
+
+@sds_fixed_point.misconception(
+    "roots in the covariance of x_t",
+    hint="x_t is sqrt(level) x + sqrt(1 - level) eps. A covariance takes the squares of these factors.",
+)
+def roots(mean_c, cov_c, mean_u, cov_u, level, w):
+    one = torch.eye(len(mean_c), dtype=mean_c.dtype)
+    C_c, C_u = (level**0.5 * cov + (1 - level) ** 0.5 * one for cov in (cov_c, cov_u))
+    return solved(mean_c, C_c, mean_u, C_u, 1 + w, -w)
+
+
+@sds_fixed_point.misconception(
     "the correlations are dropped",
     hint="The diagonals alone know nothing of how the coordinates hang together: invert the whole matrices.",
 )

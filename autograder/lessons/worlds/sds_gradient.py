@@ -124,6 +124,7 @@ def sds_gradient(student, case):
         [truth(render, model, *more), 1, [more[1].tolist()], False],
         "one call of each, with every view's own time, and the model's weights keep no gradient",
         points=0.5,
+        hint="render once and ask the model once, for all views together; no backward() through the model",
     )
     render, model, theta, *more = given((size,), views, pixels)
     kept = Source(PARAMETER.format(values=theta.tolist()), "theta")

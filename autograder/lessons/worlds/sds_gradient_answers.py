@@ -97,6 +97,15 @@ def plain_loss(render, model, theta, t, eps, alpha_bar, weight):
 
 
 @sds_gradient.misconception(
+    "the gradient of the plain loss, a 2 included",
+    hint="The gradient of w |eps_hat - eps|^2 has the model's own Jacobian in it, and a 2 from the square. Score "
+    "distillation has neither: eps_hat counts as a number, and only the renderer is differentiated.",
+)
+def plain_loss_and_2(render, model, theta, t, eps, alpha_bar, weight):
+    return 2 * plain_loss(render, model, theta, t, eps, alpha_bar, weight)
+
+
+@sds_gradient.misconception(
     "a gradient goes through the model",
     hint="With eps_hat still on the graph its own derivative comes in. Ask the model under torch.no_grad(), or "
     "detach() its answer.",
@@ -115,6 +124,16 @@ def through_model(render, model, theta, t, eps, alpha_bar, weight):
 )
 def signals_factor(render, model, theta, t, eps, alpha_bar, weight):
     w = weight[t] * alpha_bar[t].sqrt()
+    return run(render, model, theta, t, eps, alpha_bar, weight, w=w)
+
+
+@sds_gradient.misconception(
+    "a ratio of noise and signal stands in front",
+    hint="sqrt((1 - alpha_bar_t) / alpha_bar_t) belongs to the divergence, and cancels against the factor that its "
+    "slope brings along. What is left in front of eps_hat - eps is the weight alone.",
+)
+def ratio_in_front(render, model, theta, t, eps, alpha_bar, weight):
+    w = weight[t] * (1 / alpha_bar[t] - 1).sqrt()
     return run(render, model, theta, t, eps, alpha_bar, weight, w=w)
 
 
@@ -237,6 +256,35 @@ def view_by_view(render, model, theta, t, eps, alpha_bar, weight):
     xt = noised(images, t, eps, alpha_bar).detach()
     eps_hat = torch.cat([model(xt[v : v + 1], t[v : v + 1]).detach() for v in range(len(t))])
     return torch.autograd.grad((weight[t] * ((eps_hat - eps) * images).flatten(1).sum(1)).mean(), leaf)[0]
+
+
+@sds_gradient.misconception(
+    "each view is rendered by itself",
+    hint="A loop over the views renders the scene V times and asks the model V times. Both take all views at once: "
+    "give the tables' entries trailing axes, and let the batch do the work.",
+)
+def rendered_view_by_view(render, model, theta, t, eps, alpha_bar, weight):
+    total = torch.zeros_like(theta)
+    for v in range(len(t)):
+        leaf, time = theta.detach().clone().requires_grad_(), t[v : v + 1]
+        images = render(leaf)[v : v + 1]
+        xt = noised(images, time, eps[v : v + 1], alpha_bar).detach()
+        pull = along(weight[time], images) * (model(xt, time).detach() - eps[v : v + 1])
+        total = total + torch.autograd.grad(images, leaf, pull)[0] / len(t)
+    return total
+
+
+@sds_gradient.misconception(
+    "tables for pictures of one axis",
+    hint="alpha_bar[t][:, None] fits pictures (V, P) alone. Give a coefficient as many trailing axes as the pictures "
+    "have, .reshape(-1, 1, ..., 1), whatever their form.",
+)
+def one_axis(render, model, theta, t, eps, alpha_bar, weight):
+    def at(images, t, eps, alpha_bar):
+        level = alpha_bar[t][:, None]
+        return level.sqrt() * images + (1 - level).sqrt() * eps
+
+    return run(render, model, theta, t, eps, alpha_bar, weight, at=at)
 
 
 @sds_gradient.misconception(*ONE_TIME)

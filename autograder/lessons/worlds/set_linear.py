@@ -153,6 +153,15 @@ class MeanOverBatch(_Base):
 
 
 @set_linear.misconception(
+    "the mean over the coordinates",
+    hint="Axis 2 holds the entries of one point. The points are axis 1, and it is over them that the mean runs.",
+)
+class MeanOverCoordinates(_Base):
+    def pool(self, x):
+        return x.mean(2, keepdim=True).expand_as(x)
+
+
+@set_linear.misconception(
     "the mean over all sets and points",
     hint="Each set has a mean of its own: average over the points of one set, axis 1, not over the batch.",
 )
@@ -214,6 +223,21 @@ class OneOnBoth(nn.Module):
 
     def forward(self, x):
         return self.linear(torch.cat([x, x.mean(1, keepdim=True).expand_as(x)], -1))
+
+
+@set_linear.misconception(
+    "pooled sees what own has made",
+    hint="pooled is an nn.Linear(in_dim, out_dim): the mean is of the points themselves, not of own's answers.",
+)
+class PooledAfterOwn(nn.Module):
+    def __init__(self, in_dim, out_dim):
+        super().__init__()
+        self.own = nn.Linear(in_dim, out_dim)
+        self.pooled = nn.Linear(out_dim, out_dim, bias=False)
+
+    def forward(self, x):
+        y = self.own(x)
+        return y + self.pooled(y.mean(1, keepdim=True))
 
 
 @set_linear.misconception(

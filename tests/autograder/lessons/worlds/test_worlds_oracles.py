@@ -55,6 +55,12 @@ def test_the_mean_over_the_noise_is_the_slope_of_a_weighted_divergence():
     assert torch.allclose((step[0] + step[1]) / 2, slope)
 
 
+def test_where_the_predictor_says_the_noise_itself_nothing_moves():
+    theta, t, eps = normal(3), torch.tensor([1, 3, 4, 7]), normal(4, 2, seed=1)
+    still = oracle("sds_gradient")(bent, lambda x, t: eps, theta, t, eps, TABLE, WEIGHT)
+    assert torch.equal(still, torch.zeros(3).double())
+
+
 def test_on_a_mixture_the_mean_step_is_the_smoothed_score():
     """One number that is its own picture; the noise by Gauss-Hermite nodes, against the mixture's score."""
     t, x = torch.tensor([4]), torch.tensor([0.3]).double()
