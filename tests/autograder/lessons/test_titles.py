@@ -81,6 +81,18 @@ TURNED: list[tuple[str, str, str, Any]] = [
         "shares_of_error",
         lambda f: lambda J, *a: (f(J, *a)[0] + J, f(J, *a)[1]),
     ),
+    (
+        "11-worlds",
+        "# Experiment: guidance moves the place of rest",
+        "sds_fixed_point",
+        lambda f: lambda *a: f(*a[:-1], 3 * a[-1]),
+    ),
+    (
+        "11-worlds",
+        "# Experiment: where score distillation ends",
+        "force_table",
+        lambda f: lambda: (f()[0].flip(1).neg(), f()[1].flip(1)),
+    ),
 ]
 
 
