@@ -315,8 +315,8 @@ def kl_slope(x, m, v, a):
         x, m, v, a: SymPy symbols: the pixel, mean and variance of the data, alpha_bar_t.
 
     Returns:
-        (slope, guess): d/dx KL(N(sqrt(a) x, 1 - a) || N(sqrt(a) m, a v + 1 - a)); and the mean of E[eps | x_t]
-        over x_t = sqrt(a) x + sqrt(1 - a) eps, x fixed.
+        (slope, guess): d/dx KL(N(sqrt(a) x, 1 - a) || N(sqrt(a) m, a v + 1 - a)); and the
+        mean of E[eps | x_t] over x_t = sqrt(a) x + sqrt(1 - a) eps, x fixed.
     """
     ### BEGIN SOLUTION
     apart, spread = x - m, a * v + 1 - a
@@ -358,19 +358,22 @@ expect_same(
 
 # %% exercise="sds_gradient"
 def sds_gradient(render, model, theta, t, eps, alpha_bar, weight):
-    """Score distillation: one estimate of the slope of (1) in theta, the mean over V views of one term each.
+    """Score distillation: an estimate of the slope of (1) in theta, from one noise a view.
 
-    View v shows the picture x = render(theta)[v]; x_t is x with the noise eps[v] at time t[v]. Its term is a direction d
-    in the space of pictures, times the slope of the picture: sum over all entries p of the picture of d_p dx_p/dtheta.
-    What makes d unique: it is linear in what the predictor says at x_t; where the predictor says eps, d is 0; and if the
-    predictor is the best one, the mean of d over eps is the slope in x of
-    omega_t sqrt((1 - abar_t)/abar_t) KL(N(sqrt(abar_t) x, (1 - abar_t) I) || q_t).
-    The predictor is never differentiated.
+    It is the mean over the views. View v shows the picture x = render(theta)[v], and x_t is x with
+    the noise eps[v] at time t[v]. Its term is a direction d in the space of pictures, times the
+    slope of the picture: the sum over all entries p of the picture of d_p dx_p/dtheta. Three
+    things fix d:
+      - it is linear in what the predictor says at x_t, and the predictor is never differentiated;
+      - it is 0 where the predictor says eps;
+      - for the best predictor its mean over eps is the slope in x of
+        omega_t sqrt((1 - abar_t)/abar_t) KL(N(sqrt(abar_t) x, (1 - abar_t) I) || q_t).
 
     Args:
         render: theta -> pictures (V, *event), differentiable; called exactly once.
-        model: (x_t, t) -> eps_hat, like the pictures; called exactly once, for all views together.
-        theta: a tensor of any shape, the scene. It is left as it is, its `grad` and `requires_grad` too.
+        model: (x_t, t) -> eps_hat, like the pictures; called exactly once, with all views.
+        theta: a tensor of any shape, the scene. It is left as it is, with its `grad` and its
+            `requires_grad`.
         t: LongTensor (V,), a time for each view.
         eps: (V, *event), the noise.
         alpha_bar: a table (T + 1,).
@@ -540,9 +543,6 @@ for law in (bump, MIXTURE):
 #
 # With Gaussians the place where all of (1) is at rest is exact as well: a linear system in $\theta$. **Predict** for the second prior: turn its object by 90 degrees and compare it with itself. How large is the root mean square difference? (For the mean three it is 0.49.)
 
-# %% predict="my_turned"
-my_turned = 0.25  # your prediction: difference of the object and itself turned by 90 degrees
-
 
 # %%
 # Given: two priors for shadows, the exact place of rest, and the descent
@@ -620,6 +620,9 @@ def turned(theta):
     return theta.reshape(8, 8).rot90().flatten()
 
 
+# %% predict="my_turned"
+my_turned = 0.25  # your prediction: difference of the object and itself turned by 90 degrees
+
 # %% tags=["experiment"]
 # Experiment: two priors, two objects
 told, untold = PRIORS
@@ -654,9 +657,9 @@ plots.show(
     "three (blue) and of the object whose prior does not know the view (red).",
 )
 print(f"told:   place of rest {rms(rest[told] - mean_three):.0e} from the mean three", end="")
-print(f", two runs {rms(found[0] - mean_three):.3f} and {rms(found[1] - mean_three):.3f}", end="")
+print(f", two runs {rms(found[0] - mean_three):.3f} and {rms(found[1] - mean_three):.3f};")
 print(
-    f", {rms(found[0] - found[1]):.3f} from each other; the threes spread by {rms(threes - mean_three):.3f}"
+    f"        from each other {rms(found[0] - found[1]):.3f}; the threes spread by {rms(threes - mean_three):.3f}"
 )
 print(f"untold: place of rest {rms(rest[untold] - mean_three):.3f} from the mean three")
 print("turned by 90 degrees, difference from itself: ", end="")
@@ -676,7 +679,7 @@ findings["shadows not told: object turned by 90 degrees, difference"] = (
 #
 # This is the cause of the **Janus problem**: DreamFusion's squirrels with a face on the back of the head too. The face is the most likely picture, for all views alike, unless the prompt says "from behind". (Your single Gaussian has one mode, so its object has no two faces; it is turned into itself.) So "create 3D models that look like good images when rendered" holds from the views that the 2-D model is told about.
 #
-# **Which way is each shadow pushed?** Drag the view and the moment, from the fog to the end. The band is what the prior expects of this view, twice its standard deviation; the arrows are the expected step.
+# **Which way is each shadow pushed?** Drag the view and the moment, from the fog to the end. The band is what the prior expects of this view, twice its standard deviation; the arrows are the expected step, magnified.
 
 
 # %%
@@ -691,7 +694,7 @@ def draw_view(degrees, moment, prior):
         OMEGA[TIMES.start : TIMES.stop, None] * (a * (1 - a)).sqrt() / (a * values + 1 - a)
     ).mean(0)
     shadow = RENDER[v] @ scene
-    push = -0.1 * (vectors * gain) @ vectors.T @ (shadow - mean)
+    push = -2 * (vectors * gain) @ vectors.T @ (shadow - mean)
     spread = ((vectors * values) @ vectors.T).diagonal().sqrt()
     fig, axes = plots.figure(1, 2, width=6.2, height=2.7, width_ratios=(1, 2))
     plots.image_grid(scene[None], 1, ax=axes[0])
@@ -699,7 +702,7 @@ def draw_view(degrees, moment, prior):
     plots.curve(pixels, mean, "prior", error=spread, label="prior", ax=axes[1])
     plots.curve(pixels, shadow, "model", label="shadow", ax=axes[1])
     arrow = {"arrowstyle": "->", "color": plots.COLOR["model"], "linewidth": 1.5}
-    for pixel in pixels[push.abs().numpy() > 0.01]:
+    for pixel in pixels[push.abs().numpy() > 0.03]:
         at = shadow[pixel].item()
         axes[1].annotate("", (pixel, at + push[pixel].item()), (pixel, at), arrowprops=arrow)
     axes[1].set(xlabel="pixel of the line", ylabel="shadow", ylim=(-0.5, 2.3))
@@ -711,7 +714,7 @@ widgets.explore(
     draw_view,
     alt="The scene; its shadow under one view with the prior's band, and arrows where the shadow is pushed.",
     degrees=(0, 350, 45),
-    moment=(0, 20, 4),
+    moment=(0, 20, 3),
     prior=["knows the view", "does not"],
 )
 
@@ -817,7 +820,7 @@ for a in (0.1, 0.5, 0.9):
 print(f"you predicted {my_turn:g} for lambda = 0.2")
 
 # %% [markdown]
-# Equal where $\bar\alpha_t \lambda = 1 - \bar\alpha_t$, signal and noise alike. So it helps where noise prevails and *hurts* at low noise, where an image has most of its directions with tiny $\lambda$ still on the good side. Neither is right everywhere; which is better depends on the levels you draw.
+# Equal where $\bar\alpha_t \lambda = 1 - \bar\alpha_t$, signal and noise alike. So subtracting helps along axes where noise prevails and *hurts* where the signal does. At low noise a picture has both kinds: a few wide axes that lose, and many narrow ones that gain.
 #
 # ## 3 · Where it comes to rest
 #
@@ -949,11 +952,14 @@ widgets.explore(
 
 # %% exercise="sds_fixed_point"
 def sds_fixed_point(mean_c, cov_c, mean_u, cov_u, level, w):
-    """Where guided score distillation is at rest: Gaussian data, one noise level, the picture itself the scene.
+    """Where guided score distillation is at rest: Gaussian data, one noise level.
 
-    eps_c(x_t) and eps_u(x_t) are the best noise predictors of the data N(mean_c, cov_c) and N(mean_u, cov_u), with the
-    condition and without. The place is the x with E[(1 + w) eps_c(x_t) - w eps_u(x_t) - eps] = 0, the mean over
-    eps ~ N(0, I), and x_t = sqrt(level) x + sqrt(1 - level) eps. It is asked for whether or not descent leads there.
+    The scene is the picture itself. eps_c(x_t) and eps_u(x_t) are the best noise predictors of the
+    data N(mean_c, cov_c) and N(mean_u, cov_u), with the condition and without. The place is the x
+    with
+        E[(1 + w) eps_c(x_t) - w eps_u(x_t) - eps] = 0,
+    the mean over eps ~ N(0, I), and x_t = sqrt(level) x + sqrt(1 - level) eps. It is asked for
+    whether or not descent leads there.
 
     Args:
         mean_c, mean_u: (D,).
@@ -1136,8 +1142,8 @@ class SetLinear(nn.Module):
         in_dim, out_dim: coordinates of a point before and after.
 
     Attributes:
-        own: nn.Linear(in_dim, out_dim), with a bias. pooled: nn.Linear(in_dim, out_dim), without one. Both start as
-        PyTorch starts them, and nothing else is learned.
+        own: nn.Linear(in_dim, out_dim), with a bias. pooled: nn.Linear(in_dim, out_dim),
+        without one. Both start as PyTorch starts them, and nothing else is learned.
     """
 
     def __init__(self, in_dim, out_dim):
@@ -1267,7 +1273,7 @@ for count in (1, 2, 4):
 #
 # </details>
 #
-# How much is it worth? The least mean squared error of a prediction of $\epsilon$, lesson 06's floor, with and without the other points:
+# How much is it worth? The least mean squared error of a prediction of $\epsilon$, lesson 06's floor, with and without the other points, where $s = \bar\alpha_t \sigma^2 + 1 - \bar\alpha_t$ and $k = \bar\alpha_t \tau^2$:
 #
 # $$\underbrace{\frac 1N \Big( (N - 1)\, \frac{\bar\alpha_t \sigma^2}{s} + \frac{\bar\alpha_t (\sigma^2 + N \tau^2)}{s + N k} \Big)}_{\text{points see each other}} \qquad \text{against} \qquad \underbrace{\frac{\bar\alpha_t (\tau^2 + \sigma^2)}{s + k}}_{\text{each point alone}} \tag{12}$$
 #
@@ -1297,9 +1303,6 @@ for N in (2, 4, 16, 64):
 
 # %% [markdown]
 # Now shapes: rings of 16 points, each ring with a centre and a radius of its own. Two networks of the same width, trained for the same number of steps, differ in one thing: the one is built of your `SetLinear`, the other of plain linear layers that see one point at a time. To score a set, fit a circle to its 16 points and take the mean distance of the points from it; for the data that is 0.014, the noise on the rings. **Predict** the median of the second network's sets. (Radii go from 0.3 to 1.)
-
-# %% predict="my_alone"
-my_alone = 0.1  # your prediction: median distance from the fitted circle, points alone
 
 
 # %%
@@ -1381,6 +1384,9 @@ def circles(sets):
     return radius, ((sets - centre[:, None]).norm(dim=2) - radius[:, None]).abs().mean(1)
 
 
+# %% predict="my_alone"
+my_alone = 0.1  # your prediction: median distance from the fitted circle, points alone
+
 # %% tags=["experiment"]
 # Experiment: rings, by two networks; it takes about 30 seconds
 real = shapes.rings(500, 16, torch.Generator().manual_seed(2))
@@ -1388,7 +1394,7 @@ drawn = {"data": real}
 for name, layer in (("together", SetLinear), ("alone", nn.Linear)):
     drawn[name] = draw_sets(train_rings(layer), 500, 16)[0]
 medians = {name: circles(sets)[1].median().item() for name, sets in drawn.items()}
-fig, axes = plots.figure(1, 3, width=6.4, height=2.5)
+fig, axes = plots.figure(1, 3, width=6.4, height=1.9)
 for ax, (name, sets), role in zip(axes, drawn.items(), ("data", "model", "noise"), strict=True):
     for i in range(6):
         place = sets[i] - sets[i].mean(0) + torch.tensor([2.6 * (i % 3), 2.6 * (i // 3)])
@@ -1453,8 +1459,8 @@ film.play(
 def chamfer_distance(x, y):
     """The Chamfer distance: each point to its nearest one in the other set, both ways.
 
-    mean_i min_j |x_i - y_j|^2 + mean_j min_i |x_i - y_j|^2: squared Euclidean distances; the two means are added, not
-    averaged.
+    mean_i min_j |x_i - y_j|^2 + mean_j min_i |x_i - y_j|^2: squared Euclidean distances; the
+    two means are added, not averaged.
 
     Args:
         x: (B, N, D), N >= 1. y: (B, M, D), M >= 1.
@@ -1501,8 +1507,8 @@ expect(
 def earth_movers_distance(x, y):
     """The earth mover's distance of two sets of equally many points.
 
-    The least mean distance over all one-to-one matchings: min over permutations s of 1/N sum_i |x_i - y_s(i)|, with
-    plain Euclidean distances, not squared ones.
+    The least mean distance over all one-to-one matchings: min over permutations s of 1/N
+    sum_i |x_i - y_s(i)|, with plain Euclidean distances, not squared ones.
 
     Args:
         x, y: (B, N, D) each, N >= 1.
@@ -1665,30 +1671,27 @@ print("the box's sequence begins", BOX[1][:4].flatten().tolist())
 # ### Exercise: `next_corner_mask` · ●●● · 14 minutes · 2 points
 #
 # A network that writes corners one by one can write nonsense: a triangle with two equal corners, one that does not begin with its lowest number, one that stands before its predecessor. It need not: the corners so far decide which vertices may come next. All others get the probability zero, and what is left is divided anew.
-#
-# **Predict** first: if each corner is one of 8 vertices with equal chance, how likely are three in a row a canonical triangle?
-
-# %% predict="my_canonical"
-my_canonical = 0.5  # your prediction: probability of a canonical triangle
 
 
 # %% exercise="next_corner_mask"
 def next_corner_mask(corners, num_vertices):
     """The vertices with which a canonical list of triangles may go on.
 
-    A canonical triangle has three different vertices, the lowest number first; (0, 1, 2) and (0, 2, 1) are two
-    triangles, one surface seen from its two sides. A canonical list is sorted: each triangle stands strictly after the
-    one before it, by first corner, then second, then third.
+    A canonical triangle has three different vertices, the lowest number first; (0, 1, 2) and
+    (0, 2, 1) are two triangles, one surface seen from its two sides. A canonical list is
+    sorted: each triangle stands strictly after the one before it, by first corner, then
+    second, then third.
 
     Args:
-        corners: LongTensor (n,), n >= 0: the corners so far, one triangle after the other, the beginning of a
-            canonical list. The last triangle may be unfinished, with one corner or two.
+        corners: LongTensor (n,), n >= 0: the corners so far, one triangle after the other,
+            the beginning of a canonical list. The last triangle may be unfinished, with one
+            corner or two.
         num_vertices: an int, how many vertices there are; they are numbered from 0.
 
     Returns:
-        bool (num_vertices,), on the device of `corners`: True at v where v can be the next corner, that is, where some
-        canonical triangle begins with the unfinished corners and then v, and stands after the last finished triangle.
-        All False where there is none.
+        bool (num_vertices,), on the device of `corners`: True at v where v can be the next
+        corner, that is, where some canonical triangle begins with the unfinished corners and
+        then v, and stands after the last finished triangle. All False where there is none.
     """
     ### BEGIN SOLUTION
     done = len(corners) - len(corners) % 3
@@ -1771,8 +1774,8 @@ expect(
 def pointer_log_probs(query, vertices, valid):
     """A pointer: log-probabilities over the vertices of a mesh, whatever their number.
 
-    The logit of a vertex is the dot product of the query and its embedding, without any scaling; the log-softmax is over
-    the valid vertices alone.
+    The logit of a vertex is the dot product of the query and its embedding, without any
+    scaling; the log-softmax is over the valid vertices alone.
 
     Args:
         query: (B, D), what the network says about the next corner.
@@ -1780,8 +1783,9 @@ def pointer_log_probs(query, vertices, valid):
         valid: bool (B, V), which vertices may be chosen; at least one in each row.
 
     Returns:
-        (B, V): log-probabilities, -inf where not valid, and NaN nowhere. Exact for large logits too, in size or in
-        distance (a thousand, say), and whatever the logits of vertices that are not valid.
+        (B, V): log-probabilities, -inf where not valid, and NaN nowhere. Exact for large
+        logits too, in size or in distance (a thousand, say), and whatever the logits of
+        vertices that are not valid.
     """
     ### BEGIN SOLUTION
     logits = torch.einsum("bd,bvd->bv", query, vertices)
@@ -1843,7 +1847,11 @@ expect(
 )
 
 # %% [markdown]
-# What does the grammar save? A pointer that knows nothing, its query zero, writes the box and the icosahedron: once among all vertices at every corner, once among the legal ones.
+# What does the grammar save? A pointer that knows nothing, its query zero, writes the box and the icosahedron: once among all vertices at every corner, once among the legal ones. **Predict** first: if each corner is one of 8 vertices with equal chance, how likely are three in a row a canonical triangle?
+
+
+# %% predict="my_canonical"
+my_canonical = 0.5  # your prediction: probability of a canonical triangle
 
 
 # %% tags=["experiment"]
@@ -1929,8 +1937,8 @@ print(
 class Pseudo3DConv(nn.Module):
     """A convolution of films in two parts: over each frame, then along time at each pixel.
 
-    Both are padded with zeros, so that the numbers of frames, rows and columns stay. The part along time begins as the
-    identity, equation (15).
+    Both are padded with zeros, so that the numbers of frames, rows and columns stay. The
+    part along time begins as the identity, equation (15).
 
     Args:
         in_channels, out_channels: channels before and after.
@@ -1938,8 +1946,9 @@ class Pseudo3DConv(nn.Module):
 
     Attributes:
         spatial: nn.Conv2d(in_channels, out_channels, k), with a bias, as PyTorch starts it.
-        temporal: nn.Conv1d(out_channels, out_channels, k), with a bias. At the start the centre tap from each channel
-        to itself is 1, and all other weights and the bias are 0; from then on everything is learned.
+        temporal: nn.Conv1d(out_channels, out_channels, k), with a bias. At the start the
+        centre tap from each channel to itself is 1, and all other weights and the bias are
+        0; from then on everything is learned.
     """
 
     def __init__(self, in_channels, out_channels, kernel_size=3):
@@ -2066,9 +2075,6 @@ for rho in (0.0, 0.5, 0.9, 0.99):
         f"rho = {rho:<5g} floor alone {level:.3f}, the whole film {exact.ar1(8, rho).eps_floor(level):.3f}"
     )
 
-# %% predict="my_start"
-my_start = 0.6  # your prediction: the loss at step 0 with PyTorch's own start along time
-
 
 # %%
 # Given: films whose pixels are AR(1), and the training of one layer
@@ -2134,6 +2140,9 @@ def train_film(identity):
         losses.append(test_loss(layer))
     return losses
 
+
+# %% predict="my_start"
+my_start = 0.6  # your prediction: the loss at step 0 with PyTorch's own start along time
 
 # %% tags=["experiment"]
 # Experiment: from frames to films
@@ -2260,7 +2269,7 @@ verify_equation(17, K, -torch.linalg.solve(inner, precision[1:4][:, [0, 4]]))
 verify_equation(17, left, torch.linalg.inv(inner).diagonal())
 for rho in (0.9, 0.99):
     K, left = interpolation(rho, 4)
-    print(f"rho = {rho:<4g} weights of a quarter and a half of the way:", end=" ")
+    print(f"rho = {rho:<4g} weights at 1/4 and 1/2:", end=" ")
     print(
         *[f"({a:.3f}, {b:.3f})" for a, b in K[:2].tolist()],
         "variance left",
