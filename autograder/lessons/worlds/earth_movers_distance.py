@@ -173,7 +173,7 @@ def nearest(x, y):
 def greedy(x, y):
     out = []
     for d in between(x, y):
-        d, total = d.clone(), 0.0
+        d, total = d.clone(), d.new_zeros(())
         for i in range(len(d)):
             j = int(d[i].argmin())
             total = total + d[i, j].clone()
@@ -190,7 +190,7 @@ def greedy(x, y):
 def nearest_pair_first(x, y):
     out = []
     for d in between(x, y):
-        d, total = d.clone(), 0.0
+        d, total = d.clone(), d.new_zeros(())
         for _ in range(len(d)):
             i, j = divmod(int(d.argmin()), len(d))
             total = total + d[i, j].clone()

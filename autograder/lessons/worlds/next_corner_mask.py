@@ -137,9 +137,9 @@ def last_of_all(corners, num_vertices):
     for v in range(num_vertices):
         face = [*begun, v]
         left = [u for u in range(num_vertices - 1, face[0], -1) if u not in face]
-        face = tuple(face + left[: 3 - len(face)])
-        canonical_one = len(set(face)) == 3 and face[0] == min(face)
-        found.append(canonical_one and (last is None or face > last))
+        whole = tuple(face + left[: 3 - len(face)])
+        legal = len(set(whole)) == 3 and whole[0] == min(whole)
+        found.append(legal and (last is None or whole > last))
     return torch.as_tensor(found, dtype=torch.bool).to(corners.device)
 
 

@@ -47,7 +47,7 @@ def pointer_log_probs(student, case):
     towards = torch.where(valid, case.normal(batch, count), 0.0)
     case.expect(
         student.gradient(*given, weights=[towards], wrt=[0, 1]),
-        slopes(*given, towards),
+        slopes(query, vertices, valid, towards),
         "gradients reach query and vertices, without a NaN",
         points=0.25,
     )

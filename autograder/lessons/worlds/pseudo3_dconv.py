@@ -22,14 +22,14 @@ def pseudo_3d_conv(student, case):
     check_start(case, usual, wide, x)
     model = usual.load()
     case.expect(model(x), bench_truth(usual, x), "films, with weights of any kind", points=0.75, rtol=CLOSE)
-    single = made(case, student, out, inner, 1)
+    single = made(case, student, 1, inner, 1)
     benches = [wide, single, usual, usual]
     single.load(), wide.load()
-    others = [x, case.normal(2, out, 3, 2, 4, dtype=torch.float32), x[:1, :, :1], x[:, :, :2, :1, :2]]
+    others = [x, case.normal(2, 1, 3, 2, 4, dtype=torch.float32), x[:1, :, :1], x[:, :, :2, :1, :2]]
     case.expect(
         [bench.model(film) for bench, film in zip(benches, others, strict=True)],
         [bench_truth(bench, film) for bench, film in zip(benches, others, strict=True)],
-        "kernels of 5 and of 1, a single frame, frames smaller than the kernel",
+        "kernels of 5 and of 1, one channel, one frame, frames smaller than the kernel",
         points=0.5,
         rtol=CLOSE,
     )

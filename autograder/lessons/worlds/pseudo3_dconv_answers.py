@@ -9,6 +9,12 @@ from torch import nn
 from .pseudo3_dconv import pseudo_3d_conv, tap_by_tap
 
 
+def as_identity(conv, groups=1):
+    """Make a convolution with as many channels going in as coming out the identity."""
+    nn.init.dirac_(conv.weight, groups)
+    nn.init.zeros_(conv.bias)
+
+
 class _Base(nn.Module):
     """The usual answer; a wrong one changes one thing."""
 
@@ -19,8 +25,7 @@ class _Base(nn.Module):
         self.start()
 
     def start(self):
-        nn.init.dirac_(self.temporal.weight)
-        nn.init.zeros_(self.temporal.bias)
+        as_identity(self.temporal)
 
     def frames(self, x):
         """`spatial` on every frame."""
@@ -57,10 +62,10 @@ class FrameByFrame(nn.Module):
         self.spatial = nn.Conv2d(in_channels, out_channels, kernel_size, padding="same")
         self.temporal = nn.Conv1d(out_channels, out_channels, kernel_size, padding="same")
         with torch.no_grad():
-            self.temporal.weight.zero_()
+            for parameter in self.temporal.parameters():
+                parameter.zero_()
             for c in range(out_channels):
                 self.temporal.weight[c, c, kernel_size // 2] = 1.0
-            self.temporal.bias.zero_()
 
     def forward(self, x):
         y = torch.stack([self.spatial(x[:, :, f]) for f in range(x.shape[2])], dim=2)
@@ -86,8 +91,7 @@ class IdentityCopied(nn.Module):
         self.spatial = nn.Conv2d(in_channels, out_channels, (kernel_size, kernel_size), padding=(middle, middle))
         weight = torch.zeros_like(self.temporal.weight)
         weight[:, :, middle] = torch.eye(out_channels)
-        self.temporal.weight.data.copy_(weight)
-        self.temporal.bias.data.fill_(0)
+        self.temporal.load_state_dict({"weight": weight, "bias": torch.zeros(out_channels)})
 
     def forward(self, x):
         B, C, T, H, W = x.shape
@@ -112,8 +116,8 @@ class RandomStart(_Base):
 )
 class ZeroStart(_Base):
     def start(self):
-        nn.init.zeros_(self.temporal.weight)
-        nn.init.zeros_(self.temporal.bias)
+        for parameter in self.temporal.parameters():
+            nn.init.zeros_(parameter)
 
 
 @pseudo_3d_conv.misconception(
@@ -163,8 +167,7 @@ class Averaging(_Base):
 )
 class SpatialIdentity(_Base):
     def start(self):
-        nn.init.dirac_(self.spatial.weight)
-        nn.init.zeros_(self.spatial.bias)
+        as_identity(self.spatial)
 
 
 @pseudo_3d_conv.misconception(
@@ -241,16 +244,14 @@ class NextFilm(_Base):
     "temporal before spatial",
     hint="First the frames, then time: temporal works on the out channels that spatial has made.",
 )
-class TemporalFirst(nn.Module):
+class TemporalFirst(_Base):
     def __init__(self, in_channels, out_channels, kernel_size=3):
-        super().__init__()
+        super().__init__(in_channels, out_channels, kernel_size)
         self.temporal = nn.Conv1d(in_channels, in_channels, kernel_size, padding=kernel_size // 2)
-        self.spatial = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
-        nn.init.dirac_(self.temporal.weight)
-        nn.init.zeros_(self.temporal.bias)
+        self.start()
 
     def forward(self, x):
-        return _Base.frames(self, _Base.pixels(self, x))
+        return self.frames(self.pixels(x))
 
 
 @pseudo_3d_conv.misconception(
@@ -324,8 +325,7 @@ class Depthwise(_Base):
         super().__init__(in_channels, out_channels, kernel_size)
         pad = kernel_size // 2
         self.temporal = nn.Conv1d(out_channels, out_channels, kernel_size, padding=pad, groups=out_channels)
-        nn.init.dirac_(self.temporal.weight, groups=out_channels)
-        nn.init.zeros_(self.temporal.bias)
+        as_identity(self.temporal, out_channels)
 
 
 @pseudo_3d_conv.misconception(
@@ -353,8 +353,7 @@ class FlatModules(nn.Module):
         pad = kernel_size // 2
         self.spatial = nn.Conv3d(in_channels, out_channels, (1, kernel_size, kernel_size), padding=(0, pad, pad))
         self.temporal = nn.Conv3d(out_channels, out_channels, (kernel_size, 1, 1), padding=(pad, 0, 0))
-        nn.init.dirac_(self.temporal.weight)
-        nn.init.zeros_(self.temporal.bias)
+        as_identity(self.temporal)
 
     def forward(self, x):
         return self.temporal(self.spatial(x))

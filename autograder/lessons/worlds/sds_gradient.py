@@ -10,7 +10,7 @@ from torch.func import jvp
 from ...exercise import exercise
 from ...sandbox.wire import Source
 from ...student import Failure
-from ..diffusion import schedule, times_among
+from ..diffusion import edges, schedule, times_among
 
 # Images that are no linear function of theta, each pixel with entries of its own, and a count of the calls.
 RENDER = """
@@ -135,7 +135,13 @@ def sds_gradient(student, case):
         points=0.25,
         hint="theta is the caller's, and theta.grad too: torch.autograd.grad returns a gradient and leaves .grad alone",
     )
-    case.conventions(student, given((2, 3), views, pixels), truth, points=0.25, detached=True)
+
+    def extreme(times, table):
+        render, model, theta, _, eps, *_ = given((3,), len(times), 4)
+        return render, model, theta, times, eps, table, weight[: len(table)]
+
+    also = edges(case, extreme, first=1)
+    case.conventions(student, given((2, 3), views, pixels), truth, points=0.25, also=also, detached=True)
 
 
 def books(render, model):
@@ -153,6 +159,6 @@ def truth(render, model, theta, t, eps, alpha_bar, weight):
     pulls = torch.stack([w * row for w, row in zip(weight.double()[t], missed, strict=True)]) / len(t)
     slopes = []
     for axis in torch.eye(wide.numel(), dtype=torch.float64):
-        _, tangent = jvp(render, (wide,), (axis.reshape(wide.shape),))
+        tangent = jvp(render, (wide,), (axis.reshape(wide.shape),))[1]
         slopes.append((pulls * tangent).sum())
     return torch.stack(slopes).reshape(theta.shape).to(theta.dtype)

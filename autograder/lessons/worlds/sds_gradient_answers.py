@@ -64,7 +64,7 @@ def by_target(render, model, theta, t, eps, alpha_bar, weight):
 
 @sds_gradient.alternative("torch.func.vjp")
 def by_vjp(render, model, theta, t, eps, alpha_bar, weight):
-    images, pull_back = torch.func.vjp(render, theta.detach())
+    images, pull_back = torch.func.vjp(render, theta.detach())[:2]
     residual = model(noised(images, t, eps, alpha_bar), t).detach() - eps
     return pull_back(along(weight[t], images) * residual / images.size(0))[0]
 

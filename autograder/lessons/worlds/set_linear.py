@@ -19,12 +19,12 @@ def set_linear(student, case):
     model = bench.load()
     case.expect(model(x), bench_truth(bench, x), "sets of points", points=0.75, rtol=CLOSE)
     others = [x[:, :1], x[:1, :2], case.normal(2, 20, inner, dtype=torch.float32)]
-    square = Bench(case, student(count, count), shapes(count, count))
-    alike = case.normal(count, count, count, dtype=torch.float32) - 0.5
+    square, line = (Bench(case, student(size, size), shapes(size, size)) for size in (count, 1))
+    alike, thin = (case.normal(count, count, width, dtype=torch.float32) - 0.5 for width in (count, 1))
     case.expect(
-        [*map(model, others), square.load()(alike)],
-        [*(bench_truth(bench, points) for points in others), bench_truth(square, alike)],
-        "one point, two, twenty, and as many sets as points and entries",
+        [*map(model, others), square.load()(alike), line.load()(thin)],
+        [*(bench_truth(bench, points) for points in others), bench_truth(square, alike), bench_truth(line, thin)],
+        "one point, two, twenty; as many sets as points and entries; a single entry",
         points=0.5,
         rtol=CLOSE,
     )
