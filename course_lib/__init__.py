@@ -39,6 +39,7 @@ try:
         tables,
         training,
         widgets,
+        worlds,
     )
     from course_lib.algebra import expect_same
     from course_lib.chains import chain
@@ -87,4 +88,5 @@ __all__ = [
     "training",
     "verify_equation",
     "widgets",
+    "worlds",
 ]

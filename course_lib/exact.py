@@ -115,6 +115,26 @@ class GaussianData:
         along = (xt.to(self.mean) - a.sqrt() * self.mean) @ vectors
         return (-(along / (a * values + 1 - a)) @ vectors.T).to(xt)
 
+    def given(self, index: Any, value: Any) -> "GaussianData":
+        """The law of the other entries, in their order, given x[index] = value (Petersen and Pedersen, 2012, 8.1.3).
+
+            mean_r + C_ri C_ii^-1 (value - mean_i),   C_rr - C_ri C_ii^-1 C_ir
+
+        Args:
+            index: integers (m,), in any order, each once. value: (m,).
+
+        Raises:
+            ValueError: an index out of range or twice, or a covariance C_ii that is not definite.
+        """
+        index, rest, value = _split(index, value, len(self.mean))
+        root, failed = torch.linalg.cholesky_ex(self.cov[index][:, index])
+        if failed:
+            raise ValueError("given: the covariance of the given entries is not definite")
+        across = self.cov[index][:, rest]
+        gain = torch.cholesky_solve(across, root)  # (m, rest)
+        cov = self.cov[rest][:, rest] - across.T @ gain
+        return GaussianData(self.mean[rest] + (value - self.mean[index]) @ gain, (cov + cov.T) / 2)
+
     def blurred(self, sigma: float) -> "GaussianData":
         """The law of x_0 + sigma eps: N(mean, cov + sigma^2 I)."""
         return GaussianData(self.mean, self.cov + sigma**2 * torch.eye(len(self.mean), dtype=torch.float64))
@@ -163,7 +183,7 @@ class GaussianMixture:
     """Data from sum_k weights_k N(means_k, covs_k).
 
     Attributes:
-        weights: (K,), positive, summing to 1. means: (K, D). covs: (K, D, D).
+        weights: (K,), not negative, summing to 1. means: (K, D). covs: (K, D, D).
     """
 
     weights: Tensor
@@ -180,8 +200,8 @@ class GaussianMixture:
         ):
             shapes = ", ".join(str(tuple(x.shape)) for x in (weights, means, covs))
             raise ValueError(f"expected weights (K,), means (K, D), covs (K, D, D), got {shapes}")
-        if not ((weights > 0).all() and torch.isclose(weights.sum(), torch.ones_like(weights[0]))):
-            raise ValueError(f"weights must be positive and sum to 1, got {weights.tolist()}")
+        if not ((weights >= 0).all() and torch.isclose(weights.sum(), torch.ones_like(weights[0]))):
+            raise ValueError(f"weights must not be negative and sum to 1, got {weights.tolist()}")
         for name, value in (("weights", weights), ("means", means), ("covs", covs)):
             object.__setattr__(self, name, value)
 
@@ -221,6 +241,17 @@ class GaussianMixture:
         variances = a * self.covs[:, 0, 0] + 1 - a
         standard = (x.to(self.means) - a.sqrt() * self.means[:, 0]) / variances.sqrt()
         return (self.weights * torch.special.ndtr(standard)).sum(-1).to(x)
+
+    def given(self, index: Any, value: Any) -> "GaussianMixture":
+        """The law of the other entries, in their order, given x[index] = value: each component's own, and weights by
+        Bayes' rule, weights_k N(value; means_k, covs_k). Arguments and errors as for `GaussianData.given`.
+        """
+        parts = [GaussianData(mean, cov) for mean, cov in zip(self.means, self.covs, strict=True)]
+        rests = [part.given(index, value) for part in parts]
+        index, _, value = _split(index, value, self.means.shape[1])
+        seen = [GaussianData(part.mean[index], part.cov[index][:, index]).log_prob(value[None]) for part in parts]
+        weights = (self.weights.log() + torch.cat(seen)).softmax(0)
+        return GaussianMixture(weights, torch.stack([r.mean for r in rests]), torch.stack([r.cov for r in rests]))
 
     def blurred(self, sigma: float) -> "GaussianMixture":
         """The law of x_0 + sigma eps: the same means, covariances covs_k + sigma^2 I."""
@@ -377,6 +408,52 @@ def ar1(frames: int, rho: float) -> GaussianData:
     """
     place = torch.arange(frames, dtype=torch.float64)
     return GaussianData(torch.zeros(frames), rho ** (place[:, None] - place).abs())
+
+
+def sampled_law(
+    eps_affine: Callable[[int], tuple[Tensor, Tensor]],
+    alpha_bar: Tensor,
+    dim: int,
+    after: Callable[[int], tuple[Tensor, Tensor, Tensor]] | None = None,
+) -> GaussianData:
+    """The law of what ancestral sampling makes of N(0, I) when the noise prediction is affine in x_t: a Gaussian.
+
+    x_{t-1} = (x_t - beta_t / sqrt(1 - abar_t) eps_hat) / sqrt(alpha_t) + sqrt(beta~_t) z (Ho and others, 2020,
+    algorithm 2, with the posterior variance).
+
+    Args:
+        eps_affine: t -> (E, e), (D, D) and (D,): eps_hat(x) = E x + e.
+        alpha_bar: (T + 1,), alpha_bar[0] = 1.
+        dim: D.
+        after: t -> (K, k, V): x <- K x + k + N(0, V), done to x_t at every t = T, ..., 0, before the model's call.
+    """
+    table, identity = _float64(alpha_bar), torch.eye(dim, dtype=torch.float64)
+    mean, cov = torch.zeros(dim, dtype=torch.float64), identity
+    for t in range(len(table) - 1, -1, -1):
+        if after is not None:
+            K, k, V = after(t)
+            mean, cov = K @ mean + k, K @ cov @ K.T + V
+        if t:
+            E, e = eps_affine(t)
+            alpha = table[t] / table[t - 1]
+            pull = (1 - alpha) / (1 - table[t]).sqrt()
+            M = (identity - pull * E) / alpha.sqrt()
+            fresh = (1 - alpha) * (1 - table[t - 1]) / (1 - table[t])
+            mean, cov = M @ mean - pull / alpha.sqrt() * e, M @ cov @ M.T + fresh * identity
+    return GaussianData(mean, (cov + cov.T) / 2)
+
+
+def _split(index: Any, value: Any, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Given entries, the other ones, and the values."""
+    index, value = torch.as_tensor(index, dtype=torch.long), _float64(value)
+    mask = torch.zeros(dim, dtype=torch.bool)
+    if index.ndim != 1 or index.shape != value.shape or not ((index >= 0) & (index < dim)).all():
+        expected = f"index (m,) from 0 to {dim - 1} and value (m,)"
+        raise ValueError(f"given: expected {expected}, got {index.tolist()} and shape {tuple(value.shape)}")
+    mask[index] = True
+    if mask.sum() < len(index):
+        raise ValueError(f"given: an entry twice in {index.tolist()}")
+    return index, (~mask).nonzero()[:, 0], value
 
 
 def _as_network(model: "GaussianData | GaussianMixture", alpha_bar: Tensor) -> Network:

@@ -23,7 +23,8 @@ def mlp(sizes: Sequence[int], activation: Callable[[], nn.Module] = nn.SiLU) -> 
 
 
 class ResidualMLP(nn.Module):
-    """A function of a point and a time, (x, t) -> R^D, for noise prediction on low-dimensional data.
+    """A function of a point and a time, (x, t) -> R^D, for noise prediction on low-dimensional data; with a context, of
+    that too.
 
     Residual blocks (He and others, 2016) h <- h + W2 silu(W1 norm(h) + time(t)), where time(t) is linear in the
     cosine series cos(pi k t / T), k = 0..15: smooth in t, and learned. The last layer starts at zero, so an untrained
@@ -34,27 +35,33 @@ class ResidualMLP(nn.Module):
         max_time: T, the largest t.
         hidden_dim: width of the blocks.
         depth: number of blocks.
+        context_dim: entries of a context, such as an observation, which enters beside x; 0 for none.
     """
 
     frequency: Tensor
 
-    def __init__(self, data_dim: int, max_time: float, hidden_dim: int = 128, depth: int = 3) -> None:
+    def __init__(
+        self, data_dim: int, max_time: float, hidden_dim: int = 128, depth: int = 3, context_dim: int = 0
+    ) -> None:
         super().__init__()
-        self.data_dim = data_dim
-        self.inlet = nn.Linear(data_dim, hidden_dim)
+        self.data_dim, self.context_dim = data_dim, context_dim
+        self.inlet = nn.Linear(data_dim + context_dim, hidden_dim)
         self.blocks = nn.ModuleList(_Block(hidden_dim) for _ in range(depth))
         self.outlet = nn.Linear(hidden_dim, data_dim)
         nn.init.zeros_(self.outlet.weight)
         nn.init.zeros_(self.outlet.bias)
         self.register_buffer("frequency", torch.arange(_Block.WAVES) * (math.pi / max_time), persistent=False)
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """x (B, D) and t (B,), integers or floats in [0, T] -> (B, D)."""
+    def forward(self, x: Tensor, t: Tensor, context: Tensor | None = None) -> Tensor:
+        """x (B, D), t (B,), integers or floats in [0, T], and a context (B, context_dim) if there is one -> (B, D)."""
         if x.ndim != 2 or x.shape[1] != self.data_dim or t.shape != x.shape[:1]:
             expected = f"x (B, {self.data_dim}) and t (B,)"
             raise ValueError(f"ResidualMLP: expected {expected}, got {tuple(x.shape)} and {tuple(t.shape)}")
+        if (0 if context is None else context.shape[-1]) != self.context_dim:
+            found = "none" if context is None else str(tuple(context.shape))
+            raise ValueError(f"ResidualMLP: expected a context (B, {self.context_dim}), got {found}")
         waves = torch.cos(t[:, None].to(x.dtype) * self.frequency)  # (B, WAVES)
-        h = self.inlet(x)  # (B, hidden)
+        h = self.inlet(x if context is None else torch.cat([x, context], 1))  # (B, hidden)
         for block in self.blocks:
             h = block(h, waves)
         return self.outlet(h)

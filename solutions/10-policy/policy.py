@@ -336,11 +336,11 @@ def chain_scores(segments, shared, weight=1.0):
     """
     ### BEGIN SOLUTION
     B, K, L, D = segments.shape
-    O = shared.shape[2]
-    total = segments.new_zeros(B, K * (L - O) + O, D)
+    stride = L - shared.shape[2]
+    total = segments.new_zeros(B, (K - 1) * stride + L, D)
     for k in range(K):
-        total[:, k * (L - O) : k * (L - O) + L] += segments[:, k]
+        total[:, k * stride : k * stride + L] += segments[:, k]
     for k in range(1, K):
-        total[:, k * (L - O) : k * (L - O) + O] -= weight * shared[:, k - 1]
+        total[:, k * stride : (k - 1) * stride + L] -= weight * shared[:, k - 1]
     return total
     ### END SOLUTION

@@ -316,3 +316,78 @@ def test_ar1_is_the_law_of_its_recursion(rho):
     film = exact.ar1(5, rho)
     torch.testing.assert_close(film.cov, torch.stack(rows) @ torch.stack(rows).T)
     assert film.mean.abs().max() == 0
+
+
+@pytest.mark.parametrize("index", [[1], [3, 0], [0, 1, 2]])
+def test_a_gaussian_given_entries_is_the_joint_over_their_marginal(index):
+    """log p(rest given some) = log p(all) - log p(some), at every place."""
+    model = random_gaussian()
+    rest = [i for i in range(4) if i not in index]
+    x = torch.randn(6, 4, generator=generator(5), dtype=torch.float64)
+    x[:, index] = x[0, index]
+    some = GaussianData(model.mean[index], model.cov[index][:, index])
+    given = model.given(index, x[0, index])
+    assert torch.allclose(given.log_prob(x[:, rest]), model.log_prob(x) - some.log_prob(x[:, index]))
+
+
+def test_a_mixture_given_entries_is_the_joint_over_their_marginal():
+    model = random_mixture()
+    x = torch.randn(6, 2, generator=generator(5), dtype=torch.float64)
+    x[:, 1] = 0.3
+    some = GaussianMixture(model.weights, model.means[:, 1:], model.covs[:, 1:, 1:])
+    given = model.given([1], [0.3])
+    assert torch.allclose(given.log_prob(x[:, :1]), model.log_prob(x) - some.log_prob(x[:, 1:]))
+
+
+def test_a_component_may_lose_all_its_weight():
+    far = MIXTURE_1D_PAIR.given([1], [80.0])
+    assert far.weights.tolist() == [0.0, 1.0]
+    x = torch.linspace(-3, 3, 5, dtype=torch.float64)[:, None]
+    alone = GaussianData(far.means[1], far.covs[1])
+    assert torch.allclose(far.log_prob(x), alone.log_prob(x))
+    assert torch.allclose(far.best_eps(x, 0.4), alone.best_eps(x, 0.4))
+    assert far.sample(10, generator()).isfinite().all()
+
+
+MIXTURE_1D_PAIR = GaussianMixture([0.3, 0.7], [[-2.0, -2.0], [1.5, 1.5]], torch.eye(2).expand(2, 2, 2) / 4)
+
+
+def test_given_with_a_singular_covariance():
+    """x_1 = 2 x_0 without noise: given x_0, x_1 is known; given both, what is asked for is not defined."""
+    model = GaussianData([0.0, 0.0], [[1.0, 2.0], [2.0, 4.0]])
+    known = model.given([0], [0.5])
+    assert known.mean.tolist() == pytest.approx([1.0]) and known.cov.item() == pytest.approx(0, abs=1e-12)
+    with pytest.raises(ValueError, match="not definite"):
+        model.given([0, 1], [0.5, 1.0])
+
+
+@pytest.mark.parametrize("index", [[0, 0], [4], [-1], [[0]]])
+def test_given_refuses_what_is_no_set_of_entries(index):
+    with pytest.raises(ValueError, match="given"):
+        random_gaussian().given(index, torch.zeros(len(index)))
+
+
+def test_the_law_of_a_sampler_against_drawn_walks():
+    model, table = random_gaussian(2), torch.tensor([1.0, 0.8, 0.5, 0.2, 0.05], dtype=torch.float64)
+    K = torch.tensor([[1.0, 0.0], [0.0, 0.0]], dtype=torch.float64)  # overwrites the second entry
+    k, V = torch.tensor([0.0, 0.7]).double(), torch.diag(torch.tensor([0.0, 0.04]).double())
+
+    def affine(t):
+        at = model.noised(table[t].item())
+        E = (1 - table[t]).sqrt() * torch.linalg.inv(at.cov)
+        return E, -E @ at.mean
+
+    law = exact.sampled_law(affine, table, 2, after=lambda t: (K, k, V))
+    n, eps_hat = 40000, model.eps_model(table)
+    x = torch.randn(n, 2, generator=generator(), dtype=torch.float64)
+    for t in range(4, -1, -1):
+        x = x @ K.T + k + torch.randn(n, 2, generator=generator(9 + t), dtype=torch.float64) @ V.sqrt()
+        if t:
+            alpha = table[t] / table[t - 1]
+            best = eps_hat(x, torch.full((n,), t))
+            mean = (x - (1 - alpha) / (1 - table[t]).sqrt() * best) / alpha.sqrt()
+            spread = ((1 - alpha) * (1 - table[t - 1]) / (1 - table[t])).sqrt()
+            x = mean + spread * torch.randn(n, 2, generator=generator(90 + t), dtype=torch.float64)
+    error = (law.cov.diagonal() / n).sqrt()
+    assert ((x.mean(0) - law.mean).abs() < 4.5 * error).all()
+    assert torch.allclose(torch.cov(x.T), law.cov, atol=4.5 * 2**0.5 * error.max().item() * law.cov.max().item() ** 0.5)

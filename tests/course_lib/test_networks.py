@@ -54,3 +54,22 @@ def test_wrong_shapes_are_named():
         net(torch.zeros(4, 3), torch.ones(4))
     with pytest.raises(ValueError, match=r"got \(4, 2\) and \(4, 1\)"):
         net(torch.zeros(4, 2), torch.ones(4, 1))
+
+
+def test_a_context_enters_beside_the_point():
+    net = networks.ResidualMLP(2, max_time=10, hidden_dim=8, depth=1, context_dim=3)
+    torch.nn.init.normal_(net.outlet.weight)
+    x, t, context = torch.randn(4, 2), torch.tensor([1, 2, 3, 4]), torch.randn(4, 3)
+    answer = net(x, t, context)
+    assert answer.shape == (4, 2) and not torch.equal(answer, net(x, t, context + 1))
+    alone = networks.ResidualMLP(5, max_time=10, hidden_dim=8, depth=1)  # the same with point and context as one point
+    alone.load_state_dict({k: v for k, v in net.state_dict().items() if "outlet" not in k}, strict=False)
+    torch.nn.init.zeros_(alone.outlet.weight)
+    with torch.no_grad():
+        alone.outlet.weight[:2], alone.outlet.bias[:2] = net.outlet.weight, net.outlet.bias
+    torch.testing.assert_close(alone(torch.cat([x, context], 1), t)[:, :2], answer)
+    for wrong in (None, torch.randn(4, 2)):
+        with pytest.raises(ValueError, match="context"):
+            net(x, t, wrong)
+    with pytest.raises(ValueError, match="context"):
+        networks.ResidualMLP(2, max_time=10)(x, t, context)

@@ -16,6 +16,7 @@ OWN = {
     "exact.GaussianData.blurred": "variances of independent things add up",
     "exact.GaussianData.eps_floor": "the variance that a regression leaves",
     "exact.GaussianData.x0_floor": "the variance that a regression leaves",
+    "exact.GaussianMixture.given": "Bayes' rule for the components, and `GaussianData.given`",
     "exact.GaussianMixture.score": "the derivative of a mixture's logarithm",
     "exact.GaussianMixture.blurred": "variances of independent things add up",
     "exact.LinearVAE.diagonal_gap": "a divergence of two Gaussians with one mean",
