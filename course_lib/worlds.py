@@ -80,12 +80,12 @@ class RoundAbout:
         if not 1 <= horizon <= self.steps - i:
             raise ValueError(f"chunk: horizon={horizon} at step {i}; expected 1 to {self.steps - i}")
         keep = 1 - self.pull
-        j = torch.arange(horizon)
+        j = torch.arange(horizon, dtype=torch.float64)
         off = place[:, None] - self.ways[:, i]  # (B, 2, 2)
         planned = self.ways[:, i + 1 : i + 1 + horizon] - self.ways[:, i : i + horizon]
         means = planned - self.pull * keep ** j[:, None] * off[:, :, None]
         since = j[:, None] - j
-        late = -self.pull * keep ** (since - 1).clamp(min=0).double()
+        late = -self.pull * keep ** (since - 1).clamp(min=0)
         root = self.noise * torch.where(since > 0, late, (since == 0).double())
         return self.side(place, i), means, root
 

@@ -41,11 +41,11 @@ def test_a_chunk_given_the_place_is_that_of_the_joint_gaussian(i):
     joint = rows @ rows.T
     gain, left = joint[1:, 0] / joint[0, 0], joint[1:, 1:] - joint[1:, :1] @ joint[:1, 1:] / joint[0, 0]
     weights, means, root = ROUNDABOUT.chunk(place, i, horizon)
-    assert torch.allclose(root @ root.T, left)
+    torch.testing.assert_close(root @ root.T, left, rtol=1e-12, atol=1e-14)
     for m in (0, 1):
         planned = ROUNDABOUT.ways[m].diff(dim=0)[i : i + horizon]
         away = place - ROUNDABOUT.ways[m, i]
-        assert torch.allclose(means[:, m], planned + gain[:, None] * away[:, None])
+        torch.testing.assert_close(means[:, m], planned + gain[:, None] * away[:, None], rtol=1e-12, atol=1e-14)
     cov = ROUNDABOUT.variance(i) * torch.eye(2, dtype=torch.float64)
     density = torch.stack([MultivariateNormal(ROUNDABOUT.ways[m, i], cov).log_prob(place).exp() for m in (0, 1)], 1)
     joint_weights = density * torch.tensor([0.7, 0.3])
