@@ -139,6 +139,24 @@ def padded_with_first(actions, lengths, horizon):
 
 
 @action_chunks.misconception(
+    "padded with the next episode's first action",
+    hint="The place where you stop is one too far: behind an episode's last action stands the next episode's first.",
+)
+def padded_with_next(actions, lengths, horizon):
+    place, last = places(actions, lengths, horizon)
+    return actions[place.clamp(max=last + 1).clamp(max=len(actions) - 1)], place <= last
+
+
+@action_chunks.misconception(
+    "the steps of a chunk stand last",
+    hint="unfold puts its new axis at the end. Asked for is (N, horizon, A): the entries of an action stand last.",
+)
+def steps_last(actions, lengths, horizon):
+    chunks, valid = indices_that_stop(actions, lengths, horizon)
+    return chunks.transpose(1, 2), valid
+
+
+@action_chunks.misconception(
     "padding counts as valid",
     hint="valid marks actions that the expert really took. Repetitions of the last one are not among them.",
 )

@@ -42,16 +42,18 @@ def bc_optimum(student, case):
 
 @bc_optimum.truth
 def truth(weights, means, variances):
-    """Weighted least squares of a constant to a table of points, 2 A for each mode, of its mean and variance."""
+    """A table of points in the Gaussians' place, 2 A for each mode, of its mean and variance: their centre, and how far
+    they lie from it.
+    """
     actions = means.shape[-1]
     found, left = [], []
     for w, m, v in zip(weights.double(), means.double(), variances.double(), strict=True):
         away = (actions * v).sqrt()[:, None, None] * torch.eye(actions, dtype=torch.float64)
         points = torch.cat([m[:, None] + away, m[:, None] - away], 1).reshape(-1, actions)
-        root = (w / (2 * actions)).sqrt().repeat_interleave(2 * actions)[:, None]
-        best = torch.linalg.lstsq(root, root * points).solution[0]
-        found.append(best)
-        left.append(torch.dist(root * points, root * best) ** 2)
+        share = (w / (2 * actions)).repeat_interleave(2 * actions)[:, None]
+        centre = (share * points).sum(0)
+        found.append(centre)
+        left.append(torch.dist(share.sqrt() * points, share.sqrt() * centre) ** 2)
     return torch.stack(found).to(means.dtype), torch.stack(left).to(means.dtype)
 
 
@@ -104,6 +106,25 @@ def likeliest_mode(weights, means, variances):
 
 
 @bc_optimum.misconception(
+    "the likeliest mode, and its own variance",
+    hint="Squared error does not choose. Which action has the smallest average of squared distances to all that the "
+    "expert does, and how large is that average?",
+)
+def likeliest_mode_alone(weights, means, variances):
+    best = weights.argmax(1)
+    rows = torch.arange(len(means))
+    return means[rows, best], means.shape[-1] * variances[rows, best]
+
+
+@bc_optimum.misconception(
+    "the weights are put through a softmax",
+    hint="weights are probabilities already: each row sums to 1, and a weight of 0 means never.",
+)
+def through_softmax(weights, means, variances):
+    return within_and_between(weights.softmax(1), means, variances)
+
+
+@bc_optimum.misconception(
     "the weights are not used for the action",
     hint="An expert who goes above more often pulls the average up: weigh each mode's mean.",
 )
@@ -147,6 +168,15 @@ def only_between(weights, means, variances):
 def counted_once(weights, means, variances):
     action = mean_action(weights, means)
     return action, (weights * variances).sum(1) + between(weights, means, action)
+
+
+@bc_optimum.misconception(
+    "the floor is the average of the modes' variances alone",
+    hint="Two things are missing: the loss sums over the A entries of an action, and the modes lie apart, which costs "
+    "something even without noise.",
+)
+def average_of_variances(weights, means, variances):
+    return mean_action(weights, means), (weights * variances).sum(1)
 
 
 @bc_optimum.misconception(

@@ -135,6 +135,15 @@ def begins_at_t_minus_1(model, x_T, known, mask, alpha_bar, noise):
 
 
 @diffuser_plan.misconception(
+    "the walk goes from T - 1 to 0",
+    hint="Times run from T = len(alpha_bar) - 1 down to 1. At t = 0 there is nothing left to do, and alpha_bar[t - 1] "
+    "wraps to the end of the table.",
+)
+def one_time_early(model, x_T, known, mask, alpha_bar, noise):
+    return walk(model, x_T, known, mask, alpha_bar, noise, times=range(len(alpha_bar) - 2, -1, -1))
+
+
+@diffuser_plan.misconception(
     "the model is asked at t - 1",
     hint="The model knows x_t by the very t: times run from 1 to T, for the model too.",
 )

@@ -246,12 +246,23 @@ def _within_reach(policy, dynamics, goal, horizon):
 
 @goal_conditioned_policy.misconception(
     "a small constant in the denominator",
-    hint="The goal may be a million times less likely than your constant, and still be reached: divide by the chance "
-    "itself, wherever it is not 0.",
+    hint="It hides 0 / 0 and leaves zeros, which are no probabilities; and the goal may be a million times less likely "
+    "than your constant, and still be reached. Tell the two cases apart.",
 )
 def constant_below(policy, dynamics, goal, horizon):
     def choose(joint, total, share, after):
-        return torch.where(total > 0, joint / (total + 1e-12), policy)
+        return joint / (total + 1e-10)
+
+    return backwards(policy, dynamics, goal, horizon, choose=choose, value=lambda joint, row, after: joint.sum(1))
+
+
+@goal_conditioned_policy.misconception(
+    "a bound in place of 0",
+    hint="The goal may be far less likely than your bound, and still be reached: ask whether its chance is 0.",
+)
+def bound_for_0(policy, dynamics, goal, horizon):
+    def choose(joint, total, share, after):
+        return torch.where(total > 1e-12, share, policy)
 
     return backwards(policy, dynamics, goal, horizon, choose=choose, value=lambda joint, row, after: joint.sum(1))
 

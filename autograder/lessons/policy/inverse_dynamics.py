@@ -77,11 +77,11 @@ def pseudoinverse(states, A, B):
     return actions, torch.linalg.vector_norm(moved - actions @ B.T, dim=-1)
 
 
-@inverse_dynamics.alternative("lstsq of all steps at once")
-def lstsq_at_once(states, A, B):
+@inverse_dynamics.alternative("all steps as columns, Cholesky")
+def columns_and_cholesky(states, A, B):
     moved = torch.einsum("nhs->shn", states[:, 1:] - torch.einsum("st,nht->nhs", A, states[:, :-1]))
     flat = moved.reshape(len(A), -1)
-    u = torch.linalg.lstsq(B, flat).solution
+    u = torch.cholesky_solve(B.mT @ flat, torch.linalg.cholesky(B.mT @ B))
     left = (flat - B @ u).pow(2).sum(0).sqrt()
     return u.reshape(-1, *moved.shape[1:]).permute(2, 1, 0), left.reshape(moved.shape[1:]).T
 

@@ -178,6 +178,15 @@ def mask_turned(model, x0, mask, t, eps, alpha_bar):
 
 
 @planning_loss.misconception(
+    "in the input the mask is turned round",
+    hint="The loss is right. In the input the given entries are clean, where mask is True, and the others are noised.",
+)
+def input_turned(model, x0, mask, t, eps, alpha_bar):
+    x = torch.where(mask, noised(x0, t, eps, alpha_bar), x0)
+    return over_free((model(x, t) - eps).square(), mask)
+
+
+@planning_loss.misconception(
     "the loss is taken where entries are given",
     hint="The input is right. In the loss ~mask is wanted: there is noise to be found in the free entries only.",
 )

@@ -150,7 +150,7 @@ def steps_counted(model, obs, chunk, valid, t, eps, alpha_bar):
 def mean_of_means(model, obs, chunk, valid, t, eps, alpha_bar):
     error = errors(model, obs, chunk, t, eps, alpha_bar).mean(2)
     weight = valid.to(error.dtype)
-    return ((error * weight).sum(1) / weight.sum(1).clamp(min=1)).mean()
+    return ((error * weight).sum(1) / weight.sum(1)).mean()
 
 
 @policy_loss.misconception(
@@ -177,6 +177,14 @@ def padding_clean(model, obs, chunk, valid, t, eps, alpha_bar):
 def padding_wiped_out(model, obs, chunk, valid, t, eps, alpha_bar):
     shown = noised(chunk, t, eps, alpha_bar) * valid[..., None]
     return errors(model, obs, chunk, t, eps, alpha_bar, shown)[valid].mean()
+
+
+@policy_loss.misconception(
+    "the padding is set to 0 before it is noised",
+    hint="The chunk is padded already, with the last action: it goes into the noise as it is.",
+)
+def padding_set_to_0(model, obs, chunk, valid, t, eps, alpha_bar):
+    return errors(model, obs, chunk * valid[..., None], t, eps, alpha_bar)[valid].mean()
 
 
 @policy_loss.misconception(

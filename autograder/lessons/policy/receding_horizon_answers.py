@@ -115,6 +115,15 @@ def one_plan_too_many(policy, step, state, steps, execute):
 
 
 @receding_horizon.misconception(
+    "a plan is made only to measure it",
+    hint="Asking a policy costs something. The first plan that you carry out tells how long plans are.",
+)
+def made_to_measure(policy, step, state, steps, execute):
+    require_enough(policy(state), execute)
+    return one_loop(policy, step, state, steps, execute)
+
+
+@receding_horizon.misconception(
     "the starting state is missing",
     hint="steps + 1 states: the one that everything begins with, and one after every action.",
 )
@@ -168,6 +177,22 @@ def noticed_late(policy, step, state, steps, execute):
             chunk = policy(state)
         if i % execute >= chunk.shape[1]:
             raise ValueError("the plan has run out")
+        actions.append(chunk[:, i % execute])
+        state = step(state, actions[-1])
+        states.append(state)
+    return torch.stack(states, 1), torch.stack(actions, 1)
+
+
+@receding_horizon.misconception(
+    "`execute` is not compared with the plan",
+    hint="With many steps it ends in an IndexError, after somebody has acted; with few it is never noticed. Compare "
+    "before the first step, and raise ValueError.",
+)
+def not_compared(policy, step, state, steps, execute):
+    states, actions = [state], []
+    for i in range(steps):
+        if i % execute == 0:
+            chunk = policy(state)
         actions.append(chunk[:, i % execute])
         state = step(state, actions[-1])
         states.append(state)

@@ -128,6 +128,14 @@ def test_the_residual_is_what_lies_across_the_actions():
     assert torch.allclose(residual[0], torch.tensor([0.0, 1.0, 2.0]).double() * across.norm(), atol=1e-12)
 
 
+def test_the_residual_stands_at_right_angles_to_every_action():
+    states, drift, push = normal(2, 4, 5), normal(5, 5, seed=1), normal(5, 2, seed=2)
+    actions, residual = oracle("inverse_dynamics")(states, drift, push)
+    left = states[:, 1:] - states[:, :-1] @ drift.T - actions @ push.T
+    assert (left @ push).abs().max() < 1e-12
+    assert torch.allclose(residual.square(), left.square().sum(-1))
+
+
 def test_the_best_planner_reaches_the_floor_of_its_loss():
     """Two correlated entries, the first one given: what is left of the second has the variance 0.36."""
     count, level = 40_000, TABLE[4]
