@@ -10,7 +10,7 @@ EXERCISES = (
     "planning_loss",
     "diffuser_plan",
     "reward_guided_eps",
-    "goal_conditioned_policy",
     "inverse_dynamics",
+    "goal_conditioned_policy",
     "chain_scores",
 )
