@@ -411,7 +411,7 @@ verify_equation(
 # %% [markdown]
 # <details><summary>Line (3), to compare with yours</summary>
 #
-# $$\mathbb E a = \sum_k w_k\, m_k, \qquad \mathbb E \Vert a - \mathbb E a \Vert^2 = \underbrace{A \sum_k w_k\, v_k}_{\text{within the modes}} + \underbrace{\sum_k w_k\, \Vert m_k - \mathbb E a \Vert^2}_{\text{between them}} \tag{3}$$
+# $$\mathbb E a = \sum_k w_k\, m_k, \qquad \text{floor} = \underbrace{A \sum_k w_k\, v_k}_{\text{within the modes}} + \underbrace{\sum_k w_k\, \Vert m_k - \mathbb E a \Vert^2}_{\text{between them}} \tag{3}$$
 #
 # *the law of total variance, with $k$ as what one averages over first; $A$ entries of variance $v_k$.*
 #
@@ -535,7 +535,8 @@ def action_chunks(actions, lengths, horizon):
 # %% checks="action_chunks"
 # Checks of action_chunks
 numbered = torch.stack([torch.arange(9.0), -torch.arange(9.0)], 1).double()  # action n is (n, -n)
-chunks, valid = action_chunks(numbered, [4, 1, 3, 1], 3)
+lengths = [4, 1, 3, 1]
+chunks, valid = action_chunks(numbered, lengths, 3)
 rows = [[0, 1, 2], [1, 2, 3], [2, 3, 3], [3, 3, 3], [4, 4, 4]]
 rows += [[5, 6, 7], [6, 7, 7], [7, 7, 7], [8, 8, 8]]
 expect(
@@ -570,6 +571,12 @@ expect(
     ),
     "action_chunks: a horizon longer than any episode",
     hint="padding may be more than one entry, and the last episode has an end too",
+)
+expect(
+    [lengths, numbered[:, 0]],
+    [[4, 1, 3, 1], torch.arange(9).double()],
+    "action_chunks: what was given is still there",
+    hint="do not take the list apart, and do not write into actions",
 )
 
 # %% [markdown]
@@ -649,6 +656,14 @@ expect(
     [1, obs],
     "policy_loss: one call, and the observation as it came",
     hint="only the chunk is noised",
+)
+gain = torch.ones((), dtype=torch.float64, requires_grad=True)
+loss = policy_loss(lambda *given: gain * toy_policy(*given), obs, chunk, valid, t, eps, SHORT)
+expect(
+    loss.requires_grad,
+    True,
+    "policy_loss: the model learns from it",
+    hint="no detach, no torch.no_grad(): the loss must be differentiable in the model's parameters",
 )
 
 # %% [markdown]
@@ -1380,6 +1395,7 @@ ENTRIES = 2 * (STEPS + 1)
 ENDS = [0, 1, ENTRIES - 2, ENTRIES - 1]  # position and velocity at the start and at the goal
 INSIDE = list(range(2, ENTRIES - 2))
 FROM_TO = double([-1.0, 0.0, 1.0, 0.0])
+FAR = torch.eye(ENTRIES, dtype=torch.float64)[-2]  # FAR @ plan is the position at the end
 
 
 @cache
@@ -1562,7 +1578,21 @@ verify_equation(12, weighed(fixed, last, goal, wish).mean, torch.cat(driven))
 # *the least squared error is reached by the mean given what stands in the input.* For the network at level $t$, a start at $-1$ is a start at $-1/\sqrt{\bar\alpha_t}$, give or take $\sqrt{1/\bar\alpha_t - 1}$.
 #
 # The remedy is in (13) itself: in *training* too, leave the known entries clean. Then the mean given the input is the right side. Diffuser's code does so, in one line of its loss that its paper does not mention.
-#
+
+
+# %%
+# For checks: a small planner, and masks
+def toy_planner(x, t):
+    """Couples neighbours in the plan and its level."""
+    return ((x + 0.7 * x.roll(1, 1) - 0.4 * x.roll(1, 2)) * (1 + column(t, x) / 4)).sin()
+
+
+ends = torch.tensor([True, False, False, False, True])[
+    :, None
+]  # (L, 1): the first and the last state
+no_ends = torch.zeros(5, 1, dtype=torch.bool)
+
+# %% [markdown]
 # ### Exercise: `planning_loss` · ●●○ · 6 minutes · 2 points
 #
 # That loss: known entries in sight, and nobody asked about them.
@@ -1605,18 +1635,11 @@ def planning_loss(model, x0, mask, t, eps, alpha_bar):
 
 # %% checks="planning_loss"
 # Checks of planning_loss
-def toy_planner(x, t):
-    """Couples neighbours in the plan and its level."""
-    return ((x + 0.7 * x.roll(1, 1) - 0.4 * x.roll(1, 2)) * (1 + column(t, x) / 4)).sin()
-
-
 x0, eps = normal(4, 5, 2, seed=1), normal(4, 5, 2, seed=2)
 t = torch.tensor([1, 6, 3, 4])
-ends = torch.tensor([True, False, False, False, True])[:, None]  # (L, 1)
 xt = q_sample(x0, t, SHORT, eps)
-nothing = torch.zeros(5, 1, dtype=torch.bool)
 expect(
-    planning_loss(toy_planner, x0, nothing, t, eps, SHORT),
+    planning_loss(toy_planner, x0, no_ends, t, eps, SHORT),
     (toy_planner(xt, t) - eps).square().mean(),
     "planning_loss: with nothing given, lesson 06's loss",
     hint="True in the mask is given, False is free",
@@ -1641,6 +1664,14 @@ expect(
     "planning_loss: a mask of its own for every plan",
     hint="one sum over all free entries of the batch, over how many they are: no mean of means",
 )
+gain = torch.ones((), dtype=torch.float64, requires_grad=True)
+loss = planning_loss(lambda x, t: gain * toy_planner(x, t), x0, ends, t, eps, SHORT)
+expect(
+    loss.requires_grad,
+    True,
+    "planning_loss: the model learns from it",
+    hint="no detach, no torch.no_grad(): the loss must be differentiable in the model's parameters",
+)
 
 # %% [markdown]
 # ### Exercise: `diffuser_plan` · ●●○ · 8 minutes · 3 points
@@ -1662,7 +1693,7 @@ def diffuser_plan(model, x_T, known, mask, alpha_bar, noise):
         known: like x_T; where mask is False it may hold anything, NaN too.
         mask: bool, broadcastable to x_T, True where an entry is known; it may be False everywhere.
         alpha_bar: (T + 1,), alpha_bar[0] = 1.
-        noise: (T + 1, B, *event); noise[0] and noise[1] are not used.
+        noise: (T + 1, B, *event), finite; noise[0] is not used, and noise[1] adds nothing.
 
     Returns:
         x_0 like x_T, without gradients: exactly `known` wherever the broadcast mask is True. With a
@@ -1674,8 +1705,7 @@ def diffuser_plan(model, x_T, known, mask, alpha_bar, noise):
         for step in range(len(alpha_bar) - 1, 0, -1):
             x = torch.where(mask, known, x)
             t = torch.full((len(x),), step, device=x.device)
-            z = noise[step] if step > 1 else torch.zeros_like(x)
-            x = p_step(x, model(x, t), t, alpha_bar, z)
+            x = p_step(x, model(x, t), t, alpha_bar, noise[step])  # whose variance is 0 at t = 1
     return torch.where(mask, known, x)
     ### END SOLUTION
 
@@ -1683,7 +1713,7 @@ def diffuser_plan(model, x_T, known, mask, alpha_bar, noise):
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>Lesson 06's loop with one line more, and that line stands before the model's call.</details>
 # <details><summary>Hint 2: the idea</summary>`torch.where(mask, known, x)` sets what is known and lets no NaN in. The step itself spoils the known entries again; so once more at the end.</details>
-# <details><summary>Hint 3: nearly the line</summary>`for step in range(T, 0, -1)`: set, call with `t = torch.full((B,), step)`, `p_step` with `noise[step]` (zeros at step 1); all under `torch.no_grad()`; set.</details>
+# <details><summary>Hint 3: nearly the line</summary>`for step in range(T, 0, -1)`: set, call with `t = torch.full((B,), step)`, `p_step` with `noise[step]`; all under `torch.no_grad()`; set.</details>
 
 # %% checks="diffuser_plan"
 # Checks of diffuser_plan
@@ -1694,7 +1724,7 @@ for step in range(6, 0, -1):
     t = torch.full((3,), step)
     x = p_step(x, toy_planner(x, t), t, SHORT, noise[step] * (step > 1))
 expect(
-    diffuser_plan(toy_planner, x_T, x_T * torch.nan, nothing, SHORT, noise),
+    diffuser_plan(toy_planner, x_T, x_T * torch.nan, no_ends, SHORT, noise),
     x,
     "diffuser_plan: with nothing known, Algorithm 2",
     hint="t from T down to 1, noise[t] at step t, none at t = 1; and no NaN from known",
@@ -1704,7 +1734,7 @@ heard = []
 
 def listening(x, t):
     """The toy planner, remembering what it was asked."""
-    heard.append((x, t, torch.is_grad_enabled()))
+    heard.append((x.clone(), t.clone()))
     return toy_planner(x, t)
 
 
@@ -1716,7 +1746,7 @@ expect(
     hint="choose by torch.where, do not multiply; and set them once more at the end",
 )
 expect(
-    [[x[:, [0, 4]] for x, _, _ in heard], [t.tolist() for _, t, _ in heard]],
+    [[x[:, [0, 4]] for x, _ in heard], [t.tolist() for _, t in heard]],
     [[known[:, [0, 4]]] * 6, [[step] * 3 for step in range(6, 0, -1)]],
     "diffuser_plan: the model sees the known entries clean, once at each level",
     hint="set them before the call, at every level, as they are: not noised",
@@ -1732,13 +1762,25 @@ expect(
     "diffuser_plan: the free entries, step by step",
     hint="one p_step with the posterior variance at each level",
 )
-unused = noise.clone()
-unused[:2] = torch.nan
+other = noise.clone()
+other[:2] += 100.0
+gain = torch.ones((), dtype=torch.float64, requires_grad=True)
+made = diffuser_plan(lambda x, t: gain * toy_planner(x, t), x_T, known, ends, SHORT, other)
 expect(
-    [diffuser_plan(toy_planner, x_T, known, ends, SHORT, unused), any(g for _, _, g in heard)],
+    [made, made.requires_grad],
     [plan, False],
     "diffuser_plan: no noise at t = 1, and no gradients",
-    hint="0 times NaN is NaN: hand zeros to the last step; torch.no_grad()",
+    hint="the posterior variance is 0 at t = 1; noise[0] belongs to no step; torch.no_grad()",
+)
+expect(
+    [x_T, known, noise],
+    [
+        normal(3, 5, 2, seed=1),
+        torch.where(ends, normal(3, 5, 2, seed=3), torch.nan),
+        normal(7, 3, 5, 2, seed=2),
+    ],
+    "diffuser_plan: the inputs are still there",
+    hint="make a new tensor instead of writing into one",
 )
 
 # %% [markdown]
@@ -2186,13 +2228,20 @@ expect(
     "reward_guided_eps: under torch.no_grad() too, and nothing is left behind",
     hint="torch.enable_grad() inside; a detached copy of xt, and a detached answer",
 )
-law, far = cart_plans(), torch.zeros(ENTRIES).double()
-far[-2] = 1.0  # the position at the end
+gain = torch.ones((), dtype=torch.float64, requires_grad=True)
+made = reward_guided_eps(lambda x, t: gain * toy_planner(x, t), wavy_reward, xt, t, SHORT, 1.5)
+expect(
+    [made, made.requires_grad, gain.grad is None],
+    [guided, False, True],
+    "reward_guided_eps: with a model that can learn, too",
+    hint="torch.autograd.grad instead of backward(), and a detached answer",
+)
+law = cart_plans()
 E, e = affine_whole(law, SHORT)(3)
 plans = normal(3, ENTRIES, seed=5)
 got = reward_guided_eps(
     lambda x, t: x @ E.T + e,
-    lambda x0: -((x0 @ far - 3) ** 2) / 2,
+    lambda x0: -((x0 @ FAR - 3) ** 2) / 2,
     plans,
     torch.tensor([3, 3, 3]),
     SHORT,
@@ -2204,7 +2253,7 @@ guess = plans @ jacobian.T - ((1 - level) / level).sqrt() * e
 verify_equation(
     17,
     got - plans @ E.T - e,
-    -(1 - level).sqrt() * (3 - guess @ far)[:, None] * (jacobian.T @ far),
+    -(1 - level).sqrt() * (3 - guess @ FAR)[:, None] * (jacobian.T @ FAR),
     of="reward_guided_eps",
     hint="on the cart's plans, where the model is affine and everything can be written down",
 )
@@ -2249,7 +2298,7 @@ def affine_guided(way, law, g, y, lam, alpha_bar):
     return at
 
 
-law, g, y, lam = calm_plans(), far, double(3.0), 0.7
+law, g, y, lam = calm_plans(), FAR, double(3.0), 0.7
 E, e = affine_guided("right", law, g, y, lam, SHORT)(4)
 x, a = normal(ENTRIES, seed=6), SHORT[4]
 target = weighed(law, g[None], y[None], double([[lam]]))  # section 4's law, then noised
@@ -2288,13 +2337,13 @@ line = torch.linspace(-1, 5, 400, dtype=torch.float64)
 print("end position, mean ± deviation, and squared distance of the law of plans from the right one")
 print(" " * 34 + "".join(f"lambda = {lam:<19g}" for lam in (0.1, 1.0, 10.0)))
 target = {
-    lam: weighed(calm_plans(), far[None], double([3.0]), double([[lam]]))
+    lam: weighed(calm_plans(), FAR[None], double([3.0]), double([[lam]]))
     for lam in (0.1, 1.0, 10.0)
 }
 for (way, name), role in zip(ways.items(), ("data", "model", "posterior", "noise"), strict=True):
     row = []
     for lam, wanted in target.items():
-        affine = affine_guided(way, calm_plans(), far, double(3.0), lam, table)
+        affine = affine_guided(way, calm_plans(), FAR, double(3.0), lam, table)
         law = exact.sampled_law(affine, table, ENTRIES)
         distance = exact.frechet_distance(law, wanted)
         mean, sd = law.mean[end].item(), law.cov[end, end].sqrt().item()
@@ -2550,12 +2599,19 @@ verify_equation(
     hint="all paths, listed. The goal may be passed and left; only the last state counts; the first table is for i = 0",
 )
 barred = toy_dynamics.clone()
-barred[1] = double([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])  # state 1 is a trap
+barred[0] = double([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])  # state 0 is a trap
 expect(
-    goal_conditioned_policy(toy_walk, barred, 2, 2)[:, 1],
-    toy_walk[1].expand(2, 2),
+    goal_conditioned_policy(toy_walk, barred, 2, 2)[:, 0],
+    toy_walk[0].expand(2, 2),
     "goal_conditioned_policy: out of reach, as before",
     hint="where nothing leads to the goal, the sum is 0: take the policy's row, and let no NaN arise",
+)
+barred[0] = double([[1 - 1e-14, 0.0, 1e-14], [1 - 4e-14, 0.0, 4e-14]])
+expect(
+    goal_conditioned_policy(toy_walk, barred, 2, 1)[0, 0],
+    double([0.2, 0.8 * 4]) / (0.2 + 0.8 * 4),
+    "goal_conditioned_policy: hardly ever is not never",
+    hint="compare with 0 itself; no small number added, and none as a bound",
 )
 
 # %% [markdown]
@@ -2712,7 +2768,14 @@ for slip in (0.1, 0.3):
 # $$p(s_0, \dots, s_K) = p(s_0, s_1) \prod_{k=1}^{K-1} p(s_{k+1} \mid s_k) = \frac{\prod_{k=0}^{K-1} p(s_k, s_{k+1})}{\prod_{k=1}^{K-1} p(s_k)} \tag{20}$$
 #
 # *the chain rule; a conditional is a pair over what it is conditioned on.* Each junction is counted twice above, and once below. Logarithms make a sum of it, and derivatives a sum of scores.
-#
+
+
+# %%
+# For checks and experiments: four states of a Markov chain
+apart = (torch.arange(4)[:, None] - torch.arange(4)).abs().double()
+markov = exact.GaussianData(torch.zeros(4).double(), 0.9**apart)
+
+# %% [markdown]
 # ### Exercise: `chain_scores` · ●●○ · 7 minutes · 2 points
 #
 # Put it together for windows of any length and any overlap.
@@ -2798,10 +2861,6 @@ expect(
     hint="add into a new tensor",
 )
 # Four states of a Markov chain: pairs over junctions.
-places = torch.arange(4)
-markov = exact.GaussianData(
-    torch.zeros(4).double(), 0.9 ** (places[:, None] - places).abs().double()
-)
 at = normal(3, 4, seed=4)
 pairs = torch.stack(
     [
