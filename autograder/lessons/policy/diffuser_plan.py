@@ -168,8 +168,8 @@ def after_every_step(model, x_T, known, mask, alpha_bar, noise):
 
 @diffuser_plan.alternative("through x_0, each answer detached, masked_scatter")
 def through_x0(model, x_T, known, mask, alpha_bar, noise):
-    there = torch.broadcast_to(mask, x_T.shape)
-    x = x_T.masked_scatter(there, known[there])
+    there, known = torch.broadcast_to(mask, x_T.shape), known.detach()
+    x = x_T.detach().masked_scatter(there, known[there])
     for t in reversed(range(1, len(alpha_bar))):
         now, before = alpha_bar[t], alpha_bar[t - 1]
         eps = model(x, t * torch.ones(len(x), dtype=torch.int64, device=x.device)).detach()
