@@ -27,7 +27,7 @@ def inverse_dynamics(student, case):
     case.expect(residual, true_residual, "the residual", points=0.25, dtype=True)
     single, whole = given(2, 1, 3, 1), given(3, 2, 2, 2)
     driven = given(2, 3, 4, 2)
-    path, A, B = driven[0][0], *driven[1:]
+    (path, _), A, B = driven
     for i in range(3):
         path[i + 1] = A @ path[i] + B @ case.normal(2)
     case.expect(

@@ -115,11 +115,11 @@ def truth(policy, step, state, steps, execute):
     for action in plan[: min(execute, steps)]:
         states.append(step(states[-1], action))
         actions.append(action)
-    states, actions = torch.stack(states, 1), torch.stack(actions, 1)
+    walked, taken = torch.stack(states, 1), torch.stack(actions, 1)
     if steps <= execute:
-        return states, actions
-    later = truth(policy, step, states[:, -1], steps - execute, execute)
-    return torch.cat([states[:, :-1], later[0]], 1), torch.cat([actions, later[1]], 1)
+        return walked, taken
+    later = truth(policy, step, states[-1], steps - execute, execute)
+    return torch.cat([walked[:, :-1], later[0]], 1), torch.cat([taken, later[1]], 1)
 
 
 def require_enough(chunk, execute):

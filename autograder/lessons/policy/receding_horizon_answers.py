@@ -155,7 +155,8 @@ def steps_in_front(policy, step, state, steps, execute):
     hint="Somebody who asks for more actions than a plan has made a mistake, and should be told: raise ValueError.",
 )
 def cut_down(policy, step, state, steps, execute):
-    states, actions = [state], []
+    states = [state]
+    actions: list[torch.Tensor] = []
     while len(actions) < steps:
         chunk = policy(state)
         for j in range(min(execute, chunk.shape[1], steps - len(actions))):

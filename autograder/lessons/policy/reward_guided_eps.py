@@ -132,13 +132,14 @@ def uphill(model, reward, xt, t, alpha_bar, through=lambda eps_hat: eps_hat, of=
     return eps_hat.detach(), slope
 
 
-def lowered(eps_hat, slope, t, alpha_bar, scale):
+def lowered(found, t, alpha_bar, scale):
+    eps_hat, slope = found
     return eps_hat - scale * along((1 - alpha_bar[t]).sqrt(), eps_hat) * slope
 
 
 @reward_guided_eps.alternative("grad of the sum")
 def grad_of_sum(model, reward, xt, t, alpha_bar, scale):
-    return lowered(*uphill(model, reward, xt, t, alpha_bar), t, alpha_bar, scale)
+    return lowered(uphill(model, reward, xt, t, alpha_bar), t, alpha_bar, scale)
 
 
 @reward_guided_eps.alternative("plan by plan")
@@ -172,7 +173,7 @@ def two_pulls(model, reward, xt, t, alpha_bar, scale):
     "missing.",
 )
 def not_through_model(model, reward, xt, t, alpha_bar, scale):
-    return lowered(*uphill(model, reward, xt, t, alpha_bar, torch.detach), t, alpha_bar, scale)
+    return lowered(uphill(model, reward, xt, t, alpha_bar, torch.detach), t, alpha_bar, scale)
 
 
 @reward_guided_eps.misconception(
@@ -185,7 +186,7 @@ def not_switched_on(model, reward, xt, t, alpha_bar, scale):
     x = xt.detach().clone().requires_grad_()
     eps_hat = model(x, t)
     slope = torch.autograd.grad(reward(guess(x, eps_hat, level)).sum(), x)[0]
-    return lowered(eps_hat.detach(), slope, t, alpha_bar, scale)
+    return lowered((eps_hat.detach(), slope), t, alpha_bar, scale)
 
 
 @reward_guided_eps.misconception(
@@ -197,7 +198,7 @@ def reward_of_noisy(model, reward, xt, t, alpha_bar, scale):
         x = xt.detach().clone().requires_grad_()
         slope = torch.autograd.grad(reward(x).sum(), x)[0]
     with torch.no_grad():
-        return lowered(model(xt, t), slope, t, alpha_bar, scale)
+        return lowered((model(xt, t), slope), t, alpha_bar, scale)
 
 
 @reward_guided_eps.misconception(
@@ -211,7 +212,7 @@ def by_clean_plan(model, reward, xt, t, alpha_bar, scale):
     with torch.enable_grad():
         x0 = guess(xt, eps_hat, along(alpha_bar[t], xt)).detach().requires_grad_()
         slope = torch.autograd.grad(reward(x0).sum(), x0)[0]
-    return lowered(eps_hat, slope, t, alpha_bar, scale)
+    return lowered((eps_hat, slope), t, alpha_bar, scale)
 
 
 @reward_guided_eps.misconception(
@@ -220,7 +221,7 @@ def by_clean_plan(model, reward, xt, t, alpha_bar, scale):
     "noise in that direction.",
 )
 def sign_turned(model, reward, xt, t, alpha_bar, scale):
-    return lowered(*uphill(model, reward, xt, t, alpha_bar), t, alpha_bar, -scale)
+    return lowered(uphill(model, reward, xt, t, alpha_bar), t, alpha_bar, -scale)
 
 
 @reward_guided_eps.misconception(
@@ -239,7 +240,7 @@ def no_factor(model, reward, xt, t, alpha_bar, scale):
 )
 def root_missing(model, reward, xt, t, alpha_bar, scale):
     eps_hat, slope = uphill(model, reward, xt, t, alpha_bar)
-    return lowered(eps_hat, along((1 - alpha_bar[t]).sqrt(), xt) * slope, t, alpha_bar, scale)
+    return lowered((eps_hat, along((1 - alpha_bar[t]).sqrt(), xt) * slope), t, alpha_bar, scale)
 
 
 @reward_guided_eps.misconception(
@@ -261,7 +262,7 @@ def guess_without_roots(model, reward, xt, t, alpha_bar, scale):
         x = xt.detach().clone().requires_grad_()
         eps_hat = model(x, t)
         slope = torch.autograd.grad(reward((x - (1 - level) * eps_hat) / level).sum(), x)[0]
-    return lowered(eps_hat.detach(), slope, t, alpha_bar, scale)
+    return lowered((eps_hat.detach(), slope), t, alpha_bar, scale)
 
 
 @reward_guided_eps.misconception(
@@ -269,7 +270,7 @@ def guess_without_roots(model, reward, xt, t, alpha_bar, scale):
     hint="Each plan gets its own gradient. A mean over the batch divides it by B: differentiate the sum.",
 )
 def mean_over_batch(model, reward, xt, t, alpha_bar, scale):
-    return lowered(*uphill(model, reward, xt, t, alpha_bar, of=torch.mean), t, alpha_bar, scale)
+    return lowered(uphill(model, reward, xt, t, alpha_bar, of=torch.mean), t, alpha_bar, scale)
 
 
 @reward_guided_eps.misconception(
@@ -277,7 +278,7 @@ def mean_over_batch(model, reward, xt, t, alpha_bar, scale):
     hint="The density is multiplied by exp(reward), and a score is the gradient of a logarithm: what is left of it?",
 )
 def of_exponential(model, reward, xt, t, alpha_bar, scale):
-    return lowered(*uphill(model, reward, xt, t, alpha_bar, of=lambda r: r.exp().sum()), t, alpha_bar, scale)
+    return lowered(uphill(model, reward, xt, t, alpha_bar, of=lambda r: r.exp().sum()), t, alpha_bar, scale)
 
 
 @reward_guided_eps.misconception(
@@ -286,7 +287,7 @@ def of_exponential(model, reward, xt, t, alpha_bar, scale):
 )
 def guidance_alone(model, reward, xt, t, alpha_bar, scale):
     eps_hat, slope = uphill(model, reward, xt, t, alpha_bar)
-    return lowered(0 * eps_hat, slope, t, alpha_bar, scale)
+    return lowered((0 * eps_hat, slope), t, alpha_bar, scale)
 
 
 @reward_guided_eps.misconception(
@@ -294,7 +295,7 @@ def guidance_alone(model, reward, xt, t, alpha_bar, scale):
     hint="scale multiplies the gradient as it is: 0 guides nothing.",
 )
 def one_added(model, reward, xt, t, alpha_bar, scale):
-    return lowered(*uphill(model, reward, xt, t, alpha_bar), t, alpha_bar, 1 + scale)
+    return lowered(uphill(model, reward, xt, t, alpha_bar), t, alpha_bar, 1 + scale)
 
 
 @reward_guided_eps.misconception(
@@ -307,7 +308,7 @@ def backward(model, reward, xt, t, alpha_bar, scale):
         x = xt.detach().clone().requires_grad_()
         eps_hat = model(x, t)
         reward(guess(x, eps_hat, along(alpha_bar[t], xt))).sum().backward()
-    return lowered(eps_hat.detach(), x.grad, t, alpha_bar, scale)
+    return lowered((eps_hat.detach(), x.grad), t, alpha_bar, scale)
 
 
 @reward_guided_eps.misconception(
@@ -320,7 +321,7 @@ def graph_kept(model, reward, xt, t, alpha_bar, scale):
         x = xt if xt.requires_grad else xt.detach().clone().requires_grad_()
         eps_hat = model(x, t)
         slope = torch.autograd.grad(reward(guess(x, eps_hat, along(alpha_bar[t], xt))).sum(), x)[0]
-    return lowered(eps_hat, slope, t, alpha_bar, scale)
+    return lowered((eps_hat, slope), t, alpha_bar, scale)
 
 
 @reward_guided_eps.misconception(
