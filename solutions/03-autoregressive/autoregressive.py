@@ -521,6 +521,12 @@ expect(
     "context_entropy: three fair coins cost 3 log 2, whatever they see",
     hint="natural logarithm, and a sum over the variables",
 )
+expect(
+    isinstance(context_entropy(coins, [[], [0], [0, 1]]), torch.Tensor),
+    True,
+    "context_entropy: a tensor without axes",
+    hint="no .item() and no float(...) on the way: a Python number has no dtype",
+)
 twins = torch.tensor([[0.5, 0.0], [0.0, 0.5]], dtype=f64)  # the second copies the first
 expect(
     context_entropy(twins, [[], [0]]),
@@ -2079,6 +2085,7 @@ for first, role in (("A", "model"), ("B", "noise")):
 ax.axhline(6 * math.log(2), color=plots.COLOR["exact"], linestyle="--", label="6 log 2")
 ax.set(ylim=(-0.3, 5), title=f"With the mistake the loss falls to {run.final:.4f}")
 plots.guess(ax, y=my_loss)
+ax.legend(loc="center right", bbox_to_anchor=(1, 0.36))
 plots.show(
     fig, alt="Training loss of both networks on fair coins, with the entropy of six coins dashed."
 )
@@ -3273,6 +3280,8 @@ plots.show(
 )
 
 # %% [markdown]
+# Compare with section 7: which of the two needs fewer bits, and of which are more drawings recognised? Whatever your run says, the two lists need not agree, for the reasons given there.
+#
 # The three networks side by side:
 #
 # | | sees | steps to score $H \times W$ | steps to draw |

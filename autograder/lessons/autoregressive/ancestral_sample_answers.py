@@ -54,9 +54,8 @@ def column_by_column(model, u, temperature=1.0, given=None):
 def all_pixels_from_one_call(model, u, temperature=1.0, given=None):
     x, known = began(u, given)
     with torch.no_grad():
-        if known < u[0].numel():
-            levels = level_of(model(x).movedim(1, -1), u, temperature)
-            x.view(len(x), -1)[:, known:] = levels.reshape(len(x), -1)[:, known:]
+        levels = level_of(model(x).movedim(1, -1), u, temperature)
+    x.view(len(x), -1)[:, known:] = levels.reshape(len(x), -1)[:, known:]
     return x
 
 

@@ -122,6 +122,15 @@ def bits_instead_of_nats(joint, contexts):
 
 
 @context_entropy.misconception(
+    "a number instead of a tensor",
+    hint="The value is right, but it is a Python number: no .item(), no float(...). A tensor without axes is asked "
+    "for.",
+)
+def number_instead_of_tensor(joint, contexts):
+    return together(joint, contexts).item()
+
+
+@context_entropy.misconception(
     "the mean over the variables",
     hint="An image costs what its pixels cost together: sum over i, do not average.",
 )

@@ -259,6 +259,17 @@ def centres_row_is_closed_to_left(kind, out_channels, in_channels, kernel_size, 
 
 
 @conv_mask.misconception(
+    "the rows above are closed",
+    hint="Raster order goes row by row: all that lies above comes earlier, in every column of the kernel.",
+)
+def rows_above_are_closed(kind, out_channels, in_channels, kernel_size, colours=1):
+    before = opened(kernel_size)
+    before[: kernel_size[0] // 2] = 0
+    centre = compared(kind, out_channels, in_channels, colours)
+    return masked(kind, out_channels, in_channels, kernel_size, before, centre)
+
+
+@conv_mask.misconception(
     "the rows below instead of those above",
     hint="The first row of a kernel meets the pixels above. Earlier pixels lie above: open the rows before the centre.",
 )

@@ -236,6 +236,22 @@ def batch_and_diagonal_are_mixed_up(cell, inputs, hidden_dim):
 
 
 @diagonal_rnn.misconception(
+    "channels and diagonal are mixed up",
+    hint="A diagonal is (B, C, L), and the cell wants rows (B L, C): move the channels to the end before you flatten, "
+    "and back afterwards.",
+)
+def channels_and_diagonal_are_mixed_up(cell, inputs, hidden_dim):
+    batch, _, height, width = inputs.shape
+    h = inputs.new_zeros(batch, hidden_dim, height + 1, width + 1)
+    for r, c in diagonals(height, width):
+        parts = [inputs[:, :, r, c], h[:, :, r + 1, c], h[:, :, r, c + 1]]
+        new = cell(*[part.reshape(-1, part.shape[1]) for part in parts])
+        h = h.clone()
+        h[:, :, r + 1, c + 1] = new.reshape(batch, hidden_dim, len(r))
+    return h[:, :, 1:, 1:]
+
+
+@diagonal_rnn.misconception(
     "no gradient between the states",
     hint="The values are right, but each state is cut off from the one before: no detach and no .data.",
 )

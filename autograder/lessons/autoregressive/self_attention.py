@@ -232,6 +232,18 @@ def reshaped_without_transpose(x, w_qkv, w_out, heads, cache=None):
 
 
 @self_attention.misconception(
+    "cut without a transpose",
+    hint="(B, M, D) reshaped to (B, heads, M, D/heads) mixes positions and heads. First (B, M, heads, D/heads), then "
+    "exchange the two axes, as you do when you put the heads together.",
+)
+def cut_without_transpose(x, w_qkv, w_out, heads, cache=None):
+    def cut(x, heads):
+        return x.reshape(len(x), heads, x.shape[1], -1)
+
+    return run(x, w_qkv, w_out, heads, cache, cut=cut)
+
+
+@self_attention.misconception(
     "put together without a transpose",
     hint="(B, heads, M, D/heads) reshaped to (B, M, D) mixes positions and heads: exchange the two axes first.",
 )

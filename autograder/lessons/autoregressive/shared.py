@@ -18,11 +18,11 @@ def joint_table(case, *shape, holes=False):
 
 class Reader:
     """A causal model of sequences: logits (B, N, K) in `dtype`, entry n a function of tokens 0..n, each with a weight
-    of its own. It remembers every call.
+    of its own. It remembers every call, and answers to one token more than `length` too.
     """
 
     def __init__(self, case, tokens, levels, length, dtype=torch.float64):
-        self.now, self.before = 1.5 * case.normal(tokens, levels), case.normal(length, tokens, levels)
+        self.now, self.before = 1.5 * case.normal(tokens, levels), case.normal(length + 1, tokens, levels)
         self.dtype = dtype
         self.calls: list[torch.Tensor] = []
 

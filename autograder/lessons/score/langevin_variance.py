@@ -158,3 +158,11 @@ def gain_not_squared(variance, step_size):
 )
 def step_without_half(variance, step_size):
     return _where(step_size < 2 * variance, step_size / (1 - (1 - step_size / variance) ** 2))
+
+
+@langevin_variance.misconception(
+    "(1 - g)^2 in place of 1 - g^2",
+    hint="V = g^2 V + a gives V (1 - g^2) = a. That is (1 - g)(1 + g), not the square of 1 - g.",
+)
+def square_of_difference(variance, step_size):
+    return _where(step_size < 4 * variance, step_size / (step_size / (2 * variance)) ** 2)

@@ -268,3 +268,28 @@ def overwritten(field, x0, taus):
     x, change = _followed(field, x0.clone(), taus)
     x0.copy_(x)
     return _log_normal(x) + change, x
+
+
+@ode_log_likelihood.misconception(
+    "the time is a single number", hint="field wants a tensor (B,): taus[k].expand(len(x))."
+)
+def number_for_time(field, x0, taus):
+    x, change = _followed(lambda x, tau: field(x, tau[0]), x0, taus)
+    return _log_normal(x) + change, x
+
+
+@ode_log_likelihood.misconception(
+    "one log-density for each dimension",
+    hint="A point has one density: sum the logarithms over the D dimensions, so that the answer is (B,).",
+)
+def one_for_each_dimension(field, x0, taus):
+    x, change = _followed(field, x0, taus)
+    return -(x.square() + math.log(2 * math.pi)) / 2 + change[:, None], x
+
+
+@ode_log_likelihood.misconception(
+    "the two answers are exchanged", hint="The log-density (B,) comes first, then the points at the end."
+)
+def exchanged(field, x0, taus):
+    x, change = _followed(field, x0, taus)
+    return x, _log_normal(x) + change
