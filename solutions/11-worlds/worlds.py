@@ -694,17 +694,16 @@ def draw_view(degrees, moment, prior):
         OMEGA[TIMES.start : TIMES.stop, None] * (a * (1 - a)).sqrt() / (a * values + 1 - a)
     ).mean(0)
     shadow = RENDER[v] @ scene
-    push = -2 * (vectors * gain) @ vectors.T @ (shadow - mean)
+    push = -6 * (vectors * gain) @ vectors.T @ (shadow - mean)
     spread = ((vectors * values) @ vectors.T).diagonal().sqrt()
     fig, axes = plots.figure(1, 2, width=6.2, height=2.7, width_ratios=(1, 2))
     plots.image_grid(scene[None], 1, ax=axes[0])
     pixels = numpy.arange(12)
     plots.curve(pixels, mean, "prior", error=spread, label="prior", ax=axes[1])
     plots.curve(pixels, shadow, "model", label="shadow", ax=axes[1])
-    arrow = {"arrowstyle": "->", "color": plots.COLOR["model"], "linewidth": 1.5}
-    for pixel in pixels[push.abs().numpy() > 0.03]:
-        at = shadow[pixel].item()
-        axes[1].annotate("", (pixel, at + push[pixel].item()), (pixel, at), arrowprops=arrow)
+    color, seen = plots.COLOR["model"], push.abs() > 0.03
+    look = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.006, "color": color}
+    axes[1].quiver(pixels[seen], shadow[seen], 0 * push[seen], push[seen], **look)
     axes[1].set(xlabel="pixel of the line", ylabel="shadow", ylim=(-0.5, 2.3))
     axes[1].set_title(f"{rms(shadow - mean):.2f} from the prior's mean")
     return fig, axes
