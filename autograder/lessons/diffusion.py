@@ -27,11 +27,11 @@ def table(beta):
 
 
 def edges(case, inputs, first=2):
-    """Arguments at legal extremes, one batch for each time: betas of 1e-7 at first, a last step that leaves 1e-9 of
+    """Arguments at legal extremes, one batch for each time: betas of 1e-7 at first, a last step that leaves 1e-8 of
     the signal. `inputs(t, table)` makes the arguments of one call.
     """
     slight = case.uniform(3, low=0.5e-7, high=1.5e-7)
-    ends = table(torch.cat([slight, torch.tensor([0.5, 1 - 1e-9], dtype=torch.float64)]))
+    ends = table(torch.cat([slight, torch.tensor([0.5, 1 - 1e-8], dtype=torch.float64)]))
     return [inputs(torch.full((2,), t), ends) for t in (first, first + 1, len(ends) - 1)]
 
 

@@ -12,9 +12,11 @@ from .shared import joint_table
 @exercise("context_entropy", points=2)
 def context_entropy(student, case):
     """sum_i H(x_i given x_contexts[i]) in nats, a tensor without axes."""
-    truth, shape = context_entropy.oracle, case.sizes(3, low=2, high=5)
+    truth, shape = context_entropy.oracle, case.sizes(3, low=3, high=5)
     table, holed = joint_table(case, *shape), joint_table(case, *shape, holes=True)
-    five = joint_table(case, 2, 3, 2, 4, 2)
+    # A likely past that leaves little open, and an unlikely one that leaves much: it matters how likely a past is.
+    sharp = joint_table(case, 1, 3, 2, 4, 2) ** 6
+    five = torch.cat([0.9 * sharp / sharp.sum(), 0.1 * joint_table(case, 1, 3, 2, 4, 2)])
     earlier = [[], [0], [1]], [[], [], [0]]
     anywhere = [[3], [4, 0], [], [2, 0, 1], [3, 1]]
     others = [[1, 2], [2, 0], [0, 1]]

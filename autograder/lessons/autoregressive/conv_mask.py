@@ -19,8 +19,8 @@ def conv_mask(student, case):
     out, inner, kh, kw = case.sizes(4, low=2, high=5)
     kernel = (2 * kh + 1, 2 * kw + 1)
     for kind in "AB":
-        grey = (kind, out, inner, kernel)
-        case.expect(*both(grey, (kind, 1, 1, (3, 3))), f"kind {kind}, grey", points=0.5, dtype=True)
+        grey = (kind, out, inner, kernel), (kind, inner, out, kernel)
+        case.expect(*both(*grey, (kind, 1, 1, (3, 3))), f"kind {kind}, grey", points=0.5, dtype=True)
     each = case.sizes(2, low=2, high=4)
     for kind in "AB":
         case.expect(

@@ -66,19 +66,23 @@ def rows_with_walls(case, levels):
     middle = torch.full((2, levels), -math.inf, dtype=torch.float64)
     middle[:, [1, 3]] = 0.0
     u = torch.tensor([0.0, 0.0, 0.0, 0.5 - 1e-3, 0.5 + 1e-3], dtype=torch.float64)
-    return torch.cat([front, middle]), u
+    return torch.cat([front, middle]).repeat(6, 1), u.repeat(6)  # so often that nobody is right by chance
 
 
 def rows_that_end_short(case):
     """float32 rows that end in three impossible levels, whose float32 sum ends at or below `LARGEST`, and that as u."""
     found: list[torch.Tensor] = []
-    while len(found) < 4:
+    while len(found) < 10:
         row = torch.cat([case.normal(5, dtype=torch.float32), torch.full((3,), -math.inf)])
         p = row.softmax(-1)
         own = p.double()[4]
-        if p.cumsum(-1)[-1] <= LARGEST and own > 1e-3 and row.double().softmax(-1).cumsum(-1)[3] < LARGEST - MARGIN:
+        if (
+            p.cumsum(-1)[-1] <= LARGEST
+            and 1e-3 < own < 0.3
+            and row.double().softmax(-1).cumsum(-1)[3] < LARGEST - MARGIN
+        ):
             found.append(row)
-    return torch.stack(found), torch.full((4,), LARGEST)
+    return torch.stack(found), torch.full((10,), LARGEST)
 
 
 @sample_categorical.truth

@@ -9,7 +9,7 @@ import torch
 from ...case import difference, failure_in
 from ...exercise import exercise
 from .elbo_discrete import elbo_discrete
-from .shared import distribution, under, with_zeros
+from .shared import distribution, under, with_rare, with_zeros
 
 
 @exercise("elbo_gap_discrete", points=2, after=("kl_discrete", "elbo_discrete"))
@@ -24,7 +24,7 @@ def elbo_gap_discrete(student, case):
         return p_xz.sum().log() - elbo(p_xz, q)
 
     size = case.integer(6, 9)
-    p_xz, q = case.number(0.05, 0.4) * distribution(case, size), distribution(case, size)
+    p_xz, q = case.number(0.05, 0.4) * with_rare(distribution(case, size), 2), distribution(case, size)
 
     def route(pairs):
         """The KL, or what is left of log p(x): they differ where one leads through a mistake of the student's own."""

@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Categorical, kl_divergence
 
 from ...exercise import exercise
-from .shared import distribution, with_zeros
+from .shared import distribution, with_rare, with_zeros
 
 
 @exercise("kl_discrete", points=1)
@@ -16,7 +16,7 @@ def kl_discrete(student, case):
     """KL(p || q) of tables (Z,) -> scalar, in nats; p = 0 counts 0, p > 0 with q = 0 gives +inf."""
     truth = kl_discrete.oracle
     size = case.integer(6, 9)
-    p, q = distribution(case, size), distribution(case, size)
+    p, q = distribution(case, size), with_rare(distribution(case, size), 3)
     case.expect(student(p, q), truth(p, q), "value on two random tables", points=0.4)
 
     p_holes, q_hole = with_zeros(p, 0, 1), with_zeros(q, 0)  # zero in both tables, in p alone, in neither

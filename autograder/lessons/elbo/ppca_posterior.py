@@ -14,7 +14,7 @@ f64 = torch.float64
 @exercise("ppca_posterior", points=3)
 def ppca_posterior(student, case):
     """Mean (B, J) and covariance (J, J) of p(z given x) of probabilistic PCA."""
-    batch, dim, latent = 5, case.integer(6, 8), case.integer(2, 4)
+    batch, dim, latent = 5, case.integer(6, 8), case.integer(3, 4)
     x, W, b = case.normal(batch, dim), case.normal(dim, latent), case.normal(dim)
     sigma2 = case.number(0.3, 0.7)
     truth = ppca_posterior.oracle

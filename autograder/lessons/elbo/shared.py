@@ -17,6 +17,13 @@ def with_zeros(table, *places):
     return table / table.sum()
 
 
+def with_rare(table, place):
+    """The same distribution with an entry of one in a million, where a small constant in a logarithm always shows."""
+    table = table.clone()
+    table[place] = 1e-6
+    return table / table.sum()
+
+
 def covariance(case, size):
     """A random covariance (size, size) with eigenvalues between 0.4 and 2.5, which float32 can invert."""
     axes, _ = torch.linalg.qr(case.normal(size, size))

@@ -17,12 +17,14 @@ def p_step(student, case):
     truth, steps = p_step.oracle, case.integer(6, 9)
     alpha_bar = schedule(case, steps)
 
-    def inputs(*shape, first=1):
+    def inputs(*shape, first=1, place=0):
         t = times(case, steps, shape[0], first)
+        earliest = int(t.argmin())
+        t[[place, earliest]] = t[[earliest, place]]  # where t = 1 stands is no matter of chance
         return 2 * case.normal(*shape), case.normal(*shape), t, alpha_bar, case.normal(*shape)
 
     rows, square = inputs(*case.sizes(2, low=4)), inputs(*[case.integer(4, 7)] * 2)
-    images, later = inputs(*case.sizes(4, low=4, high=8)), inputs(*case.sizes(2, low=4), first=2)
+    images, later = inputs(*case.sizes(4, low=4, high=8), place=-1), inputs(*case.sizes(2, low=4), first=2)
     case.expect(student(*rows), truth(*rows), "t from 1 to T, posterior variance", points=0.75, dtype=True)
     case.expect(student(*later, "beta"), truth(*later, "beta"), "t from 2 to T, variance beta_t", points=0.5)
     case.expect(student(*rows, "beta"), truth(*rows, "beta"), "t from 1 to T, variance beta_t", points=0.25)

@@ -16,6 +16,8 @@ def bernoulli_log_likelihood(student, case):
     truth = bernoulli_log_likelihood.oracle
     batch, pixels = case.sizes(2, low=3)
     grey, logits = case.uniform(batch, pixels), 2 * case.normal(batch, pixels)
+    # In each row a pixel that is taken for unlikely: there a small constant in a logarithm always shows.
+    grey[:, 1], logits[:, 1] = case.uniform(batch, low=0.5), -case.uniform(batch, low=10, high=12)
     binary = (grey > 0.4).to(grey.dtype)
     case.expect(student(binary, logits), truth(binary, logits), "binary pixels", points=0.5)
     case.expect(student(grey, logits), truth(grey, logits), "grey pixels", points=0.5)
