@@ -1834,8 +1834,9 @@ def inside_of(law):
     return exact.GaussianData(law.mean[INSIDE], law.cov[INSIDE][:, INSIDE])
 
 
-def planned_law(way, levels, value=FROM_TO):
-    """The law of the free entries by one of four ways to plan."""
+def planned_law(way, levels, value=None):
+    """The law of the free entries by one of four ways to plan; from end to end as above, unless told otherwise."""
+    value = FROM_TO if value is None else value
     table, law = steps_of(levels), cart_plans()
     clean = overwrite(ENDS, value, ENTRIES)
     net = affine_told(law, ENDS, value, table) if way == "told" else affine_whole(law, table)
