@@ -180,7 +180,7 @@ class Case:
         refused = rest.pop() if tensors and isinstance(function, Remote) else ""
         graph = rest.pop() if detached else False
         slopes = slope.along(rest.pop()) if slope else []
-        true_rest = [oracle(*more) for more in also]
+        true_rest = [oracle(*(a.run() if isinstance(a, Source) else a for a in more)) for more in also]
         failed = failure_in([got, left, fine, rest, slopes, graph]) or failed or failure_in(true_rest)
         if failed:
             return self._report(False, what, points, failed.message, got=failed)

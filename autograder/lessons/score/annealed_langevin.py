@@ -6,7 +6,7 @@ import torch
 
 from ...exercise import exercise
 from ...student import Failure
-from ..diffusion import OVERWRITTEN, asked
+from ..diffusion import OVERWRITTEN, asked, ranks
 from .shared import FRESH, Noted
 
 
@@ -42,7 +42,8 @@ def annealed_langevin(student, case):
         "one level, one step a level, images, as many levels as steps",
         points=0.25,
     )
-    case.conventions(student, (score(), *rows), truth, points=0.5)
+    also = [(score(), *inputs(2, 2, *shape)) for shape in (*ranks(3), (1, 1))]
+    case.conventions(student, (score(), *rows), truth, points=0.5, also=also)
 
 
 def walk(step, score_fn, x, sigmas, step_size, noise, denoise=True):

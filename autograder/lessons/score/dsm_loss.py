@@ -7,7 +7,7 @@ from torch.distributions import Normal
 
 from ...exercise import exercise
 from ...sandbox.wire import Source
-from ..diffusion import along, asked
+from ..diffusion import along, asked, ranks
 from .shared import AXIS, FRESH, NO_GRADIENT, ONE_LEVEL, Noted, sizes_of_noise
 
 # A model that is its own weights: a tensor that can be called. So the loss can be differentiated with respect to it.
@@ -68,7 +68,8 @@ def dsm_loss(student, case):
         points=0.25,
         hint="the loss must stay connected to the model's answer: no detach, no no_grad, no .item()",
     )
-    case.conventions(student, (trained, *rows), truth, points=0.5)
+    also = [(trained, *inputs(*shape)) for shape in ranks(4)]
+    case.conventions(student, (trained, *rows), truth, points=0.5, also=also)
 
 
 @dsm_loss.truth

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...exercise import exercise
-from ..diffusion import OVERWRITTEN, along, asked
+from ..diffusion import OVERWRITTEN, along, asked, ranks
 from .shared import AXIS, FRESH, Noted, uneven
 
 
@@ -67,7 +67,9 @@ def euler_maruyama(student, case):
         "images, a single step, a batch as long as its last axis",
         points=0.25,
     )
-    case.conventions(student, (drift(), diffusion(batch), *rows), truth, points=0.5)
+    others = [inputs(1.0, 0.0, 2, *shape) for shape in (*ranks(3), (1, 1))]
+    also = [(drift(), diffusion(len(given[0])), *given) for given in others]
+    case.conventions(student, (drift(), diffusion(batch), *rows), truth, points=0.5, also=also)
 
 
 @euler_maruyama.truth

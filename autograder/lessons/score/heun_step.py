@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...exercise import exercise
-from ..diffusion import asked, schedule
+from ..diffusion import asked, ranks, schedule
 from .shared import Noted
 
 
@@ -44,7 +44,8 @@ def heun_step(student, case):
         "single steps of images and of a square batch",
         points=0.25,
     )
-    case.conventions(student, (model(), x, t, s, alpha_bar), truth, points=0.25)
+    also = [(model(), case.normal(*shape), t, s, alpha_bar) for shape in (*ranks(3), (1, 1))]
+    case.conventions(student, (model(), x, t, s, alpha_bar), truth, points=0.25, also=also)
 
 
 @heun_step.truth

@@ -6,8 +6,9 @@ import math
 
 import torch
 
+from ...case import ones
 from ...exercise import exercise
-from ..diffusion import OVERWRITTEN
+from ..diffusion import OVERWRITTEN, ranks
 from .shared import FRESH
 
 
@@ -31,7 +32,8 @@ def langevin_step(student, case):
     images = inputs(*case.sizes(4, high=6))
     as_tensor = *images[:2], torch.tensor(images[2], dtype=torch.float64), images[3]
     case.expect(student(*as_tensor), truth(*images), "images, the step size a tensor", points=0.25, dtype=True)
-    case.conventions(student, rows, truth, points=0.25)
+    also = [*(inputs(*shape) for shape in ranks(3)), ones(rows)]
+    case.conventions(student, rows, truth, points=0.25, also=also)
 
 
 @langevin_step.truth

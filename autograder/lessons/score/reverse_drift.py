@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...exercise import exercise
-from ..diffusion import OVERWRITTEN, along
+from ..diffusion import OVERWRITTEN, along, ranks
 from .shared import AXIS, ONE_LEVEL
 
 
@@ -34,7 +34,8 @@ def reverse_drift(student, case):
         "images, and a batch as long as its last axis",
         points=0.25,
     )
-    case.conventions(student, (*rows, between[0]), truth, points=0.5)
+    also = [(*inputs(*shape), between[1]) for shape in (*ranks(4), (1, 1))]
+    case.conventions(student, (*rows, between[0]), truth, points=0.5, also=also)
 
 
 @reverse_drift.truth

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from ...case import ones
 from ...exercise import exercise
-from ..diffusion import AXIS, EARLY, ONE_TIME, along, clean, first_of, schedule, times_among
+from ..diffusion import AXIS, EARLY, ONE_TIME, along, clean, first_of, ranks, schedule, times_among
 
 
 @exercise("tweedie", points=1)
@@ -26,7 +27,8 @@ def tweedie(student, case):
         "images, and a batch as long as its last axis",
         points=0.25,
     )
-    case.conventions(student, rows, truth, points=0.25)
+    also = [*(inputs(*shape) for shape in ranks(4)), ones(rows)]
+    case.conventions(student, rows, truth, points=0.25, also=also)
 
 
 @tweedie.truth

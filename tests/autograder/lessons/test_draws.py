@@ -174,7 +174,10 @@ def test_a_view_of_what_may_be_permuted_costs_points(exercise):
     assert points_here(exercise, names, "ada") < exercise.points
 
 
-@pytest.mark.parametrize("exercise", FUNCTIONS, ids=lambda exercise: exercise.name)
+SQUEEZED = ("tweedie", "langevin_step", "reverse_drift", "heun_step", "euler_maruyama", "annealed_langevin")
+
+
+@pytest.mark.parametrize("exercise", [*FUNCTIONS, *map(find_exercise, SQUEEZED)], ids=lambda exercise: exercise.name)
 def test_a_bare_squeeze_costs_points(exercise):
     right = solution(exercise.lesson)[exercise.name]
     tables = {"alpha_bar_from_beta", "beta_from_alpha_bar", "variance_after"}  # of two entries at least
@@ -216,7 +219,8 @@ def of_images(value):
 OF_ANY_RANK = (
     *("q_step", "q_sample", "prior_kl", "posterior_exponent", "posterior_linear_term", "q_posterior", "predict_x0"),
     *("predict_eps", "posterior_mean_from_eps", "normal_kl", "ddpm_loss", "p_step", "ddim_step", "denoising_kl"),
-    *("discretized_log_likelihood", "ddpm_sample"),
+    *("discretized_log_likelihood", "ddpm_sample", "tweedie", "langevin_step", "reverse_drift", "heun_step"),
+    *("dsm_loss", "flow_matching_loss"),
 )
 
 
