@@ -639,7 +639,7 @@ for place in (0, 4, 8, 20):
         cast(mean_three)[place],
         "data",
         ax=axes[1],
-        alpha=0.5,
+        linewidth=1.2,
         label="mean three" if first else None,
     )
     plots.curve(
@@ -1925,9 +1925,9 @@ print(
 #
 # *two sums, one after the other; $m$ counts the channels in between.* The second is the start:
 #
-# $$\text{temporal}_{o,m}[f] = \begin{cases} 1 & o = m \text{ and } f \text{ the centre} \\ 0 & \text{else} \end{cases} \quad \Longrightarrow \quad \text{layer}(\text{film})_f = \text{spatial}(\text{film}_f) \;\text{ for every frame } f \tag{15}$$
+# $$\text{temporal}_{o,m}[f] = \begin{cases} 1 & o = m \text{ and } f \text{ the centre} \\ 0 & \text{else} \end{cases} \quad \Longrightarrow \quad \text{layer}(\text{film})_f = \text{spatial}(\text{film}_f) \tag{15}$$
 #
-# *the sum over $m$ and $f$ has one term left.* At step 0 the network for films *is* the network for frames, frame by frame, and training has only to find out what time is good for.
+# *for every frame: the sum over channels and taps has one term left.* At step 0 the network for films *is* the network for frames, frame by frame, and training has only to find out what time is good for.
 #
 # ### Exercise: `Pseudo3DConv` · ●●○ · 10 minutes · 3 points
 
