@@ -1123,7 +1123,7 @@ plots.curve(counts, shares, "model", marker="o", label="chains, $a = 0.05$", ax=
 one.axhline(share_true, color=plots.COLOR["exact"], linestyle=(0, (5, 2.5)), label="data")
 one.axvline(200, color=plots.COLOR["noise"], linestyle="-.", label="200 steps")
 plots.guess(one, y=my_share)
-one.set(xscale="log", xlabel="number of steps", ylabel="share on the left")
+one.set(xscale="log", xlabel="number of steps", ylabel="share on the left", ylim=(-0.02, 0.54))
 one.set_title(f"After 200 steps {share_200:.1%} have crossed")
 plots.curve(grid, truth / 0.03, "exact", label="data", ax=two)
 stationary = {}
