@@ -114,7 +114,7 @@ def orders_one_by_one(x, y):
     for d in distances:
         n = len(d)
         out.append(min(sum(d[i, j].item() for i, j in enumerate(p)) / n for p in itertools.permutations(range(n))))
-    return torch.tensor(out, dtype=x.dtype)
+    return x.new_tensor(out)
 
 
 @earth_movers_distance.misconception(

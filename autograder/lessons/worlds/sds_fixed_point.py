@@ -122,7 +122,7 @@ def precisions(mean_c, cov_c, mean_u, cov_u, level, w):
 def offset(mean_c, cov_c, mean_u, cov_u, level, w):
     C_c, C_u = noised(cov_c, level), noised(cov_u, level)
     ratio = torch.linalg.solve(C_u, C_c, left=False)  # C_c C_u^-1
-    beyond = (1 + w) * torch.eye(len(mean_c), dtype=mean_c.dtype) - w * ratio
+    beyond = (1 + w) * torch.eye(len(mean_c)).to(mean_c) - w * ratio
     return mean_c + torch.linalg.solve(beyond, w * ratio @ (mean_c - mean_u))
 
 
@@ -134,7 +134,7 @@ def probed(mean_c, cov_c, mean_u, cov_u, level, w):
         told, free = (torch.linalg.solve(C, (x - m).T).T for C, m in ((C_c, mean_c), (C_u, mean_u)))
         return (1 + w) * told - w * free
 
-    places = torch.cat([torch.zeros_like(cov_c[:1]), torch.eye(len(mean_c), dtype=mean_c.dtype)])
+    places = torch.cat([torch.zeros_like(cov_c[:1]), torch.eye(len(mean_c)).to(cov_c)])
     seen = field(places)
     return torch.linalg.solve((seen[1:] - seen[0]).T, -seen[0])
 
