@@ -1188,6 +1188,8 @@ def draw_scores(sigma):
     plots.curve(SIGMAS, TOLD, "exact", ax=right, xlabel="$\\sigma$", ylabel="$E (s_A - s_B)^2$")
     plots.guess(right, x=sigma, label="here")
     right.set_title(f"Difference seen by matching: {told_apart(sigma):.3g}")
+    left.set(xticks=[-4, 0, 4], yticks=[-4, 0, 4])  # few ticks: each is drawn anew at every move
+    right.set(xticks=[0, 1, 2, 3, 4], yticks=[0, 0.05, 0.1, 0.15])
     return fig
 
 
@@ -2709,6 +2711,7 @@ def draw_family(eta, steps):
         linewidth=0.6,
     )
     left.set(xlim=(1, 0), ylim=(-4, 4), xlabel="time $\\tau$, walking to the right", ylabel="$x$")
+    left.set(xticks=[1, 0.5, 0], yticks=[-4, -2, 0, 2, 4])  # few: each is drawn at every move
     counts, edges = torch.histogram(ends[:, 0], 61, range=(-4.0, 4.0), density=True)
     right.stairs(
         counts, edges, orientation="horizontal", fill=True, color=plots.COLOR["model"], alpha=0.6
