@@ -3621,7 +3621,7 @@ for what, value in findings.items():
 #
 # ## What comes next
 #
-# You paid for an exact likelihood with one pass for every pixel, in an order that images do not have. Lesson 04 begins with another idea: drown the whole image in noise, a little at a time, and learn the way back. Lesson 06 draws digits in this way and measures them in bits as you did; compare its table with yours.
+# You paid for an exact likelihood with one pass for every pixel, in an order that images do not have. Lesson 04 begins with another idea: drown the whole image in noise, a little at a time, and learn the way back. Lesson 06 draws digits in this way and measures them in bits as you did; compare its table with yours. And lesson 09 gives your transformer codes to write in place of pixels.
 #
 # ## References
 #
