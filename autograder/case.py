@@ -171,13 +171,15 @@ class Case:
         asked += [{"op": "call", "args": list(more), "kwargs": {}} for more in also]
         asked += [{**slope.request, "args": doubled}] if slope else []
         asked += [{"op": "carries", "args": doubled}] if detached else []
-        asked += [{"op": "elsewhere", "args": doubled}] if tensors else []
+        elsewhere: list[dict[str, Any]] = [{"op": "elsewhere", "args": doubled}] if tensors else []
         if isinstance(function, Remote):
-            after, *rest = function.several(*asked)
-        else:  # what stands around a student's function has no more than these two
+            after, *rest = function.several(*asked, *elsewhere)
+        else:  # what stands around a student's function has no more than these two, and the function itself
             after, rest = function.inputs_after(*given), [function(*more) for more in also]
+            inner = next((held for held in vars(function).values() if isinstance(held, Remote)), None)
+            rest += inner.several(*elsewhere) if inner else [None for _ in elsewhere]
         before, left = [given[i] for i in tensors], [after[i] for i in tensors]
-        refused = rest.pop() if tensors and isinstance(function, Remote) else ""
+        refused = rest.pop() if elsewhere else None
         graph = rest.pop() if detached else False
         slopes = slope.along(rest.pop()) if slope else []
         true_rest = [oracle(*(a.run() if isinstance(a, Source) else a for a in more)) for more in also]

@@ -107,7 +107,7 @@ def truth(x, w_qkv, w_out, heads, cache=None):
 def looked(q, k, v):
     """Right attention of the last positions."""
     M, N = q.shape[-2], k.shape[-2]
-    hidden = torch.ones(M, N).triu(N - M + 1).bool()
+    hidden = q.new_ones(M, N).triu(N - M + 1).bool()
     return (q @ k.mT / q.shape[-1] ** 0.5).masked_fill(hidden, -torch.inf).softmax(-1) @ v
 
 

@@ -239,11 +239,11 @@ def made_on_the_cpu(value):
     return value
 
 
-NOWHERE = {  # no tensor goes in, or conventions are asked of something that stands around the function
+NOWHERE = {  # no tensor goes in, or its checks do not ask for conventions
     *("train_step", "latent_grid", "linear_beta", "cosine_alpha_bar", "ddim_times", "ema_update", "conv_mask"),
-    *("teacher_forcing_log_prob", "ancestral_sample", "dependencies", "two_stack_layer", "self_attention"),
-    *("mesh_to_sequence", "posterior_exponent", "q_posterior", "straight_through", "vq_loss", "ema_codebook"),
-    *("latent_scale", "latent_diffusion_loss", "latent_sample", "trajectory_gaussian", "next_corner_mask"),
+    *("teacher_forcing_log_prob", "ancestral_sample", "dependencies"),
+    *("mesh_to_sequence", "straight_through", "vq_loss", "ema_codebook"),
+    *("latent_scale", "latent_diffusion_loss", "latent_sample", "next_corner_mask"),
 }
 
 
