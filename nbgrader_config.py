@@ -55,9 +55,10 @@ c.Autograde.autograde_preprocessors = [
     "autograder.plugins.preprocessors.PositiveCredit",
     stock + "LimitOutput",
     stock + "SaveAutoGrades",
-    stock + "AssignLatePenalties",
     stock + "CheckCellMetadata",
 ]
+# Penalties of late hand-ins are settled beside these, for the whole score and as often as anything changes, by the
+# plug-in that c.AssignLatePenalties.plugin_class names.
 # Graded and checked cells that a student deleted come back (RestoreMetadata does so; this is for what it may miss).
 c.OverwriteCells.add_missing_cells = True
 # A line on stderr, such as a library's warning, would cost a cell all its points.

@@ -4,6 +4,6 @@
 keeps warm. `runner` grades one submission: `run` runs its cells, `below` says which of them could matter, `witness`
 asks earlier functions again. `graded` is what comes of it, `ledger` (with `sources`) what need not be done again,
 `gradebook` what nbgrader goes on from (`byhand` says what waits for a person,
-`exchange` swaps files, `alone` keeps a second run away), `report` what a
+`lateness` who may hand in until when and what it costs, `exchange` swaps files, `alone` keeps a second run away), `report` what a
 person or a program reads, `demo` a sample class.
 """

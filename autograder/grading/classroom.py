@@ -31,8 +31,8 @@ from ..feedback.markup import readable
 from ..feedback.writer import FeedbackWriter, page_maker
 from ..guard.enclosure import require
 from ..guard.limits import Limits
-from ..hand_in.beside import SECRET, Allowance, Beside
-from ..hand_in.finding import ClassError, Entry, misnamed, timestamp
+from ..hand_in.beside import SECRET, TIMESTAMP, Allowance, Beside
+from ..hand_in.finding import IN_TIME, ClassError, Entry, misnamed, timestamp
 from ..hand_in.notebook_file import SubmissionError, Unreadable, content
 from ..hand_in.restoring import Master
 from ..notebook import score
@@ -104,7 +104,16 @@ def _grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means, 
                     stored = _noted(stored, ledger, keys.of(entry))
                 results[entry] = replace(stored, notebook=None)  # it is written; a large class would fill the memory
                 progress.advance(bar)
-    return [results[entry] for entry in entries]
+            timeless = {who for lesson in known for who in book.settle(lesson)}
+    return [_timed(results[entry], timeless) for entry in entries]
+
+
+def _timed(graded: Graded, timeless: set[tuple[str, str]]) -> Graded:
+    """`graded` with a flag where there is a due date and no time of handing in."""
+    unread = any(IN_TIME in flag for flag in graded.flags)
+    if unread or graded.status == NOT_GRADED or (graded.student, graded.lesson) not in timeless:
+        return graded
+    return replace(graded, flags=(*graded.flags, f"there is no {TIMESTAMP}, so it {IN_TIME}"))
 
 
 def _ask_for_secret(masters: Mapping[str, Master], ledger: Ledger, means: Means) -> None:

@@ -1,4 +1,4 @@
-"""`course grade` and `course demo`: options in, exit status out."""
+"""`course grade`, `course extend` and `course demo`: options in, exit status out."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from rich.console import Console
 
 from ..builder.release import release
 from ..checkout import course_config, course_root, database_url
+from ..dates import in_utc
 from ..guard.enclosure import SandboxMissing, require
 from ..guard.limits import Limits
-from ..hand_in.finding import ClassError, find_submissions
+from ..hand_in.finding import ClassError, find_submissions, misnamed
+from .alone import alone
 from .classroom import Means, grade_class
 from .demo import LESSON, write_class
+from .gradebook import GradebookWriter
 from .graded import FAILED, NOT_GRADED, Graded
 from .report import print_table, write_json
+
+WITHDRAW = "none"
 
 
 def add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,6 +53,26 @@ def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all marks there, as JSON")
     _add_limits(parser, cell_seconds=5.0)
     parser.set_defaults(run=run_demo, new_secret=True)
+
+
+def add_extend(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `course extend`."""
+    parser = commands.add_parser(
+        "extend",
+        help="let a student hand in later",
+        description='Lets STUDENT hand in LESSON until DATE, such as "2031-06-01 11:30 PM Europe/Berlin" (UTC without '
+        "a zone; the whole day without a time); before a due date is set, before or after the hand-in. "
+        f'DATE "{WITHDRAW}" withdraws it.',
+    )
+    for name in ("student", "lesson", "date"):
+        parser.add_argument(name, metavar=name.upper())
+    _add_places(parser)
+    parser.set_defaults(run=run_extend)
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where results are (default: the checkout)")
+    parser.add_argument("--db", default="", metavar="URL", help="grade book, such as postgresql://… (as nbgrader's)")
 
 
 def _add_limits(parser: argparse.ArgumentParser, cell_seconds: float = Limits.cell) -> None:
@@ -95,6 +120,35 @@ def run_demo(options: argparse.Namespace) -> int:
     print(f"The student's version of {LESSON}: {options.out / 'notebooks' / LESSON}")
     failed = _grade(options, root, out / "submitted", options.out)
     return failed if failed > 1 else 0
+
+
+def run_extend(options: argparse.Namespace) -> int:
+    """`course extend`; 0 when it is noted, 2 when it cannot be."""
+    root = course_root()
+    out = (options.out or root).resolve()
+    try:
+        until = None if options.date == WITHDRAW else in_utc(options.date, whole_day=True)
+        _is_one(root, out, options.lesson, options.student)
+        config = course_config(root)
+        if options.db:
+            config.CourseDirectory.db_url = options.db
+        with alone(out), GradebookWriter(out, config) as book:
+            print(book.extend(options.student, options.lesson, until))
+    except (ValueError, OSError) as error:  # ClassError, too
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _is_one(root: Path, out: Path, lesson: str, student: str) -> None:
+    """Raise `ClassError` where there is no such lesson or folder, or nobody can be called so."""
+    lessons = sorted(place.parent.name for place in (root / "solutions").glob("*/*.ipynb"))
+    if lesson not in lessons:
+        raise ClassError(f"there is no lesson {lesson!r}; there are {', '.join(lessons)}")
+    if reason := misnamed(student) or ("" if student.strip() else "a student has a name"):
+        raise ClassError(reason)
+    if not out.is_dir():
+        raise ClassError(f"{out} is not a folder")
 
 
 def _grade(options: argparse.Namespace, root: Path, submitted: Path, out: Path) -> int:

@@ -11,6 +11,7 @@ import hmac
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,7 +28,7 @@ from nbgrader.api import (
     SubmittedAssignment,
     SubmittedNotebook,
 )
-from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades
+from nbgrader.preprocessors import SaveAutoGrades
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
@@ -38,9 +39,10 @@ from ..hand_in.beside import SECRET, TIMESTAMP
 from ..hand_in.finding import timestamp
 from ..hand_in.notebook_file import SubmissionError, plain_bytes
 from ..hand_in.restoring import Master
-from . import byhand
+from . import byhand, lateness
 from .exchange import Exchange
 from .graded import NOT_GRADED, Graded
+from .lateness import Extensions
 
 LONGEST_SECRET = 1000  # characters; nbgrader's have 128
 
@@ -83,8 +85,8 @@ class GradebookWriter:
         with nullcontext(files) if files else self.all_or_nothing() as files:
             when, _ = timestamp(submitted)
             self.gradebook.update_or_create_student(graded.student)
-            extra = {"timestamp": when} if when else {}
-            self.gradebook.update_or_create_submission(graded.lesson, graded.student, **extra)
+            # One that vanished clears the stored one.
+            self.gradebook.update_or_create_submission(graded.lesson, graded.student, timestamp=when)
             made = files.aside(folder)
             made.mkdir()
             if graded.notebook is None:
@@ -94,7 +96,7 @@ class GradebookWriter:
                 # Not `nbformat.write`, which validates once more what `restore` and `safe_outputs` have put together.
                 text = nbformat.v4.writes(graded.notebook)
                 (made / f"{name}.ipynb").write_text(text + "\n", encoding="utf-8")
-            self._penalise(graded, name)
+            self.settle(graded.lesson, graded.student)
             beside = {TIMESTAMP: when.isoformat()} if when else {}
             for place, text in (beside if release is None else release).items():
                 (made / place).write_text(text, encoding="utf-8")
@@ -121,6 +123,11 @@ class GradebookWriter:
         """See to it that the grade book knows a student, of whom it may hold nothing else."""
         with self._one_transaction():
             self.gradebook.update_or_create_student(student)
+
+    def extend(self, student: str, lesson: str, until: datetime | None) -> str:
+        """As `lateness.extend`."""
+        extensions = Extensions.beside(self.gradebook, self.out)
+        return lateness.extend(self.gradebook, self._config, extensions, student, lesson, until)
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[Exchange]:
@@ -158,22 +165,10 @@ class GradebookWriter:
             saver.preprocess_cell(cell if _is_worth(cell) else NotebookNode({**cell, "outputs": []}), resources, index)
         byhand.queue(rows.grades, before, lambda: byhand.stored(earlier), notebook)
 
-    def _penalise(self, graded: Graded, name: str) -> None:
-        """As AssignLatePenalties does, which has a connection of its own."""
-        submission = self.gradebook.find_submission(graded.lesson, graded.student)
-        if submission.assignment.duedate is None:
-            return
-        self.gradebook.db.flush()
-        notebook = self.gradebook.find_submission_notebook(name, graded.lesson, graded.student)
-        self.gradebook.db.refresh(notebook)  # its score is the sum that the grade book computes
-        late, penalty = submission.total_seconds_late, None
-        if late > 0:
-            step = AssignLatePenalties(config=self._config)
-            step.init_plugin()
-            penalty = step.plugin_inst.late_submission_penalty(graded.student, notebook.score, late)
-            penalty = None if penalty is None else step._check_late_penalty(notebook, penalty)
-        notebook.late_submission_penalty = penalty
-        self.gradebook.db.commit()
+    def settle(self, lesson: str | None = None, student: str | None = None) -> list[tuple[str, str]]:
+        """As `lateness.settle`."""
+        extensions = Extensions.beside(self.gradebook, self.out)
+        return lateness.settle(self.gradebook, self._config, extensions, lesson, student)
 
     def _zero(self, graded: Graded, name: str) -> None:
         """Nothing for a hand-in without a notebook; what was marked by hand in an earlier one waits to be looked at

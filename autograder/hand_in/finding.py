@@ -13,9 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-import dateutil.parser
-from nbgrader.utils import parse_utc
-
+from ..dates import in_utc
 from ..feedback.markup import readable
 from .beside import TIMESTAMP
 from .notebook_file import SubmissionError, Unreadable, plain_bytes
@@ -24,7 +22,7 @@ EXPECTED = "expected <student>/<lesson>/<name>.ipynb"
 # In a folder's name: what nbgrader's pages take for markup, tables for a formula, and its search for a pattern.
 MORE_THAN_A_NAME = re.compile(r'^[=+@-]|[<>"\\*?\[\]\n\t]')
 MAX_ENTRIES = 100_000  # of a folder that are looked at
-NOT_A_ZONE = re.compile(r"\d\s*[ap]\.?m\b|[+-]\d{4}$", re.I)  # which nbgrader takes for names and seconds
+IN_TIME = "counts as in time"  # a hand-in whose time is not known
 MAX_FOLDERS = 50  # in a lesson's folder that are looked into
 MAX_NAMED = 5
 IN_FOLDER = 3  # levels below a student's folder
@@ -69,16 +67,16 @@ def timestamp(place: Path) -> tuple[datetime | None, str]:
     try:
         text = plain_bytes(place / TIMESTAMP, 100).decode().strip()
     except Unreadable as error:
-        return None, f"{error}: so it counts as in time"
+        return None, f"{error}: so it {IN_TIME}"
     except SubmissionError:  # there is none, or it is no file
         return None, ""
     except UnicodeError:
         text = "bytes that are no text"
     try:
-        return parse_utc(dateutil.parser.parse(text) if NOT_A_ZONE.search(text) else text), ""
-    except Exception:  # as many kinds as parsers of dates have
+        return in_utc(text), ""
+    except ValueError:
         said = readable(text, 60)
-        return None, f"timestamp.txt cannot be read ({said!r}), so it counts as in time; write 2031-05-24 23:30:00 UTC"
+        return None, f"timestamp.txt cannot be read ({said!r}), so it {IN_TIME}; write 2031-05-24 23:30:00 UTC"
 
 
 class ClassError(ValueError):

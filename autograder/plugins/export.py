@@ -9,6 +9,8 @@ from typing import Any
 from nbgrader.api import Assignment, Gradebook, MissingEntry, Student
 from nbgrader.plugins import ExportPlugin
 
+from ..grading.lateness import Extensions, settle
+
 COLUMNS = (
     "assignment",
     "duedate",
@@ -26,11 +28,13 @@ FORMULA = "=+-@\t\r"
 
 
 class CsvWithGaps(ExportPlugin):
-    """nbgrader's columns. Where the grade book holds no submission, time and scores stay empty: nothing was handed in,
-    or it was not graded.
+    """nbgrader's columns, with penalties as they are now. Where the grade book holds no submission, time and scores
+    stay empty: nothing was handed in, or it was not graded.
     """
 
     def export(self, gradebook: Gradebook) -> None:
+        course = getattr(self.parent, "coursedir", None)
+        settle(gradebook, self.config, Extensions.beside(gradebook, Path(course.root if course else "")))
         students, assignments = ([str(one) for one in chosen] for chosen in (self.student, self.assignment))
         with Path(self.to or "grades.csv").open("w", newline="", encoding="utf-8") as file:
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n")

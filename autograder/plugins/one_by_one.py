@@ -25,8 +25,9 @@ from nbgrader.converters.base import BaseConverter, NbGraderException
 
 from ..feedback.markup import readable
 from ..grading import byhand
+from ..grading.lateness import Extensions, settle
 from ..hand_in.beside import EXCHANGE, Allowance, Beside
-from ..hand_in.finding import misnamed
+from ..hand_in.finding import IN_TIME, ClassError, misnamed, timestamp
 from ..hand_in.notebook_file import SubmissionError, plain_bytes
 from .outside import AsSaved
 
@@ -66,6 +67,7 @@ def _one_by_one(converter: BaseConverter, convert: Callable[[], None]) -> None:
     when some were not graded.
     """
     given, waiting = dict(converter.assignments), []
+    _settled(converter)  # nbgrader fails at an extension without a due date
     for folder in sorted(given):
         converter.assignments = {folder: given[folder]}
         try:
@@ -76,10 +78,30 @@ def _one_by_one(converter: BaseConverter, convert: Callable[[], None]) -> None:
             if not isinstance(error, NbGraderException):  # that one has been logged
                 converter.log.exception("%s: %s", folder, error)
     converter.assignments = given
+    reason = _settled(converter)
     for folder in waiting:
         converter.log.error("not graded, earlier marks stand: %s", folder)
+    if reason:
+        raise NbGraderException(reason)
     if waiting:
         raise NbGraderException(f"{len(waiting)} of {len(given)} submissions were not graded; see above")
+
+
+def _settled(converter: BaseConverter) -> str:
+    """Bring the lesson's extensions and penalties to what holds now; why that fails, "" where it does not."""
+    course = converter.coursedir
+    try:
+        with Gradebook(course.db_url, course.course_id) as book:
+            for student, lesson in _settle(book, converter, course.assignment_id):
+                converter.log.warning("%s, %s: there is no time of handing in, so it %s", student, lesson, IN_TIME)
+    except ClassError as error:
+        converter.log.error("%s", error)
+        return str(error)
+    return ""
+
+
+def _settle(book: Gradebook, converter: BaseConverter, *who: str) -> list[tuple[str, str]]:
+    return settle(book, converter.config, Extensions.beside(book, Path(converter.coursedir.root)), *who)
 
 
 @contextmanager
@@ -101,13 +123,16 @@ def _kept(converter: BaseConverter, folder: str) -> Iterator[None]:
         with Gradebook(*course) as book:
             rows = held_of(book, lesson, student)
             marks = {name: byhand.held(grades) for name, grades in _grades(book, lesson, student).items()}
+            if rows and isinstance(converter, Autograde):
+                when, _ = timestamp(Path(folder))  # one that vanished clears the stored one
+                book.update_or_create_submission(lesson, student, timestamp=when)
         try:
             yield
             if isinstance(converter, Autograde):
                 with Gradebook(*course) as book:
                     for name, grades in _grades(book, lesson, student).items():
                         _queue(grades, marks.get(name, {}), copy / f"{name}.ipynb", place / f"{name}.ipynb")
-                    book.db.commit()
+                    _settle(book, converter, lesson, student)
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             if copy.is_dir():

@@ -83,7 +83,7 @@ GRADING = {
 STORING = {
     "the rows": (GradebookWriter, "_save"),
     "the last row": (SaveAutoGrades, "_add_comment"),
-    "the penalty": (GradebookWriter, "_penalise"),
+    "the penalty": (GradebookWriter, "settle"),
     "the notebook": (nbformat.v4, "writes"),
     "the page": (FeedbackWriter, "render"),
     "the places": (Exchange, "swap"),
