@@ -67,9 +67,8 @@ c.IgnorePattern.pattern = r"[\s\S]*"
 c.Execute.timeout = 30
 c.Execute.interrupt_on_timeout = True
 
-c.GenerateFeedback.exporter_class = "autograder.plugins.one_by_one.PageByPage"
+c.GenerateFeedback.exporter_class = "autograder.plugins.pages.OnePage"  # the page of `course feedback`
 c.GenerateFeedback.preprocessors = [
-    stock + "GetGrades",
     "autograder.plugins.preprocessors.HideChecks",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]

@@ -40,6 +40,17 @@ def exercise_graded_in(cell: NotebookNode) -> str:
     return name.removesuffix(GRADED) if name.endswith(GRADED) else ""
 
 
+def note_verdict(cell: NotebookNode, passed: bool, message: str) -> None:
+    """Keep in a graded cell what its student is told in a line; it travels with the notebook."""
+    cell.metadata["verdict"] = {"passed": passed, "message": message}
+
+
+def verdict(cell: NotebookNode) -> tuple[bool, str]:
+    """What `note_verdict` has kept: whether the exercise passed, and the message; (False, "") where nothing is."""
+    held = cell.metadata.get("verdict", {})
+    return bool(held.get("passed")), str(held.get("message", ""))
+
+
 def place(name: str) -> tuple[str, int]:
     """Sorts `x`, `x-checks`, `x-graded`, `x-answer` in this order."""
     exercise, dash, role = name.partition("-")

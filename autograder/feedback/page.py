@@ -47,7 +47,7 @@ class _Exporter(HTMLExporter):
     def from_notebook_node(  # type: ignore[override]
         self, nb: NotebookNode, resources: dict[str, Any] | None = None, **options: Any
     ) -> tuple[str, dict[str, Any]]:
-        resources = self._init_resources({"policy": POLICY, "rows": (), **(resources or {})})
+        resources = self._init_resources({"policy": POLICY, "gap": "", **(resources or {})})
         types = WidgetsDataTypeFilter(notebook_metadata=self._nb_metadata, parent=self, resources=resources)
         self.register_filter("filter_data_type", types)
         page, resources = TemplateExporter.from_notebook_node(self, nb, resources, **options)
@@ -82,6 +82,11 @@ def markdown2html(context: Any, source: str) -> str:
 @lru_cache(maxsize=2048)  # most cells are the course's, and the same for everybody
 def _rendered(source: str) -> str:
     return rendered(source)
+
+
+def in_box(source: str) -> str:
+    """A comment's Markdown as harmless HTML in a box of its own."""
+    return f"{BOXED[0]}{_rendered(source)}{BOXED[1]}"
 
 
 def highlight_code(source: str, language: str | None = None, metadata: Any = None) -> str:
@@ -138,6 +143,12 @@ def _stream(text: str) -> NotebookNode:
 def without_scripts(page: str) -> str:
     """The page without any `<script>`; its policy, in the template, lets none run either."""
     return SCRIPT.sub("", page)
+
+
+@lru_cache(maxsize=1)
+def marks_template() -> Any:
+    """The macros of `marks.html.j2`, which fill a page's gaps."""
+    return _PLAIN.get_template("marks.html.j2").module
 
 
 def refusal(title: str, reason: str) -> str:

@@ -13,19 +13,17 @@ from pathlib import Path
 
 import nbformat
 
-from ..cells import exercise_graded_in, nbgrader
+from ..cells import exercise_graded_in, grade_id, nbgrader
 from ..checkout import course_config, course_root
 from ..exercise import lesson_exercises
-from ..grading.gradebook import resources_for
-from ..grading.graded import GRADED, Graded
 from ..grading.runner import with_verdicts
 from ..hand_in.restoring import Master
 from ..marking import Mark, mark
 from ..sandbox.responder import Responder
 from ..student import LocalLink
-from .making import SECONDS
+from .filling import Said, filled
 from .page import refusal
-from .writer import page_maker, page_of
+from .writer import body_of, page_maker
 
 EVERY = 3  # exercises of which one is answered wrongly
 
@@ -64,18 +62,16 @@ def preview(root: Path, lesson: str) -> str:
     marks = made_up(lesson)
     notebook = nbformat.read(root / "solutions" / lesson / f"{master.name}.ipynb", as_version=4)
     notebook = with_verdicts(notebook, marks)
+    cells: dict[str, tuple[float, float, bool, bool]] = {}
     for cell in notebook.cells:
         meta, found = nbgrader(cell), marks.get(exercise_graded_in(cell))
         if meta.get("grade") or meta.get("task"):
-            meta["score"], meta["waits"] = (found.points, False) if found else (0.0, True)
-            meta.setdefault("points", 0.0)
-    graded = Graded("ada", lesson, GRADED, 0.0, (), tuple(marks.values()), notebook, left=SECONDS)
-    resources = resources_for(graded.student, lesson, master.name, "")
-    waiting = sum(nbgrader(cell)["points"] for cell in notebook.cells if nbgrader(cell).get("task"))
-    about = {"score": graded.points, "max_score": graded.max_points + waiting, "late_penalty": 0.0, "waiting": waiting}
-    resources["nbgrader"].update(about)
+            worth = float(meta.get("points") or 0.0)
+            cells[grade_id(cell)] = (
+                (found.points, found.max_points, False, False) if found else (0.0, worth, True, False)
+            )
     with closing(page_maker(course_config(root))) as pages:
-        return page_of(pages, graded, notebook, resources)
+        return filled(body_of(pages, notebook, master.name), master.name, Said(cells))
 
 
 def made_up(lesson: str) -> dict[str, Mark]:

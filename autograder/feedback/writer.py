@@ -7,88 +7,68 @@ run no script and load nothing.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from nbformat import NotebookNode
-from nbgrader.api import BaseCell, Comment, Grade, Gradebook
+from nbgrader.api import Gradebook
 from nbgrader.converters import GenerateFeedback
-from nbgrader.preprocessors import GetGrades
 from traitlets.config import Config
-from traitlets.utils.importstring import import_item
 
-from ..cells import exercise_graded_in, grade_id, nbgrader, open_to_students
 from ..grading.exchange import Exchange
-from ..grading.gradebook import resources_for
+from ..grading.gradebook import as_stored, for_release, resources_for
 from ..grading.graded import Graded
+from ..grading.ledger import place_of
+from ..grading.sources import digest_of, page_sources
 from ..hand_in.restoring import Master
-from ..marking import Mark
-from .making import PageRefused, Pages
+from .filling import Body, Said, filled
+from .making import SECONDS, PageRefused, Pages
 from .page import Bounded, exporter, refusal, without_scripts
-
-HINTS = "<details><summary>Hint"  # how a cell of hints begins
-WAITS, BY_HAND = "Still to be marked by a person.", "Marked by a person."
 
 
 def page_maker(config: Config, masters: Iterable[Master] = ()) -> Pages:
-    """What makes the pages of `FeedbackWriter`; those of the lessons as released are made first."""
+    """What makes the pages' bodies; those of the lessons as released are made first."""
     converter = GenerateFeedback(config=config)
     made = exporter(converter.config)
     for preprocessor in converter.preprocessors:
-        if import_item(preprocessor) is not GetGrades:  # whose work is done where the grade book is open
-            made.register_preprocessor(preprocessor, enabled=True)
+        made.register_preprocessor(preprocessor, enabled=True)
     made.register_preprocessor(Bounded(), enabled=True)
 
     def make(notebook: NotebookNode, resources: dict[str, Any]) -> str:
         return without_scripts(made.from_notebook_node(notebook, resources=resources)[0])
 
-    first = []
-    for master in masters:
-        resources = resources_for("", master.lesson, master.name, "")
-        resources["nbgrader"].update(score=0.0, max_score=0.0, late_penalty=0.0, waiting=0.0)
-        first.append((master.released, resources))
-    return Pages(make, first)
+    return Pages(make, [(master.released, resources_for("", master.lesson, master.name, "")) for master in masters])
 
 
-def page_of(pages: Pages, graded: Graded, notebook: NotebookNode, resources: dict[str, Any]) -> str:
-    """The page of `graded`, of whose `notebook` and `resources` the scores are filled in. Raises as `Pages.page`."""
-    rows = table(notebook, {mark.name: mark for mark in graded.marks})
-    return pages.page(notebook, {**resources, "rows": rows}, graded.left)
-
-
-def table(notebook: NotebookNode, marks: Mapping[str, Mark]) -> list[dict[str, Any]]:
-    """The page's table: a row for each exercise and written question, in the order of the notebook, whose cells have
-    their scores. Cells of hints get their exercise's name, so that its row can point to them.
+def body_of(pages: Pages, notebook: NotebookNode, name: str, seconds: float = SECONDS) -> Body:
+    """The body of the page of a notebook with verdicts, in so many seconds; one that says why where it takes more.
+    Raises RuntimeError for whatever may be our own fault.
     """
-    rows: dict[str, dict[str, Any]] = {}
-    hints: set[str] = set()
-    above = ""
-    for cell in notebook.cells:
-        meta, name = nbgrader(cell), grade_id(cell)
-        above = name if open_to_students(cell) else above
-        if cell.cell_type == "markdown" and not meta and above in marks and cell.source.startswith(HINTS):
-            cell.metadata["hints_of"] = above
-            hints.add(above)
-        exercise = exercise_graded_in(cell)
-        if exercise in marks:
-            mark = marks[exercise]
-            rows[exercise] = {"name": exercise, "to": name, "points": mark.points, "max_points": mark.max_points}
-            rows[exercise] |= {"message": mark.message, "hints": exercise in hints and not mark.passed}
-        elif meta.get("task"):
-            worth = {"points": meta.get("score") or 0.0, "max_points": meta["points"]}
-            said = WAITS if meta.get("waits") else BY_HAND
-            rows[name] = {"name": name, "to": f"comment-{name}", **worth, "message": said, "hints": False}
-    return list(rows.values())
+
+    def render(notebook: NotebookNode, token: str) -> str:
+        return pages.page(notebook, {**resources_for("", "", name, ""), "gap": token}, seconds)
+
+    try:
+        return Body.of(deepcopy(notebook), render)
+    except PageRefused as error:
+        return Body(refused=str(error))
 
 
 class FeedbackWriter:
-    """Writes `feedback/<student>/<lesson>/<name>.html` below `out`, with the scores and comments of `gradebook`."""
+    """Writes `feedback/<student>/<lesson>/<name>.html` below `out`, with what `gradebook` says. The bodies of pages are
+    kept beside the ledger's records, so that a page is filled again without being rendered.
+    """
 
     def __init__(self, out: Path, config: Config, gradebook: Gradebook, pages: Pages | None = None) -> None:
         self.out = out
-        self._scores, self._pages = _Scores(gradebook), pages or page_maker(config)
+        self._gradebook, self._pages = gradebook, pages or page_maker(config)
+        self._made_by = digest_of(page_sources(map(str, config.GenerateFeedback.get("preprocessors", []))))
 
     def write(
         self, graded: Graded, name: str, files: Exchange | None = None, release: Mapping[str, str] | None = None
@@ -97,51 +77,83 @@ class FeedbackWriter:
         holds, by name.
         """
         page = self.out / "feedback" / graded.student / graded.lesson / f"{name}.html"
-        texts = {page.name: self.render(graded, name), **(release or {})}
-        if files is None:
-            page.parent.mkdir(parents=True, exist_ok=True)
-        for beside, text in texts.items():
-            place = page.with_name(beside)
-            (files.aside(place) if files else place).write_text(text, encoding="utf-8", errors="replace")
+        if graded.notebook is not None:
+            graded = replace(graded, body=self._body(graded, graded.notebook, name))
+        texts = {page.with_name(beside): text for beside, text in (release or {}).items()}
+        texts[page] = self.render(graded, name)
+        if graded.body is not None and graded.notebook is not None:
+            key = self._key(as_stored(graded.notebook).encode("utf-8", "replace"))
+            texts[place_of(self.out, graded.student, graded.lesson, ".page")] = _kept(key, graded.body)
+        _write(texts, files)
         return page
 
     def render(self, graded: Graded, name: str) -> str:
         """The page's HTML; for a submission that could not be graded, a page that says why."""
         if graded.notebook is None:
             return refusal(f"{graded.lesson}: not graded", "; ".join(graded.flags))
-        resources = resources_for(graded.student, graded.lesson, name, "")
-        try:
-            return page_of(self._pages, graded, *self._scores(deepcopy(graded.notebook), resources))
-        except PageRefused as error:  # whatever else goes wrong may be our fault
-            return refusal(f"{graded.lesson}: no page", f"This notebook cannot be shown ({error}); its marks stand")
+        return self._filled(self._body(graded, graded.notebook, name), graded.student, graded.lesson, name)
+
+    def refresh(self, notebook: Path, page: Path, student: str, lesson: str, release: Mapping[str, str]) -> bool:
+        """Bring the page of a stored notebook, and what lies beside it, to what the grade book says now; whether the
+        page had to be written. Raises OSError, `MissingEntry`, and RuntimeError as `body_of`.
+        """
+        content = notebook.read_bytes()
+        key, place = self._key(content), place_of(self.out, student, lesson, ".page")
+        texts = {page.with_name(beside): text for beside, text in release.items()}
+        if (body := _found(place, key)) is None:
+            body = body_of(self._pages, nbformat.reads(content.decode("utf-8"), as_version=4), notebook.stem)
+            texts[place] = _kept(key, body)
+        texts[page] = self._filled(body, student, lesson, notebook.stem)
+        texts = {place: text for place, text in texts.items() if _text(place) != text}
+        with Exchange() as files:
+            _write(texts, files)
+            files.swap()
+        return page in texts
+
+    def _body(self, graded: Graded, notebook: NotebookNode, name: str) -> Body:
+        """As a worker has rendered it, or else rendered here."""
+        return graded.body or body_of(self._pages, notebook, name, graded.left)
+
+    def _filled(self, body: Body, student: str, lesson: str, name: str) -> str:
+        if body.refused:
+            return refusal(f"{lesson}: no page", f"This notebook cannot be shown ({body.refused}); its marks stand")
+        return filled(body, name, Said.by(self._gradebook, student, lesson, name))
+
+    def _key(self, content: bytes) -> str:
+        return hashlib.sha256(self._made_by.encode() + content).hexdigest()
 
 
-class _Scores:
-    """What nbgrader's GetGrades does, in three queries of a grade book that is open instead of two for every cell of
-    one that is opened anew: the time of a large class is the time of its one writer.
-    """
+def refreshed(writer: FeedbackWriter, out: Path, student: str, lesson: str, name: str, secret: str) -> bool:
+    """As `FeedbackWriter.refresh`, of a submission in its usual places below `out`."""
+    notebook, page = (
+        out / place / student / lesson / file
+        for place, file in (("autograded", f"{name}.ipynb"), ("feedback", f"{name}.html"))
+    )
+    release = for_release(notebook.parent, student, lesson, secret)
+    return writer.refresh(notebook, page, student, lesson, release)
 
-    def __init__(self, gradebook: Gradebook) -> None:
-        self._gradebook = gradebook
 
-    def __call__(self, notebook: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
-        about = resources["nbgrader"]
-        held = self._gradebook.find_submission_notebook(about["notebook"], about["assignment"], about["student"])
-        scores = self._rows(held.id, Grade, Grade.score, Grade.max_score, Grade.needs_manual_grade)
-        comments = self._rows(held.id, Comment, Comment.comment)
-        for cell in notebook.cells:
-            meta, name = nbgrader(cell), grade_id(cell)
-            if found := comments.get(name):
-                (meta["comment"],) = found
-            if found := scores.get(name):
-                meta["score"], meta["points"], meta["waits"] = found
-        penalty = held.late_submission_penalty or 0
-        waiting = sum(most for _, most, waits in scores.values() if waits)
-        about.update(score=held.score - penalty, max_score=held.max_score, late_penalty=penalty, waiting=waiting)
-        return notebook, resources
+def _write(texts: Mapping[Path, str], files: Exchange | None) -> None:
+    for place, text in texts.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        (files.aside(place) if files else place).write_text(text, encoding="utf-8", errors="replace")
 
-    def _rows(self, notebook: str, kind: Any, *columns: Any) -> dict[str, tuple[Any, ...]]:
-        """These columns of every graded or commented cell of a submission, by the cell's name."""
-        query = self._gradebook.db.query(BaseCell.name, *columns)
-        rows = query.filter(kind.cell_id == BaseCell.id, kind.notebook_id == notebook)
-        return {name: tuple(values) for name, *values in rows}
+
+def _text(place: Path) -> str | None:
+    try:
+        return place.read_text(encoding="utf-8")
+    except (OSError, UnicodeError):
+        return None
+
+
+def _kept(key: str, body: Body) -> str:
+    return json.dumps({"key": key, "body": body.text()})
+
+
+def _found(place: Path, key: str) -> Body | None:
+    """The body that was kept with this key."""
+    try:
+        held = json.loads(place.read_text(encoding="utf-8"))
+        return Body.from_text(held["body"]) if held["key"] == key else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

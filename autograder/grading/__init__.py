@@ -3,7 +3,7 @@
 `commands` is the way in; `classroom` holds the class, `workers` grade side by side with a template that `keeper`
 keeps warm. `runner` grades one submission: `run` runs its cells, `below` says which of them could matter, `witness`
 asks earlier functions again. `graded` is what comes of it, `ledger` (with `sources`) what need not be done again,
-`gradebook` what nbgrader goes on from (`byhand` says what waits for a person,
-`lateness` who may hand in until when and what it costs, `exchange` swaps files, `alone` keeps a second run away), `report` what a
-person or a program reads, `demo` a sample class.
+`gradebook` what nbgrader goes on from: `byhand` says what waits for a person, `lateness` who may hand in until when and
+what it costs, `exchange` swaps files, `alone` keeps a second run away. `report` is what a person or a program reads,
+`demo` a sample class.
 """

@@ -28,7 +28,7 @@ from ..checkout import course_config, database_url
 from ..exercise import lesson_exercises
 from ..feedback.making import Pages
 from ..feedback.markup import readable
-from ..feedback.writer import FeedbackWriter, page_maker
+from ..feedback.writer import FeedbackWriter, page_maker, refreshed
 from ..guard.enclosure import require
 from ..guard.limits import Limits
 from ..hand_in.beside import SECRET, TIMESTAMP, Allowance, Beside
@@ -91,8 +91,8 @@ def _grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means, 
     if todo and means.sandbox and not means.scheduler:
         require()
     # The workers warm up, and so does what makes pages, while the grade book is made ready.
-    plugin = Grading(masters, means.limits, means.sandbox)
-    with closing(page_maker(config, masters.values())) as pages, _workers(todo, plugin, means, pages) as client:
+    plugin = Grading(masters, means.limits, means.sandbox, config)
+    with closing(page_maker(config)) as pages, _workers(todo, plugin, means, pages) as client:
         for lesson in known:
             release(lesson, root, root / "solutions", database_url(out, config))
         with GradebookWriter(out, config) as book, _progress(Console(stderr=True)) as progress:
@@ -102,10 +102,25 @@ def _grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means, 
                 stored = _stored(entry, _flagged(entry, graded), masters[entry.lesson], book, feedback)
                 if stored.status != NOT_GRADED:
                     stored = _noted(stored, ledger, keys.of(entry))
-                results[entry] = replace(stored, notebook=None)  # it is written; a large class would fill the memory
+                results[entry] = replace(
+                    stored, notebook=None, body=None
+                )  # it is written; a large class would fill the memory
                 progress.advance(bar)
             timeless = {who for lesson in known for who in book.settle(lesson)}
+            for entry in set(entries) - set(todo):
+                if results[entry].status == GRADED:
+                    results[entry] = _refreshed(results[entry], out, masters[entry.lesson], feedback)
     return [_timed(results[entry], timeless) for entry in entries]
+
+
+def _refreshed(graded: Graded, out: Path, master: Master, feedback: FeedbackWriter) -> Graded:
+    """`graded` of an earlier run, with its page as the grade book is now."""
+    try:
+        refreshed(feedback, out, graded.student, graded.lesson, master.name, master.secret)
+    except Exception as error:
+        flag = readable(f"its page is as it was ({type(error).__name__}: {error})")
+        return replace(graded, flags=(*graded.flags, flag))
+    return graded
 
 
 def _timed(graded: Graded, timeless: set[tuple[str, str]]) -> Graded:
@@ -158,7 +173,7 @@ def _stored(entry: Entry, graded: Graded, master: Master, book: GradebookWriter,
     if graded.status != NOT_GRADED:
         try:
             with book.all_or_nothing() as files:
-                release_files = for_release(entry.place, master, graded.student)
+                release_files = for_release(entry.place, graded.student, graded.lesson, master.secret)
                 book.write(graded, master.name, entry.place, files, release_files)
                 feedback.write(graded, master.name, files, release_files)
             return graded

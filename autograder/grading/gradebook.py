@@ -38,7 +38,6 @@ from ..checkout import course_id, database_url
 from ..hand_in.beside import SECRET, TIMESTAMP
 from ..hand_in.finding import timestamp
 from ..hand_in.notebook_file import SubmissionError, plain_bytes
-from ..hand_in.restoring import Master
 from . import byhand, lateness
 from .exchange import Exchange
 from .graded import NOT_GRADED, Graded
@@ -93,9 +92,7 @@ class GradebookWriter:
                 self._zero(graded, name)
             else:
                 self._save(graded, name, graded.notebook, folder / f"{name}.ipynb")
-                # Not `nbformat.write`, which validates once more what `restore` and `safe_outputs` have put together.
-                text = nbformat.v4.writes(graded.notebook)
-                (made / f"{name}.ipynb").write_text(text + "\n", encoding="utf-8")
+                (made / f"{name}.ipynb").write_text(as_stored(graded.notebook), encoding="utf-8")
             self.settle(graded.lesson, graded.student)
             beside = {TIMESTAMP: when.isoformat()} if when else {}
             for place, text in (beside if release is None else release).items():
@@ -214,15 +211,23 @@ def _is_worth(cell: NotebookNode) -> bool:
     return bool(nbgrader(cell).get("points"))
 
 
-def for_release(submitted: Path, master: Master, student: str) -> dict[str, str]:
-    """The files that `nbgrader release_feedback` wants beside a page: when it was handed in, as far as that is known,
-    and the secret by which its author finds the page in the exchange. Who handed in by another way has none; one that
-    nobody can guess stands in for it, so that the pages of the others are released.
+def as_stored(notebook: NotebookNode) -> str:
+    """A notebook as it lies in `autograded/`. Not by `nbformat.write`, which validates once more what `restore` and
+    `safe_outputs` have put together.
     """
-    when, _ = timestamp(submitted)
-    text = f"{student}/{master.lesson}".encode(errors="surrogateescape")
-    made_up = hmac.new(master.secret.encode(), text, hashlib.sha512).hexdigest()
-    return {TIMESTAMP: when.isoformat() if when else "", SECRET: _secret(submitted) or made_up}
+    return str(nbformat.v4.writes(notebook)) + "\n"
+
+
+def for_release(folder: Path, student: str, lesson: str, secret: str) -> dict[str, str]:
+    """The files that `nbgrader release_feedback` wants beside a page: when it was handed in, as far as that is known,
+    and the secret by which its author finds the page in the exchange, both from the `folder` of the hand-in. Who handed
+    in by another way has none; one that nobody can guess, drawn from the course's `secret`, stands in for it, so that
+    the pages of the others are released.
+    """
+    when, _ = timestamp(folder)
+    text = f"{student}/{lesson}".encode(errors="surrogateescape")
+    made_up = hmac.new(secret.encode(), text, hashlib.sha512).hexdigest()
+    return {TIMESTAMP: when.isoformat() if when else "", SECRET: _secret(folder) or made_up}
 
 
 def _secret(folder: Path) -> str:

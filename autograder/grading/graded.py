@@ -12,6 +12,7 @@ from nbformat import NotebookNode
 
 from ..case import Outcome
 from ..exercise import Exercise
+from ..feedback.filling import Body
 from ..feedback.markup import readable
 from ..marking import Mark
 from ..notebook import score
@@ -22,7 +23,8 @@ GRADED, FAILED, NOT_GRADED = "graded", "failed", "not graded"
 @dataclass(frozen=True)
 class Graded:
     """The outcome for one submission. `notebook` is what goes into `autograded/`; None where there was nothing to
-    grade. `left`: seconds of the submission's own that its page may take.
+    grade. `left`: seconds of the submission's own that its page may take; `body`: that page, but for what the grade
+    book says.
 
     "failed" is the submission's own fault, such as a file that is no notebook, and earns nothing. "not graded" may be
     ours: there are no marks, and whatever an earlier run has stored stands.
@@ -36,6 +38,7 @@ class Graded:
     marks: tuple[Mark, ...]
     notebook: NotebookNode | None
     left: float = 0.0
+    body: Body | None = None
 
     @property
     def points(self) -> float:

@@ -21,6 +21,7 @@ from ..guard.limits import Limits
 from ..hand_in.restoring import Master
 from .graded import Graded
 
+FOLDER = ".graded"
 SECRET = "secret"  # the file that tells whether the secret is still the same
 MAX_BYTES, MAX_FILES = 32 * 2**20, 200  # of a hand-in, read whole; of a larger file the time of its last change counts
 OTHERS = (".ipynb_checkpoints", "__pycache__")
@@ -30,7 +31,7 @@ class Ledger:
     """The records below `out`."""
 
     def __init__(self, out: Path) -> None:
-        self._folder = out / ".graded"
+        self._out, self._folder = out, out / FOLDER
 
     def find(self, student: str, lesson: str, key: str) -> Graded | None:
         """The result recorded for this student, lesson and key; None if there is none."""
@@ -63,7 +64,12 @@ class Ledger:
         (self._folder / SECRET).write_text(_mark_of(secret), encoding="ascii")
 
     def _path(self, student: str, lesson: str) -> Path:
-        return self._folder / student / f"{lesson}.json"
+        return place_of(self._out, student, lesson, ".json")
+
+
+def place_of(out: Path, student: str, lesson: str, suffix: str) -> Path:
+    """Where something is kept of a submission that is nobody's but the grader's."""
+    return out / FOLDER / student / f"{lesson}{suffix}"
 
 
 def _mark_of(secret: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from ..cells import exercise_graded_in, grade_id
+from ..cells import exercise_graded_in, grade_id, note_verdict
 from ..exercise import Exercise
 from ..feedback.markup import readable
 from ..guard.guest import GuestProcess
@@ -212,6 +212,7 @@ def with_verdicts(notebook: NotebookNode, marks: Mapping[str, Mark]) -> Notebook
     for cell in notebook.cells:
         if result := marks.get(exercise_graded_in(cell)):
             points = repr(score(result))
+            note_verdict(cell, result.passed, result.message)
             cell.outputs = [
                 nbformat.v4.new_output("stream", name="stdout", text=render(result) + "\n"),
                 nbformat.v4.new_output("execute_result", data={"text/plain": points}, execution_count=None),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -22,15 +23,32 @@ GRADER = tuple(f"{PACKAGE}.{name}" for name in ("grading.workers", "grading.grad
 
 def sources(lesson: str, also: Iterable[str] = ()) -> dict[str, Path]:
     """All these files, by a name that is the same in every checkout; `also`: modules that the settings name."""
-    templates = {str(path.relative_to(ROOT.parent)): path for path in TEMPLATES}
-    files = {**_course_lib(), **_imported((*GRADER, *_sandbox(), *also)), **templates}
+    files = {**_course_lib(), **_imported((*GRADER, *_sandbox(), *also)), **_templates()}
     return {**files, **_imported(_checks(lesson))}
+
+
+def page_sources(named: Iterable[str]) -> dict[str, Path]:
+    """The files that a page's body depends on; `named`: preprocessors, by their dotted names."""
+    steps = (name.rpartition(".")[0] for name in named if name.startswith(PACKAGE))
+    return {**_templates(), **_imported((f"{PACKAGE}.feedback.filling", *steps))}
+
+
+def digest_of(files: Mapping[str, Path]) -> str:
+    """Of their names and contents."""
+    made = hashlib.sha256()
+    for name in sorted(files):
+        made.update(f"{name}:".encode() + hashlib.sha256(files[name].read_bytes()).digest())
+    return made.hexdigest()
 
 
 def versions() -> list[str]:
     """Python's version, and those of all packages that a submission could import."""
     places = [Path(place) for place in sys.path if place and Path(place).is_dir()]
     return [sys.version, *sorted({info.name for place in places for info in place.glob("*.dist-info")})]
+
+
+def _templates() -> dict[str, Path]:
+    return {str(path.relative_to(ROOT.parent)): path for path in TEMPLATES}
 
 
 def _checks(lesson: str) -> tuple[str, ...]:

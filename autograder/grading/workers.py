@@ -22,9 +22,13 @@ from typing import Any
 import dask
 import torch
 from distributed import Client, Future, LocalCluster, Security, WorkerPlugin, get_worker
+from traitlets.config import Config
 
 from ..bounds import MEMORY, hold_memory
 from ..exercise import lesson_exercises
+from ..feedback.filling import Body
+from ..feedback.making import Pages
+from ..feedback.writer import body_of, page_maker
 from ..guard.limits import Limits
 from ..guard.template import Template
 from ..hand_in.beside import NONE, Beside
@@ -43,6 +47,7 @@ SETTINGS = {
     "distributed.worker.http.routes": [],
 }
 
+OF_PAGES = ("GenerateFeedback", "HTMLExporter")  # sections of nbgrader_config.py
 FEW = 2  # jobs
 GLANCE, PATIENCE = (
     1.0,
@@ -71,8 +76,12 @@ class Grading(WorkerPlugin):
 
     name = Task.by
 
-    def __init__(self, masters: Mapping[str, Master], limits: Limits, sandbox: bool) -> None:
+    def __init__(
+        self, masters: Mapping[str, Master], limits: Limits, sandbox: bool, config: Config | None = None
+    ) -> None:
         self.masters, self.limits, self.sandbox = dict(masters), limits, sandbox
+        # What pages are made by. Without it whoever stores the results makes them.
+        self.config = None if config is None else Config({name: config[name] for name in OF_PAGES if name in config})
 
     def setup(self, worker: Any) -> None:
         """Start the template. Runs in the worker's main thread, which bubblewrap must be started from."""
@@ -89,11 +98,19 @@ class Grading(WorkerPlugin):
             return asyncio.run_coroutine_threadsafe(made(), loop).result()
 
         self.keeper = Keeper(start)
+        self._pages: queue.SimpleQueue[Pages] = queue.SimpleQueue()  # one for each submission at a time
+        if self.config is not None:
+            for _ in range(worker.state.nthreads):
+                pages = page_maker(self.config, self.masters.values())
+                pages.start()  # before submissions have threads
+                self._pages.put(pages)
         self._before = hold_memory(MEMORY * worker.state.nthreads)
 
     def teardown(self, worker: Any) -> None:
         """End the template."""
         self.keeper.close()
+        while not self._pages.empty():
+            self._pages.get().close()
         resource.setrlimit(resource.RLIMIT_DATA, self._before)
 
     def grade(self, task: Task) -> Graded:
@@ -107,7 +124,18 @@ class Grading(WorkerPlugin):
             graded = self.keeper.grade(
                 lambda template: grade_submission(path, *about, template, self.limits, task.beside)
             )
-        return replace(graded, marks=tuple(mark.bare() for mark in graded.marks))
+        return replace(graded, marks=tuple(mark.bare() for mark in graded.marks), body=self._body(graded, master.name))
+
+    def _body(self, graded: Graded, name: str) -> Body | None:
+        if graded.notebook is None or self.config is None:
+            return None
+        pages = self._pages.get()
+        try:
+            return body_of(pages, graded.notebook, name, graded.left)
+        except Exception:  # whoever stores the result tries again, and says what is wrong
+            return None
+        finally:
+            self._pages.put(pages)
 
 
 def _grade(task: Task) -> Graded:

@@ -1,8 +1,8 @@
 """nbgrader's own route, one submission at a time: what goes wrong with one leaves no trace, and the others go on.
 
 nbgrader ends the whole run at some errors, and at all of them it deletes what an earlier run had put into
-`autograded/` or `feedback/`, with marks half written. Here a submission that cannot be graded keeps its earlier
-notebook, page, marks and comments; a first hand-in keeps none, so that nobody takes a mistake of ours for a mark of 0.
+`autograded/`, with marks half written. Here a submission that cannot be graded keeps its earlier notebook, marks and
+comments; a first hand-in keeps none, so that nobody takes a mistake of ours for a mark of 0.
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 from nbgrader.api import Comment, Grade, Gradebook, MissingEntry, SubmittedAssignment, SubmittedNotebook
-from nbgrader.converters import Autograde
 from nbgrader.converters import base as nbgraders
 from nbgrader.converters.base import BaseConverter, NbGraderException
 
@@ -37,7 +35,8 @@ class OneByOne(AsSaved):
 
     def __init__(self, parent: Any = None, **options: Any) -> None:
         super().__init__(parent=parent, **options)
-        _take_over(parent)
+        if isinstance(parent, BaseConverter):
+            parent.convert_notebooks = partial(_one_by_one, parent, parent.convert_notebooks)
 
     def from_notebook_node(
         self, nb: NotebookNode, resources: dict[str, Any] | None = None, **options: Any
@@ -49,25 +48,12 @@ class OneByOne(AsSaved):
         return super().from_notebook_node(nb, resources, **options)
 
 
-class PageByPage(HTMLExporter):
-    """The same for feedback pages."""
-
-    def __init__(self, parent: Any = None, **options: Any) -> None:
-        super().__init__(parent=parent, **options)
-        _take_over(parent)
-
-
-def _take_over(converter: Any) -> None:
-    if isinstance(converter, BaseConverter):
-        converter.convert_notebooks = partial(_one_by_one, converter, converter.convert_notebooks)
-
-
 def _one_by_one(converter: BaseConverter, convert: Callable[[], None]) -> None:
     """Give the submissions of `converter` to nbgrader's loop one after the other. Raises `NbGraderException` at the end
     when some were not graded.
     """
     given, waiting = dict(converter.assignments), []
-    _settled(converter)  # nbgrader fails at an extension without a due date
+    settled(converter)  # nbgrader fails at an extension without a due date
     for folder in sorted(given):
         converter.assignments = {folder: given[folder]}
         try:
@@ -78,7 +64,7 @@ def _one_by_one(converter: BaseConverter, convert: Callable[[], None]) -> None:
             if not isinstance(error, NbGraderException):  # that one has been logged
                 converter.log.exception("%s: %s", folder, error)
     converter.assignments = given
-    reason = _settled(converter)
+    reason = settled(converter)
     for folder in waiting:
         converter.log.error("not graded, earlier marks stand: %s", folder)
     if reason:
@@ -87,7 +73,7 @@ def _one_by_one(converter: BaseConverter, convert: Callable[[], None]) -> None:
         raise NbGraderException(f"{len(waiting)} of {len(given)} submissions were not graded; see above")
 
 
-def _settled(converter: BaseConverter) -> str:
+def settled(converter: BaseConverter) -> str:
     """Bring the lesson's extensions and penalties to what holds now; why that fails, "" where it does not."""
     course = converter.coursedir
     try:
@@ -107,13 +93,7 @@ def _settle(book: Gradebook, converter: BaseConverter, *who: str) -> list[tuple[
 @contextmanager
 def _kept(converter: BaseConverter, folder: str) -> Iterator[None]:
     """A block that grades the submission in `folder`; left by an exception, what was known of it is as it was."""
-    form = converter._format_source("(?P<lesson>.*)", "(?P<student>.*)", escape=True)
-    found = re.match(form, folder)
-    if found is None:
-        raise NbGraderException(f"{folder} does not match {form}")
-    student, lesson = found["student"], found["lesson"]
-    if reason := misnamed(student):
-        raise NbGraderException(readable(f"{folder}: {reason}"))
+    student, lesson = whose(converter, folder)
     course = (converter.coursedir.db_url, converter.coursedir.course_id)
     place = Path(converter._format_dest(lesson, student))
     with tempfile.TemporaryDirectory(prefix="earlier-") as held:
@@ -123,16 +103,15 @@ def _kept(converter: BaseConverter, folder: str) -> Iterator[None]:
         with Gradebook(*course) as book:
             rows = held_of(book, lesson, student)
             marks = {name: byhand.held(grades) for name, grades in _grades(book, lesson, student).items()}
-            if rows and isinstance(converter, Autograde):
+            if rows:
                 when, _ = timestamp(Path(folder))  # one that vanished clears the stored one
                 book.update_or_create_submission(lesson, student, timestamp=when)
         try:
             yield
-            if isinstance(converter, Autograde):
-                with Gradebook(*course) as book:
-                    for name, grades in _grades(book, lesson, student).items():
-                        _queue(grades, marks.get(name, {}), copy / f"{name}.ipynb", place / f"{name}.ipynb")
-                    _settle(book, converter, lesson, student)
+            with Gradebook(*course) as book:
+                for name, grades in _grades(book, lesson, student).items():
+                    _queue(grades, marks.get(name, {}), copy / f"{name}.ipynb", place / f"{name}.ipynb")
+                _settle(book, converter, lesson, student)
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             if copy.is_dir():
@@ -140,6 +119,17 @@ def _kept(converter: BaseConverter, folder: str) -> Iterator[None]:
             with Gradebook(*course) as book:
                 put_back(book, lesson, student, rows)
             raise
+
+
+def whose(converter: BaseConverter, folder: str) -> tuple[str, str]:
+    """The student and the lesson of a folder that `converter` is to read. Raises `NbGraderException`."""
+    form = converter._format_source("(?P<lesson>.*)", "(?P<student>.*)", escape=True)
+    found = re.match(form, folder)
+    if found is None:
+        raise NbGraderException(f"{folder} does not match {form}")
+    if reason := misnamed(found["student"]):
+        raise NbGraderException(readable(f"{folder}: {reason}"))
+    return found["student"], found["lesson"]
 
 
 def _grades(book: Gradebook, lesson: str, student: str) -> dict[str, dict[str, Grade]]:
@@ -164,7 +154,7 @@ def _what_travels(converter: BaseConverter) -> Iterator[None]:
 
     def files(folder: str, exclude: list[str] | None = None) -> list[str]:
         place = Path(folder)
-        taken = Beside.of(place, "", Allowance.of(converter.config)).files if isinstance(converter, Autograde) else ()
+        taken = Beside.of(place, "", Allowance.of(converter.config)).files
         return [str(place / name) for name in (*taken, *EXCHANGE) if _is_plain(place / name)]
 
     before, nbgraders.find_all_files = nbgraders.find_all_files, files
