@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -50,7 +51,9 @@ def course(tmp_path, monkeypatch):
     for module in (commands, feedback):
         monkeypatch.setattr(module, "course_root", lambda: folder)
     plugin = workers.Grading({LESSON: Master.load(folder, LESSON)}, LIMITS, True, course_config(folder))
+    before = resource.getrlimit(resource.RLIMIT_DATA)
     with workers.workers(plugin, 1, None) as client:
+        resource.setrlimit(resource.RLIMIT_DATA, before)  # Chromium would inherit it
         yield folder, grader(folder, client, monkeypatch)
 
 
