@@ -93,6 +93,18 @@ TURNED: list[tuple[str, str, str, Any]] = [
         "force_table",
         lambda f: lambda: (f()[0].flip(1).neg(), f()[1].flip(1)),
     ),
+    (
+        "10-policy",
+        "# Experiment: the plans that reach the goal",
+        "cart_plans",
+        lambda f: lambda: type(f())(f().mean, 4 * f().cov),
+    ),
+    (
+        "10-policy",
+        "# Experiment: doing as the lucky did",
+        "repeated",
+        lambda f: lambda *a: ([chance / 2 for chance in f(*a)[0]], f(*a)[1]),
+    ),
 ]
 
 
