@@ -788,7 +788,7 @@ findings["the policy's largest error against the best answer, at i = 0"] = (
 # %% [markdown]
 # Small everywhere, and where it is largest the walk decides between above and below. At step 4 the place has decided, and the error is small at all levels.
 #
-# Now look at the fan of plans. Two sliders move the robot, in time and across; the dots are thirty plans of eight actions, drawn out of noise by your network; the arrow is the clone's. **Where does the fan split, and who follows the driver there?**
+# Now look at the fan of plans. Two sliders move the robot, in time and across; the thin lines are thirty plans of eight actions, drawn out of noise by your network; the thick one is the clone's. **Where does the fan split, and who follows the driver there?**
 
 
 # %%
@@ -2514,6 +2514,20 @@ expect(
     "inverse_dynamics: the length of what is left",
     hint="the Euclidean norm for every step, with its root",
 )
+
+# %% [markdown]
+# What would the plans of section 5 ask of the motor?
+
+
+# %% tags=["experiment"]
+# Experiment: the pushes that two plans ask for
+for way, name in (("told", "trained with clean ends"), ("clean", "overwritten")):
+    plan = whole(planned_law(way, 100).mean, FROM_TO).reshape(1, STEPS + 1, 2)
+    pushes, residual = inverse_dynamics(plan, CART_A, CART_B)
+    print(
+        f"{name:24} first push {pushes[0, 0, 0]:6.2f}, largest {pushes.abs().max():6.2f};"
+        f" not explained by any push: at most {residual.max():.2g}"
+    )
 
 # %% [markdown]
 # Now the luck. A bridge over ice is the short way from S to G; whoever moves on the ice falls into the water with probability 0.3. The way round is longer and safe. Many walkers, who move at random, are watched for eight steps, and nearly all get nowhere. You keep those who stand at G in the end and do as they did: condition on the return.
