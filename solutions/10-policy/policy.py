@@ -2999,7 +2999,7 @@ print(f"right {markov.cov[1, 1]:57.3f} {markov.cov[0, 3]:20.3f}")
 # %% [markdown]
 # ## 9 · A drive to show around, and in your own words
 #
-# The prize: your diffusion policy drives in gusts, and you see it think. Each plan comes out of noise before your eyes. Its first guess is the mean of the two ways, the clone's answer; then each plan of the fan makes up its mind; one of them is driven for two steps; the wind blows; and it plans again.
+# The prize: your diffusion policy drives in gusts, and you see it think. Each plan comes out of noise before your eyes. The first guesses are wild; then they gather, many of them on the clone's way through the middle; then each plan of the fan makes up its mind; one of them is driven for two steps; the wind blows; and it plans again.
 
 
 # %% tags=["experiment"]
