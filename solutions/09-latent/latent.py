@@ -3263,7 +3263,7 @@ for what, value in findings.items():
 #
 # ## What comes next
 #
-# This is the last lesson. What you have is a kit: codes or numbers for the small space; a table, a transformer, a score for what is likely in it; a critic where no likelihood helps; guidance from lesson 08 to steer it. The models in the papers below are made of these parts, with larger networks.
+# What you have is a kit: codes or numbers for the small space; a table, a transformer, a score for what is likely in it; a critic where no likelihood helps; guidance from lesson 08 to steer it. The models in the papers below are made of these parts, with larger networks. In lesson 10 what is drawn is no picture but a plan: what a robot does next.
 #
 # ## References
 #
