@@ -23,7 +23,7 @@ types: setup
 GRADING = tests/grading tests/builder tests/test_browser.py tests/test_demo.py tests/test_pretend_gpu.py tests/test_setup.py
 
 tests: setup
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=line tests-grading tests-lessons
+	$(MAKE) --no-print-directory --jobs=2 tests-grading tests-lessons
 
 tests-grading: setup
 	$(RUN)/python -m pytest $(GRADING)
