@@ -3115,7 +3115,7 @@ for what, value in findings.items():
 #
 # ### What comes next
 #
-# Here the world was a line of code, and it answered truthfully. Next the world itself becomes a model: frames of a film instead of states, drawn one after another, and the question how long they stay true.
+# Here the world was a line of code, and it answered truthfully. Lesson 11, which is optional, makes worlds: an object from its shadows, sets of points, meshes, and films out of a model of single frames.
 #
 # ### References
 #
