@@ -20,7 +20,7 @@
 # 4. write meshes as sequences in which nothing illegal can be said;
 # 5. turn a network for frames into one for films without spoiling what it knows.
 #
-# **You need** lessons 05 and 06 ($q(x_t \mid x_0)$, the noise predictor, the Gaussian where everything is exact), from 07 that a noise predictor is a score in other units, from 08 what guidance is, and from 01 the KL divergence and the conditional of a Gaussian. Lesson 03's canonical mesh is shown again.
+# **You need** lessons 04 to 06 ($q(x_t \mid x_0)$, the noise predictor, the Gaussian where everything is exact), from 07 that a noise predictor is a score in other units, from 08 what guidance is, and from 01 the KL divergence and the conditional of a Gaussian. Lesson 03's canonical mesh is shown again.
 #
 # **Time** about 165 minutes, best in two sittings (1 to 3, then 4 to 8). On the shorter path, about 143 minutes, you skip what is headed *Further* and the lines to compare with your own; nothing later needs them. There are 18 points. The notebook itself computes for about a minute on two processor cores, most of it in section 4.
 #
@@ -36,7 +36,7 @@
 # | 8 In your own words | 10 |
 
 # %% [markdown]
-# **Notation.** As in lessons 04 to 09; the new symbols stand below the line of dots.
+# **Notation.** As in lessons 04 to 08; the new symbols stand below the line of dots.
 #
 # | symbol | code | meaning |
 # |---|---|---|
@@ -650,11 +650,11 @@ unlike = {
     name: cast(scene).std(0, correction=0).square().mean().sqrt().item()
     for name, scene in rest.items()
 }
-axes[1].set_title(f"spread {unlike[told]:.2f}, untold {unlike[untold]:.3f}", fontsize=11)
+axes[1].set_title(f"sides differ by {unlike[told]:.2f} and {unlike[untold]:.3f}", fontsize=11)
 plots.show(
     fig,
     alt="Objects: the mean three, both exact places of rest, three runs. Beside them shadows from four sides of the mean "
-    "three (blue) and of the object whose prior does not know the view (red).",
+    "three (blue) and of the object whose prior does not know the view (orange).",
 )
 print(f"told:   place of rest {rms(rest[told] - mean_three):.0e} from the mean three", end="")
 print(f", two runs {rms(found[0] - mean_three):.3f} and {rms(found[1] - mean_three):.3f};")
@@ -724,7 +724,7 @@ widgets.explore(
 #
 # $$\nabla_x\, \tfrac 12\, \mathbb E\, \Vert \hat\epsilon(x_t, t) - \epsilon \Vert^2 = \sqrt{\bar\alpha_t}\;\, \mathbb E \Big[ \Big( \frac{\partial \hat\epsilon}{\partial x_t} \Big)^{\!\top} \big( \hat\epsilon(x_t, t) - \epsilon \big) \Big] \tag{6}$$
 #
-# *the chain rule, through the network.* The paper drops the Jacobian of the network, as "expensive to compute and poorly conditioned", and it is often said that score distillation is the loss's gradient with a term left out. As a gradient of *that* it would simply be wrong: no rule of calculus lets one leave out a factor. But you have seen that it needs no such excuse. It is the exact gradient of another function, (1).
+# *the chain rule, through the network.* The paper drops the Jacobian of the network, as "expensive to compute" and "poorly conditioned", and it is often said that score distillation is the loss's gradient with a term left out. As a gradient of *that* it would simply be wrong: no rule of calculus lets one leave out a factor. But you have seen that it needs no such excuse. It is the exact gradient of another function, (1).
 #
 # How do they differ? For data $\mathcal N(m, C)$, with $C_t = \bar\alpha_t C + (1 - \bar\alpha_t) I$,
 #
@@ -885,11 +885,11 @@ for name, role, omega in (
             axes[1].axvline(place, color=plots.COLOR[role], label=f"rest, $\\omega_t$ = {name}")
 plots.guess(axes[1], x=my_rest, label="you")
 (usual, _), *others = ends["$1 - \\bar\\alpha_t$"]
-axes[1].set(xlabel="pixel", ylabel="density", title=f"at rest at {usual:.2f}")
+axes[1].set(xlabel="pixel", ylabel="density", ylim=(-0.02, 0.64), title=f"at rest at {usual:.2f}")
 axes[1].legend(fontsize=8, loc="upper left")
 plots.show(
     fig,
-    alt=f"Left: places of rest against the level, attracting ones in red. Right: the data's density, and the places of "
+    alt=f"Left: places of rest against the level, attracting ones in orange. Right: the data's density, and the places of "
     f"rest over all levels, at {usual:.2f} for the usual weight.",
 )
 for name, omega in (("1 - abar", 1 - LEVELS), ("1", 0 * LEVELS + 1)):
@@ -1784,7 +1784,8 @@ def pointer_log_probs(query, vertices, valid):
     Returns:
         (B, V): log-probabilities, -inf where not valid, and NaN nowhere. Exact for large
         logits too, in size or in distance (a thousand, say), and whatever the logits of
-        vertices that are not valid.
+        vertices that are not valid. Gradients of the valid entries reach `query` and
+        `vertices`, and NaN is nowhere in them.
     """
     ### BEGIN SOLUTION
     logits = torch.einsum("bd,bvd->bv", query, vertices)
@@ -1913,7 +1914,7 @@ print(
 )
 
 # %% [markdown]
-# The grammar says what is legal, not what is likely: these are canonical lists of triangles, and no boxes. And it looks ahead to the end of the triangle only. A list that jumps to a late triangle has little left to say, so a fair choice among legal corners is *not* a fair choice among meshes. What is likely is left to the network, and when to stop as well: PolyGen has a token for it.
+# The grammar says what is legal, not what is likely: these are canonical lists of triangles, and no boxes. And it looks ahead to the end of the triangle only. A list that jumps to a late triangle has little left to say, so a fair choice among legal corners is *not* a fair choice among meshes, and the mask saves less than order alone is worth (the last column). What is likely is left to the network, and when to stop as well: PolyGen has a token for it.
 #
 # ## 7 · From pictures to films
 #
@@ -2191,7 +2192,7 @@ findings["films: loss after 300 steps, floor of three frames"] = (
 )
 
 # %% [markdown]
-# The identity begins where the frames ended and loses nothing on the way. A random part along time *destroys* what the frames knew, and is at first worse than saying nothing. Both reach the same place here, with one small layer; a network that took weeks to train would not be rebuilt in 30 steps.
+# The identity begins where the frames ended and loses nothing on the way. A random part along time *destroys* what the frames knew, and is at first worse than saying nothing. Both reach the same place here, after 100 steps and with one small layer; a network that took weeks to train would not be rebuilt so soon.
 #
 # Three frames are not the whole film: the gap between the two lower floors is what longer reach, or attention along time, would bring.
 #
@@ -2276,7 +2277,7 @@ for rho in (0.9, 0.99):
     )
 
 # %% [markdown]
-# Not a straight line: the weights at a quarter of the way are not 0.75 and 0.25, and they do not sum to 1. The best single answer shrinks towards the mean of all frames, and the less neighbours have in common, the more. A network trained with squared error shows exactly this, a grey film between two sharp ends; one that *samples* puts the missing variance back. **How far apart may two frames be?** Drag.
+# Not a straight line: at $\rho = 0.9$ the weights at a quarter of the way are not 0.75 and 0.25, and they do not sum to 1; at 0.99 it nearly is one. The best single answer shrinks towards the mean of all frames, and the less neighbours have in common, the more. A network trained with squared error shows exactly this, a grey film between two sharp ends; one that *samples* puts the missing variance back. **How far apart may two frames be?** Drag.
 
 
 # %%
@@ -2357,7 +2358,7 @@ for what, value in findings.items():
 #
 # <details><summary>1. You distil with one fixed level, very little noise. Does your object come out as varied as the data?</summary>
 #
-# It is a mode of the data, a sharp one, and which mode depends on where you start: for the mixture both bumps attract at $\bar\alpha_t$ above 0.58. But a far start feels no pull there, and each mode's shape, its spread, is never seen. Variety of starts is not the variety of the density: the shares of the modes would be those of the start.
+# It is a mode of the data, a sharp one, and which mode depends on where you start: for the mixture both bumps attract at $\bar\alpha_t$ above 0.58. But the pull is weak there, by the root in (7), so getting there takes long; and each mode's shape, its spread, is never seen. Variety of starts is not the variety of the density: the shares of the modes would be those of the start.
 # </details>
 #
 # <details><summary>2. Somebody replaces the mean in your set layer by the maximum over the points. Is it still equivariant? Is (10) wrong?</summary>
