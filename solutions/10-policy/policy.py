@@ -447,7 +447,7 @@ for i in (0, 4, 8):
         )
 
 # %% [markdown]
-# More data, a larger network, longer training: all they can remove is the last column. What is left is *between* the modes, and there is nothing to learn in it.
+# More data, a larger network, longer training: all they can remove is the last column. The rest is spread, within the modes at every step and at the start also *between* them, and there is nothing to learn in it.
 #
 # Drag the robot. The two clouds are where the driver may be six such actions later, each as strong as its weight; the arrow is what squared error does. **Where is the arrow right, and where does it point at nobody?**
 
@@ -516,7 +516,7 @@ def action_chunks(actions, lengths, horizon):
         (chunks, valid): chunks (N, horizon, A), one row for every step, none dropped, and valid
         (N, horizon), bool. chunks[n, j] is actions[n + j] as long as that belongs to the episode
         of step n, with valid True; afterwards it is that episode's last action, with valid False.
-        So valid[:, 0] is True everywhere.
+        So valid[:, 0] is True everywhere. Both are on the device of `actions`.
     """
     ### BEGIN SOLUTION
     size = torch.tensor(lengths, device=actions.device)
@@ -528,9 +528,9 @@ def action_chunks(actions, lengths, horizon):
 
 
 # %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>Write down, for horizon 3 and episodes of 4 and 1 steps, which row of `actions` stands at [n, j]. Then it is a table of row numbers that you need.</details>
-# <details><summary>Hint 2: the idea</summary>Without ends, the row number is n + j. For each step you need the number of its episode's last row; nothing may be above that, and what would be is padding. `cumsum` finds the ends, `repeat_interleave` tells each step its own.</details>
-# <details><summary>Hint 3: nearly the line</summary>With `last` of shape (N, 1) and `place` of shape (N, horizon): the smaller of the two, entry by entry, are the rows to take by `actions[rows]`; valid is where place did not have to be cut.</details>
+# <details><summary>Hint 1: a nudge</summary>Write down, for horizon 3 and episodes of 4 and 1 steps, which row of <code>actions</code> stands at [n, j]. Then it is a table of row numbers that you need.</details>
+# <details><summary>Hint 2: the idea</summary>Without ends, the row number is n + j. For each step you need the number of its episode's last row; nothing may be above that, and what would be is padding. <code>cumsum</code> finds the ends, <code>repeat_interleave</code> tells each step its own.</details>
+# <details><summary>Hint 3: nearly the line</summary>With <code>last</code> of shape (N, 1) and <code>place</code> of shape (N, horizon): the smaller of the two, entry by entry, are the rows to take by <code>actions[rows]</code>; valid is where place did not have to be cut.</details>
 
 # %% checks="action_chunks"
 # Checks of action_chunks
@@ -614,8 +614,8 @@ def policy_loss(model, obs, chunk, valid, t, eps, alpha_bar):
 
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>Noise the chunk, ask the model once, square the difference. Then ask of each entry whether it counts.</details>
-# <details><summary>Hint 2: the idea</summary>`q_sample` works for chunks as it is. An entry counts if its step is valid; `valid` (B, H) needs one more axis to say so for all A entries. The mean is over what counts: divide by the number of entries that count, not by all.</details>
-# <details><summary>Hint 3: nearly the line</summary>`error = (model(...) - eps).square()`; with `counted` the mask in error's shape, the sum of error where counted, over `counted.sum()`.</details>
+# <details><summary>Hint 2: the idea</summary><code>q_sample</code> works for chunks as it is. An entry counts if its step is valid; <code>valid</code> (B, H) needs one more axis to say so for all A entries. The mean is over what counts: divide by the number of entries that count, not by all.</details>
+# <details><summary>Hint 3: nearly the line</summary><code>error = (model(...) - eps).square()</code>; with <code>counted</code> the mask in error's shape, the sum of error where counted, over <code>counted.sum()</code>.</details>
 
 
 # %% checks="policy_loss"
@@ -881,8 +881,8 @@ def receding_horizon(policy, step, state, steps, execute):
 
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>Two loops: an outer one that plans, an inner one that acts. When does each end?</details>
-# <details><summary>Hint 2: the idea</summary>Keep a list of states and a list of actions. As long as actions are missing, plan from the *latest* state and carry out `execute` actions, or fewer if no more are needed. Compare execute with the chunk's length right after planning.</details>
-# <details><summary>Hint 3: nearly the line</summary>`while len(actions) < steps`, then `for j in range(min(execute, steps - len(actions)))` with the action `chunk[:, j]`; at the end `torch.stack(..., 1)` twice.</details>
+# <details><summary>Hint 2: the idea</summary>Keep a list of states and a list of actions. As long as actions are missing, plan from the <em>latest</em> state and carry out <code>execute</code> actions, or fewer if no more are needed. Compare execute with the chunk's length right after planning.</details>
+# <details><summary>Hint 3: nearly the line</summary><code>while len(actions) &lt; steps</code>, then <code>for j in range(min(execute, steps - len(actions)))</code> with the action <code>chunk[:, j]</code>; at the end <code>torch.stack(..., 1)</code> twice.</details>
 
 # %% checks="receding_horizon"
 # Checks of receding_horizon
@@ -1012,9 +1012,7 @@ def outcome(routes):
 
 
 # %% predict="my_crash"
-my_crash = (
-    0.5  # your prediction: share that crashes by squared error when every step is planned anew
-)
+my_crash = 0.5  # your prediction: share of crashes by squared error at k = 1
 
 # %% tags=["experiment"]
 # Experiment: squared error at its best, acting in a closed loop
@@ -1123,9 +1121,12 @@ for i in range(5):
     pairs, hers = table_of(mimic, i, i + 1), table_of(walker, i, i + 1)
     verify_equation(6, double(list(pairs.values())), double([hers[pair] for pair in pairs]))
 divergence = sum(p * math.log(p / mimic[path]) for path, p in walker.items())
-both = [sum(p for path, p in law.items() if 1 in path and -1 in path) for law in (walker, mimic)]
+turns = [
+    sum(p * sum(path[i] == path[i + 2] for i in range(4)) for path, p in law.items())
+    for law in (walker, mimic)
+]
 print(f"all pairs agree; but the divergence of the laws of paths is {divergence:.3f} nats,")
-print(f"and {both[0]:.3f} of her paths pass both +1 and -1, {both[1]:.3f} of the mimic's")
+print(f"and she turns {turns[0]:.2f} times a path on average, the mimic {turns[1]:.2f} times")
 
 # %% [markdown]
 # The mimic turns more often. No place and no step betrays it; only who looks at a whole path sees it dither.
@@ -1183,7 +1184,7 @@ expect_same(
 #
 # Sixteen steps of length 0.1 end 0.4 from home, by standard deviation, when every step is planned anew, and 1.6 when the plan is made once. If the driver really does go to one side, only the long chunk does as she does. That is what chunks are for: **for what was chosen and the state does not say**, not for modes. (The slide's "chunks model multimodal action distributions" is about the sampler, not about the chunk.)
 #
-# And the price? While a chunk runs, the robot does not look. Let a gust move it after every step, by 0.1 in each direction, and let a *perfect* sampler drive. **Predict** the share of crashes when all sixteen steps are planned at once; with a plan at every step it is 5 of 100.
+# And the price? While a chunk runs, the robot does not look. Let a gust move it after every step, by 0.1 in each direction, and let a *perfect* sampler drive. **Predict** the share of crashes when all sixteen steps are planned at once; with a plan at every step it is 6 of 100.
 
 # %% predict="my_gusty"
 my_gusty = 0.1  # your prediction: share of crashes with gusts at k = 16
@@ -1255,7 +1256,7 @@ widgets.explore(
 #
 # Now keep, of all these wanderings, those that start at rest at $-1$ and stand at rest at $1$ sixteen steps later. There may be none among a million. But there is a law of them, and it is what planning asks for:
 #
-# $$p(\tau \mid y) = \frac{p(\tau)\, p(y \mid \tau)}{p(y)}; \qquad \text{for entries of a Gaussian } \tau: \quad \mathbb E[\tau_r \mid \tau_y = y] = \mu_r + C_{ry}\, C_{yy}^{-1} (y - \mu_y), \quad C_{rr} - C_{ry}\, C_{yy}^{-1} C_{yr} \tag{8}$$
+# $$\begin{aligned} & p(\tau \mid y) = \frac{p(\tau)\, p(y \mid \tau)}{p(y)}; \\ \text{for entries of a Gaussian } \tau{:} \quad & \mathbb E[\tau_r \mid \tau_y = y] = \mu_r + C_{ry}\, C_{yy}^{-1} (y - \mu_y), \\ & \operatorname{Cov}[\tau_r \mid \tau_y = y] = C_{rr} - C_{ry}\, C_{yy}^{-1} C_{yr} \end{aligned} \tag{8}$$
 #
 # *Bayes' rule; where $y$ names entries of the plan itself, a regression of the other entries $r$ on them* (`GaussianData.given`, given to you). So all that is missing is the Gaussian $p(\tau)$.
 
@@ -1378,7 +1379,7 @@ expect(
 # %% [markdown]
 # <details><summary>Line (9), to compare with yours</summary>
 #
-# $$\mathbb E s_{i+1} = A\, \mathbb E s_i, \qquad \operatorname{Cov}(s_{i+1}, s_j) = A \operatorname{Cov}(s_i, s_j) \;\; (j \le i), \qquad \operatorname{Cov}(s_{i+1}) = A \operatorname{Cov}(s_i) A^\top + \sigma_u^2\, B B^\top \tag{9}$$
+# $$\begin{aligned} & \mathbb E s_{i+1} = A\, \mathbb E s_i, \qquad \operatorname{Cov}(s_{i+1}, s_j) = A \operatorname{Cov}(s_i, s_j) \;\; (j \le i), \\ & \operatorname{Cov}(s_{i+1}) = A \operatorname{Cov}(s_i) A^\top + \sigma_u^2\, B B^\top \end{aligned} \tag{9}$$
 #
 # *the push $u_i$ has mean 0 and is independent of all states up to $s_i$.*
 #
@@ -1516,7 +1517,7 @@ verify_equation(
 #
 # With many steps the same problem is the *linear quadratic regulator*, LQR (Kalman, 1960), which works backwards from the goal by Riccati's equation and gives a gain for every step. Two fields, one answer:
 #
-# $$\mathbb E\big[\tau \mid s_0 \text{ fixed, weighted by } e^R\big] = \text{the route of } u_i = -K_i\,(s_i - g), \quad \text{with costs } \tfrac{1}{2\sigma_u^2} u^2 \text{ a push and } \tfrac12 (s_H - g)^\top W (s_H - g) \tag{12}$$
+# $$\begin{aligned} & \mathbb E\big[\tau \mid s_0 \text{ fixed, weighted by } e^R\big] = \text{the route of } u_i = -K_i\,(s_i - g), \\ & \text{with costs } \tfrac{1}{2\sigma_u^2} u^2 \text{ a push and } \tfrac12 (s_H - g)^\top W (s_H - g) \end{aligned} \tag{12}$$
 #
 # *mode and mean of a Gaussian are one; the goal is at rest, so $A g = g$ and one may count from it.*
 
@@ -1628,9 +1629,9 @@ def planning_loss(model, x0, mask, t, eps, alpha_bar):
 
 
 # %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>As `policy_loss`, with two differences: what the input holds where the mask is True, and which entries count.</details>
-# <details><summary>Hint 2: the idea</summary>`torch.where(mask, ..., ...)` makes the input, and broadcasts by itself. The count needs the mask in x0's full shape: how many entries of the *batch* are free?</details>
-# <details><summary>Hint 3: nearly the line</summary>`free = ~mask.expand_as(x0)`; the sum of the squared error where free, over `free.sum()`.</details>
+# <details><summary>Hint 1: a nudge</summary>As <code>policy_loss</code>, with two differences: what the input holds where the mask is True, and which entries count.</details>
+# <details><summary>Hint 2: the idea</summary><code>torch.where(mask, ..., ...)</code> makes the input, and broadcasts by itself. The count needs the mask in x0's full shape: how many entries of the <em>batch</em> are free?</details>
+# <details><summary>Hint 3: nearly the line</summary><code>free = ~mask.expand_as(x0)</code>; the sum of the squared error where free, over <code>free.sum()</code>.</details>
 
 
 # %% checks="planning_loss"
@@ -1688,7 +1689,7 @@ def diffuser_plan(model, x_T, known, mask, alpha_bar, noise):
     noise is added. At the end the entries of `mask` are set to `known` once more.
 
     Args:
-        model: model(x, t) -> eps_hat like x, with t a LongTensor (B,).
+        model: model(x, t) -> eps_hat like x, with t a LongTensor (B,) on the device of x_T.
         x_T: (B, *event), noise.
         known: like x_T; where mask is False it may hold anything, NaN too.
         mask: bool, broadcastable to x_T, True where an entry is known; it may be False everywhere.
@@ -1712,8 +1713,8 @@ def diffuser_plan(model, x_T, known, mask, alpha_bar, noise):
 
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>Lesson 06's loop with one line more, and that line stands before the model's call.</details>
-# <details><summary>Hint 2: the idea</summary>`torch.where(mask, known, x)` sets what is known and lets no NaN in. The step itself spoils the known entries again; so once more at the end.</details>
-# <details><summary>Hint 3: nearly the line</summary>`for step in range(T, 0, -1)`: set, call with `t = torch.full((B,), step)`, `p_step` with `noise[step]`; all under `torch.no_grad()`; set.</details>
+# <details><summary>Hint 2: the idea</summary><code>torch.where(mask, known, x)</code> sets what is known and lets no NaN in. The step itself spoils the known entries again; so once more at the end.</details>
+# <details><summary>Hint 3: nearly the line</summary><code>for step in range(T, 0, -1)</code>: set, call with <code>t = torch.full((B,), step, device=x_T.device)</code>, <code>p_step</code> with <code>noise[step]</code>; all under <code>torch.no_grad()</code>; set.</details>
 
 # %% checks="diffuser_plan"
 # Checks of diffuser_plan
@@ -2336,7 +2337,7 @@ table, end = steps_of(400), ENTRIES - 2
 fig, ax = plots.figure(height=3.1)
 line = torch.linspace(-1, 5, 400, dtype=torch.float64)
 print("end position, mean ± deviation, and squared distance of the law of plans from the right one")
-print(" " * 34 + "".join(f"lambda = {lam:<19g}" for lam in (0.1, 1.0, 10.0)))
+print(" " * 26 + "".join(f"lambda = {lam:<15g}" for lam in (0.1, 1.0, 10.0)))
 target = {
     lam: weighed(calm_plans(), FAR[None], double([3.0]), double([[lam]]))
     for lam in (0.1, 1.0, 10.0)
@@ -2348,7 +2349,7 @@ for (way, name), role in zip(ways.items(), ("data", "model", "posterior", "noise
         law = exact.sampled_law(affine, table, ENTRIES)
         distance = exact.frechet_distance(law, wanted)
         mean, sd = law.mean[end].item(), law.cov[end, end].sqrt().item()
-        row.append(f"{mean:6.3f} ± {sd:.3f}, {distance:6.4f}     ")
+        row.append(f"{mean:6.3f} ± {sd:.3f}, {distance:6.4f}  ")
         if lam == 1:
             shown = torch.distributions.Normal(mean, sd).log_prob(line).exp()
             plots.curve(line, shown, role, label=name, ax=ax)
@@ -2357,9 +2358,9 @@ for (way, name), role in zip(ways.items(), ("data", "model", "posterior", "noise
                     f"{mean:.2f} ± {sd:.2f}"
                 )
                 through = mean
-    print(f"{name:32}" + "".join(row))
-row = [f"{w.mean[end]:6.3f} ± {w.cov[end, end].sqrt():.3f}" + " " * 13 for w in target.values()]
-print(f"{'section 4':32}" + "".join(row))
+    print(f"{name:24}" + "".join(row))
+row = [f"{w.mean[end]:6.3f} ± {w.cov[end, end].sqrt():.3f}" + " " * 10 for w in target.values()]
+print(f"{'section 4':24}" + "".join(row))
 wanted = torch.distributions.Normal(target[1.0].mean[end], target[1.0].cov[end, end].sqrt())
 plots.curve(line, wanted.log_prob(line).exp(), "exact", label="section 4", ax=ax)
 plots.guess(ax, x=my_end)
@@ -2526,7 +2527,7 @@ for way, name in (("told", "trained with clean ends"), ("clean", "overwritten"))
     pushes, residual = inverse_dynamics(plan, CART_A, CART_B)
     print(
         f"{name:24} first push {pushes[0, 0, 0]:6.2f}, largest {pushes.abs().max():6.2f};"
-        f" not explained by any push: at most {residual.max():.2g}"
+        f" unexplained at most {residual.max():.2f}"
     )
 
 # %% [markdown]
@@ -2551,6 +2552,7 @@ def goal_conditioned_policy(policy, dynamics, goal, horizon):
     Returns:
         (H, S, A): p(a_i = a given s_i = s, s_H = goal) for i = 0..H-1. Where the goal is out of reach
         from state s at step i under `policy`, the row of `policy`. No NaN anywhere.
+        On the device of `policy`.
     """
     ### BEGIN SOLUTION
     reach = torch.zeros_like(policy[:, 0])
@@ -2636,7 +2638,7 @@ expect(
 # %% [markdown]
 # <details><summary>Line (18), to compare with yours</summary>
 #
-# $$\beta_i(s) = \sum_a p(a \mid s) \sum_{s'} p(s' \mid s, a)\, \beta_{i+1}(s'), \qquad p(a_i = a \mid s_i = s, s_H = g) = \frac{p(a \mid s)\, \sum_{s'} p(s' \mid s, a)\, \beta_{i+1}(s')}{\beta_i(s)} \tag{18}$$
+# $$\begin{aligned} \beta_i(s) & = \sum_a p(a \mid s) \sum_{s'} p(s' \mid s, a)\, \beta_{i+1}(s'), \\ p(a_i = a \mid s_i = s, s_H = g) & = \frac{p(a \mid s)\, \sum_{s'} p(s' \mid s, a)\, \beta_{i+1}(s')}{\beta_i(s)} \end{aligned} \tag{18}$$
 #
 # *average over what is done and what the world answers, with $\beta_H(s) = 1$ at the goal and 0 elsewhere; Bayes' rule for $a$.*
 #
@@ -2985,10 +2987,10 @@ for weight in (1.0, 0.5, 0.0):
     law = exact.sampled_law(chain_eps(weight), table, 4)
     distance = exact.frechet_distance(law, markov)
     print(
-        f"junctions taken off: {weight:g}"
-        + f"{distance:20.3f} {law.cov[1, 1]:22.3f} {law.cov[0, 3]:20.3f}"
+        f"junctions taken off: {weight:<3g}"
+        + f"{distance:24.3f} {law.cov[1, 1]:28.3f} {law.cov[0, 3]:15.3f}"
     )
-print(f"right {markov.cov[1, 1]:57.3f} {markov.cov[0, 3]:20.3f}")
+print(f"right {markov.cov[1, 1]:71.3f} {markov.cov[0, 3]:15.3f}")
 
 # %% [markdown]
 # A third in place of a half; and DDIM, without fresh noise, ends nearly in a point. Composed skills with the junctions taken off come close at the junctions, yet what the first state says about the last is half of what it should be. A few Langevin steps at each level, lesson 07's, mend most of it (Du and others, 2023). Without taking off the junctions, states that are shared are counted twice, and too sure.
