@@ -6,20 +6,30 @@ import re
 
 import pytest
 
-MODULES = ("exact", "metrics", "networks", "tables", "times", "training.rates")
+MODULES = (
+    "exact.gaussian",
+    "exact.linear_vae",
+    "exact.mixture",
+    "exact.walk",
+    "metrics",
+    "networks",
+    "tables",
+    "times",
+    "training.rates",
+)
 FORMULA = re.compile(r"\s(?:=|~|<-|>)\s|\s/ \(|\^2")
 YEAR = re.compile(r"\b(?:18|19|20)\d\d\b")
 # Nobody's in particular: what follows from a definition in a line or two.
 OWN = {
-    "exact.GaussianData.entropy": "an integral of the density",
-    "exact.GaussianData.score": "the derivative of a Gaussian's logarithm",
-    "exact.GaussianData.blurred": "variances of independent things add up",
-    "exact.GaussianData.eps_floor": "the variance that a regression leaves",
-    "exact.GaussianData.x0_floor": "the variance that a regression leaves",
-    "exact.GaussianMixture.given": "Bayes' rule for the components, and `GaussianData.given`",
-    "exact.GaussianMixture.score": "the derivative of a mixture's logarithm",
-    "exact.GaussianMixture.blurred": "variances of independent things add up",
-    "exact.LinearVAE.diagonal_gap": "a divergence of two Gaussians with one mean",
+    "exact.gaussian.GaussianData.entropy": "an integral of the density",
+    "exact.gaussian.GaussianData.score": "the derivative of a Gaussian's logarithm",
+    "exact.gaussian.GaussianData.blurred": "variances of independent things add up",
+    "exact.gaussian.GaussianData.eps_floor": "the variance that a regression leaves",
+    "exact.gaussian.GaussianData.x0_floor": "the variance that a regression leaves",
+    "exact.mixture.GaussianMixture.given": "Bayes' rule for the components, and `GaussianData.given`",
+    "exact.mixture.GaussianMixture.score": "the derivative of a mixture's logarithm",
+    "exact.mixture.GaussianMixture.blurred": "variances of independent things add up",
+    "exact.linear_vae.LinearVAE.diagonal_gap": "a divergence of two Gaussians with one mean",
     "metrics.KernelDistance": "names for the results of `kernel_distance`, whose source stands there",
     "training.rates.blend_": "the step of `average_gains`, whose source stands there",
 }
@@ -56,4 +66,9 @@ def test_the_list_of_formulas_without_a_source_names_none_that_is_gone_or_has_on
 
 
 def test_formulas_are_found():
-    assert {"exact.frechet_distance", "exact.LinearVAE.fit", "times.stratified_times", "tables.ising"} <= set(FORMULAS)
+    assert {
+        "exact.gaussian.frechet_distance",
+        "exact.linear_vae.LinearVAE.fit",
+        "times.stratified_times",
+        "tables.ising",
+    } <= set(FORMULAS)
