@@ -8,13 +8,17 @@ Graphs"). What it repeats is literally the same: the same kernels on the same ad
 import functools
 import warnings
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from course_lib.device import random_state, set_random_state
+from course_lib.training.kept import KEPT
 
+Result = TypeVar("Result")
 WARM_UP = 3  # real calls before the recording: libraries, the optimiser's state and the memory must be there
+CHANGES = "it changes with a counter or with Python's, NumPy's or the CPU's chance"
 
 
 def recorded(call: Callable[[], None], evaluate: Callable[[], Tensor], device: torch.device) -> Callable[[], None]:
@@ -25,13 +29,34 @@ def recorded(call: Callable[[], None], evaluate: Callable[[], Tensor], device: t
     """
     if repeats_itself(evaluate, device):
         return Recorded(call, device)
-    why = "it changes with a counter or with Python's, NumPy's or the CPU's chance"
-    warnings.warn(f"not recorded as a CUDA graph, so slower: {why}", RuntimeWarning, stacklevel=3)
+    _warn(CHANGES)
+    return call
+
+
+def recorded_at_once(
+    call: Callable[[], None], evaluate: Callable[[], Tensor], device: torch.device
+) -> Callable[[], None]:
+    """As `recorded`, for what is over soon: the two evaluations that tell whether it repeats itself are the warm-up.
+
+    `evaluate` does all that `call` does, each time from the same start; the second time it must wait for nothing.
+    """
+    before = random_state(device)
+    first = _beside(evaluate, device)  # compiles and initialises; what it raises is the caller's own
+    set_random_state({device.type: before[device.type]}, device)
+    try:
+        second = _beside(functools.partial(without_waiting, evaluate), device)
+        why = None if _equal(first, second) else CHANGES
+    except RuntimeError as error:
+        why = _reason(error)
+    set_random_state(before, device)
+    if why is None:
+        return Recorded(call, device, warm_up=0)
+    _warn(why)
     return call
 
 
 class Recorded:
-    """A repeated `call()`, recorded at the fourth call on `device` and replayed from then on.
+    """A repeated `call()`, recorded after `warm_up` calls on `device` and replayed from then on.
 
     `call` takes and returns nothing; it reads and writes tensors that stay where they are. Every call counts: the
     warm-up calls are ordinary ones, and recording executes nothing, so the result is the plain repetition's.
@@ -40,8 +65,8 @@ class Recorded:
     the plain calls go on.
     """
 
-    def __init__(self, call: Callable[[], None], device: torch.device) -> None:
-        self.call, self.device = call, device
+    def __init__(self, call: Callable[[], None], device: torch.device, warm_up: int = WARM_UP) -> None:
+        self.call, self.device, self.warm_up = call, device, warm_up
         self.calls = 0
         self.replay: Callable[[], None] | None = None
         self.given_up = False
@@ -52,18 +77,17 @@ class Recorded:
         if self.given_up:
             return self.call()
         self.calls += 1
-        if self.calls == 1:
+        if self.calls == 1 and self.warm_up:
             return on_side_stream(self.call, self.device)  # compiles and initialises, which may well wait for the GPU
         before = random_state(self.device)
         try:
-            if self.calls <= WARM_UP:
+            if self.calls <= self.warm_up:
                 return on_side_stream(functools.partial(without_waiting, self.call), self.device)
-            self.replay = capture(self.call, self.device)
+            self.replay = self.call = capture(self.call, self.device)  # a recording keeps no network alive
         except RuntimeError as error:
             self.given_up = True
             set_random_state(before, self.device)
-            first_line = (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
-            warnings.warn(f"not recorded as a CUDA graph, so slower: {first_line}", RuntimeWarning, stacklevel=3)
+            _warn(_reason(error))
             return self.call()
         return self.replay()
 
@@ -86,6 +110,7 @@ def capture(call: Callable[[], None], device: torch.device) -> Callable[[], None
         # torch.randn of the session would fail ("Offset increment outside graph capture").
         torch.cuda.set_stream(stream)
         generator.graphsafe_set_state(sound)
+        KEPT.clear()  # what they replay draws from the state that was given up
         raise
     return graph.replay
 
@@ -101,7 +126,7 @@ def on_side_stream(call: Callable[[], None], device: torch.device) -> None:
         current.wait_stream(side)
 
 
-def without_waiting(call: Callable[[], None]) -> None:
+def without_waiting(call: Callable[[], Result]) -> Result:
     """Run `call`, with an error where it waits for the GPU. So it fails here, and not amid a recording.
 
     Raises:
@@ -112,7 +137,7 @@ def without_waiting(call: Callable[[], None]) -> None:
         warnings.simplefilter("ignore")  # "a prototype feature", once a session
         torch.cuda.set_sync_debug_mode("error")
     try:
-        call()
+        return call()
     finally:
         torch.cuda.set_sync_debug_mode(mode)
 
@@ -128,4 +153,24 @@ def repeats_itself(evaluate: Callable[[], Tensor], device: torch.device) -> bool
         set_random_state({device.type: before[device.type]}, device)
         values.append(evaluate().detach().clone())
     set_random_state(before, device)
-    return torch.allclose(values[0], values[1], rtol=1e-6, atol=0, equal_nan=True)
+    return _equal(*values)
+
+
+def _beside(evaluate: Callable[[], Tensor], device: torch.device) -> Tensor:
+    """A copy of what `evaluate` gives on a side stream."""
+    values: list[Tensor] = []
+    on_side_stream(lambda: values.append(evaluate().detach().clone()), device)
+    return values[0]
+
+
+def _equal(first: Tensor, second: Tensor) -> bool:
+    return torch.allclose(first, second, rtol=1e-6, atol=0, equal_nan=True)
+
+
+def _reason(error: RuntimeError) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
+
+
+def _warn(why: str) -> None:
+    """To whoever called `fit` or `chain`."""
+    warnings.warn(f"not recorded as a CUDA graph, so slower: {why}", RuntimeWarning, stacklevel=4)
