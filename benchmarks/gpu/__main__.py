@@ -39,9 +39,10 @@ def main() -> int:
     for row in filter(None, rows):
         names = ", ".join(part.name for part in row)
         print(f"[{time.perf_counter() - started:4.0f} s] {names}", flush=True)
-        record.data |= parts.run(row, log, environment)
-        record.save()
-        (out / "gpu.md").write_text(page.page(record, out / "training.json"))
+        for name, found in parts.run(row, log, environment):
+            record.data[name] = found
+            record.save()
+            (out / "gpu.md").write_text(page.page(record, out / "training.json"))
     shutil.rmtree(out / "parts")
     print((out / "gpu.md").read_text())
     return sum(bool(found["exit"]) for found in record.data.values())

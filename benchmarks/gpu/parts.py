@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = 3  # of each part that shares the machine; more of them wait for each other
+FIRST = ("02-vae", "06-sampling")
 PYTEST = ("-m", "pytest", "-v", "-p", "no:cacheprovider", "--durations=5", "-m", "cuda")
 
 
@@ -36,9 +37,9 @@ def plan(out: Path, rehearse: bool) -> list[list[Part]]:
     """Rows of parts: those of one row run at once, since what they find does not depend on time; rows one by one."""
     scratch = out / "parts"
     scratch.mkdir(parents=True, exist_ok=True)
-    first, others = ["02-vae", "06-sampling"], []
+    others = []
     for source in sorted((ROOT / "solutions").glob("*/*.py")):
-        if source.parent.name not in first and "get_device" in source.read_text(encoding="utf-8"):
+        if source.parent.name not in FIRST and "get_device" in source.read_text(encoding="utf-8"):
             others.append(source.parent.name)
 
     def lesson(name: str, limit: float) -> Part:
@@ -51,23 +52,26 @@ def plan(out: Path, rehearse: bool) -> list[list[Part]]:
         command = ["-m", "benchmarks.training", "--only", name, "--out", str(out), *short]
         return Part(name, command, limit)
 
+    calls = Part("calls", ["-m", "benchmarks.gpu.calls"], 60)
     if rehearse:
         tests = [*PYTEST, "--collect-only", "tests/course_lib"]
         return [
+            [calls],
             [Part("tests", tests, 120)],
             [lesson("02-vae", 300)],
             [training("speed", 300)],
             [training("sampling", 300)],
         ]
     return [
-        [Part("tests", [*PYTEST, "tests/course_lib"], 150), *(lesson(name, 150) for name in [*first, *others])],
+        [calls, Part("tests", [*PYTEST, "tests/course_lib"], 120), *(lesson(name, 120) for name in FIRST)],
         [training("speed", 160)],
-        [training("sampling", 120)],
+        [training("sampling", 100)],
+        [lesson(name, 170) for name in others],
     ]
 
 
-def run(parts: list[Part], log: Path, environment: dict[str, str]) -> dict[str, Any]:
-    """Run the parts at once; for each: exit status, seconds, whether it was ended, its JSON, the end of its output.
+def run(parts: list[Part], log: Path, environment: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Run the parts at once; as each ends: exit status, seconds, whether it was ended, its JSON, the end of its output.
 
     The whole output goes into `log`.
     """
@@ -85,18 +89,18 @@ def run(parts: list[Part], log: Path, environment: dict[str, str]) -> dict[str, 
                 start_new_session=True,
             )
         running.append((part, process, output, started))
-    found: dict[str, Any] = {}
-    while len(found) < len(running):
-        for part, process, output, started in running:
+    while running:
+        for entry in list(running):
+            part, process, output, started = entry
             seconds = time.perf_counter() - started
             ended = process.poll() is None and seconds > part.limit
             if ended:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-            if part.name not in found and process.poll() is not None:
-                found[part.name] = _outcome(part, process.returncode, seconds, ended, output, log)
+            if process.poll() is not None:
+                running.remove(entry)
+                yield part.name, _outcome(part, process.returncode, seconds, ended, output, log)
         time.sleep(0.1)
-    return {part.name: found[part.name] for part in parts}
 
 
 def _outcome(part: Part, code: int, seconds: float, ended: bool, output: Path, log: Path) -> dict[str, Any]:

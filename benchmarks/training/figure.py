@@ -64,7 +64,7 @@ def _sampling(ax: Any, rows: dict[str, Any]) -> None:
     shares = [rate / limit for rate, limit in zip(rates, limits, strict=True)]
     said = [f"{rate:,.0f}/s" if rate >= 100 else f"{rate:.3g}/s" for rate in rates]
     labels = [f"{name}, {rate}" for name, rate in zip(names, said, strict=True)]
-    ax.barh(labels, shares, color=[COLORS[name.partition(" ")[2]] for name in names])
+    ax.barh(labels, shares, color=[COLORS[name.partition(" ")[2].partition(",")[0]] for name in names])
     ax.axvline(1, color=LIMIT, linestyle="--", linewidth=1.6)
     ax.set(title="Sampling", xlabel="samples per second, as a share of the network alone")
     ax.grid(axis="y", visible=False)

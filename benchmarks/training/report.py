@@ -119,14 +119,19 @@ def _sampling(part: dict[str, Any]) -> list[str]:
         for name, row in rows.items()
     ]
     for kind in ("ddpm", "ddim"):
-        mine, alone = rows[f"{kind} ours"], rows[f"{kind} network alone"]
-        said = f"{mine['samples_per_second'] / alone['samples_per_second']:.0%} of the network alone"
-        if f"{kind} diffusers" in rows:
-            ratio = mine["samples_per_second"] / rows[f"{kind} diffusers"]["samples_per_second"]
-            said += f", {ratio:.2f} times diffusers"
-            if part["machine"]["device"] != "cpu":
-                said += f" (5 times: {_met(ratio >= PEER_TARGET)})"
-        lines += ["", f"- {kind}: {said}"]
+        alone = rows[f"{kind} network alone"]["samples_per_second"]
+        for name, which in ((f"{kind} ours", ", first walk"), (f"{kind} {sampling.LATER}", ", later walks")):
+            if name not in rows:
+                continue
+            mine = rows[name]["samples_per_second"]
+            said = f"{mine / alone:.0%} of the network alone"
+            if f"{kind} diffusers" in rows:
+                ratio = mine / rows[f"{kind} diffusers"]["samples_per_second"]
+                said += f", {ratio:.2f} times diffusers"
+                if part["machine"]["device"] != "cpu":
+                    said += f" (5 times: {_met(ratio >= PEER_TARGET)})"
+            several = f"{kind} {sampling.LATER}" in rows
+            lines += ["", f"- {kind}{which if several else ''}: {said}"]
     return lines
 
 

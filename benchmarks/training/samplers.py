@@ -55,10 +55,14 @@ class Chain:
             spread.append(variance**0.5)
         return cls(times, keep, gain, spread)
 
-    def ours(self, model: Model, x: Tensor) -> Tensor:
-        """From noise x (N, ...) to samples of the same shape, with the course's `chain`: it hands over t alone."""
-        table = torch.zeros(3, max(self.times) + 1, device=x.device, dtype=x.dtype)
-        table[:, self.times] = torch.tensor([self.keep, self.gain, self.spread], device=x.device, dtype=x.dtype)
+    def ours(self, model: Model, like: Tensor) -> Callable[[Tensor], Tensor]:
+        """From noise x (N, ...) like `like` to samples of the same shape, with the course's `chain`.
+
+        It hands over t alone; the coefficients lie in a table, made once as in a notebook, so that a recording of the
+        walk on a GPU serves the next one.
+        """
+        table = torch.zeros(3, max(self.times) + 1, device=like.device, dtype=like.dtype)
+        table[:, self.times] = torch.tensor([self.keep, self.gain, self.spread], device=like.device, dtype=like.dtype)
         noisy = any(self.spread)
 
         def step(x: Tensor, t: Tensor) -> Tensor:
@@ -66,7 +70,7 @@ class Chain:
             x = keep * x + gain * model(x, t)
             return x + spread * torch.randn_like(x) if noisy else x
 
-        return chain(step, x, self.times, progress=False)[0]
+        return lambda x: chain(step, x, self.times, progress=False)[0]
 
     @torch.inference_mode()
     def plain(self, model: Model, x: Tensor) -> Tensor:
