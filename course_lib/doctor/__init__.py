@@ -32,7 +32,7 @@ from course_lib.doctor.findings import (
 
 GIB = 2**30
 DISK_NEEDED = GIB // 2  # notebooks, checkpoints, MNIST if asked for
-INSTALL = "in the course's folder, python -m pip install -c constraints.txt -e './course_lib[lab]'"
+INSTALL = "in the pack's folder, python start.py --install (in a checkout, make setup)"
 
 
 def student_probes() -> dict[str, Probe]:

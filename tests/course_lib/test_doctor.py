@@ -64,7 +64,7 @@ def test_a_package_that_an_extra_of_another_asks_for_is_looked_at(monkeypatch):
 
 def test_not_installed_at_all():
     (finding,) = doctor.packages("course_of_nobody")
-    assert finding.status == BROKEN and "pip install -c constraints.txt -e" in finding.remedy
+    assert finding.status == BROKEN and "python start.py --install" in finding.remedy
 
 
 def test_an_old_python(monkeypatch):

@@ -1,0 +1,1 @@
+"""What leaves the house: a pack for students (`course pack`), of what is theirs alone."""

@@ -1,0 +1,66 @@
+"""`course pack`: options in, exit status out."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+from ..builder.commands import hidden_checks
+from ..builder.notebooks import stale
+from ..builder.source import find_lessons
+from ..checkout import course_root
+from .answers import asked_for, shown_in
+from .pack import PackError, pack, zipped
+from .start import CPU_BUILD
+
+
+def add_pack(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `course pack`."""
+    parser = commands.add_parser(
+        "pack",
+        help="make the zip that students get",
+        description="One zip: student notebooks, course_lib, start scripts, a page of instructions; no solutions.",
+    )
+    parser.add_argument("lessons", nargs="+", metavar="LESSON", help="such as 02-vae")
+    parser.add_argument("--to", type=Path, metavar="FILE", help="default: build/generative-models-LESSON.zip")
+    parser.add_argument(
+        "--wheels",
+        action="store_true",
+        help="with all packages, for machines without a network (of this system and Python)",
+    )
+    parser.add_argument(
+        "--torch-index",
+        metavar="URL",
+        default=CPU_BUILD if platform.system() == "Linux" else "",
+        help="with --wheels: where PyTorch's CPU build is; \"\" for pip's own index (default: %(default)r)",
+    )
+    parser.set_defaults(run=run_pack)
+
+
+def run_pack(options: argparse.Namespace) -> int:
+    """`course pack LESSON… [--wheels] [--to FILE]`; 1 where a notebook lags its source or pip fails."""
+    root = course_root()
+    sources = find_lessons(root, options.lessons)
+    lagging = [str(line) for source in sources for line in stale(source, root, hidden_checks(source.parent.name))]
+    if lagging:
+        print("\n".join(lagging), file=sys.stderr)
+        return 1
+    notebooks = [root / "notebooks" / source.parent.name / f"{source.stem}.ipynb" for source in sources]
+    named = "-".join(source.parent.name for source in sources)
+    to = options.to or root / "build" / f"generative-models-{named}.zip"
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            made = zipped(pack(root, notebooks, options.wheels, options.torch_index, Path(folder)), to)
+    except PackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{made} ({made.stat().st_size / 1e6:.1f} MB)")
+    asked = asked_for(root)
+    for notebook in notebooks:
+        lesson = notebook.parent.name
+        for earlier, names in shown_in(notebook, lesson, asked).items():
+            print(f"{lesson} shows answers of {earlier} ({', '.join(names)}): hand it out when these are in")
+    return 0
