@@ -19,7 +19,7 @@ c.CourseDirectory.course_id = "deep-generative-models"
 c.CourseDirectory.source_directory = "solutions"
 c.CourseDirectory.release_directory = "notebooks"
 # A lesson's source holds the solutions, and nbgrader copies every file it does not ignore to the students.
-c.CourseDirectory.ignore = [".ipynb_checkpoints", "__pycache__", "*.py", "*.pyc", "*.pt", "*.tmp"]
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "__pycache__", "*.py", "*.pyc", "*.pt", "*.tmp", "releases.json"]
 
 # Small files handed in beside a notebook travel into the sandbox with it; sizes in bytes.
 c.Beside.suffixes = [".py", ".csv", ".json", ".txt"]

@@ -51,6 +51,16 @@ def verdict(cell: NotebookNode) -> tuple[bool, str]:
     return bool(held.get("passed")), str(held.get("message", ""))
 
 
+def note_lacking(cell: NotebookNode) -> None:
+    """Keep in a cell that the release of whoever handed in lacked its exercise, which does not count for them."""
+    cell.metadata["lacking"] = True
+
+
+def lacking(cell: NotebookNode) -> bool:
+    """What `note_lacking` has kept: then the grade book has no row for the cell."""
+    return bool(cell.get("metadata", {}).get("lacking"))
+
+
 def place(name: str) -> tuple[str, int]:
     """Sorts `x`, `x-checks`, `x-graded`, `x-answer` in this order."""
     exercise, dash, role = name.partition("-")

@@ -45,6 +45,19 @@ def course_id(config: Config) -> str:
     return str(config.CourseDirectory.get("course_id", "")) or "default_course"
 
 
+ADDED = ("left out", "counts")  # settings of c.Lessons.added
+
+
+def counts_added(config: Config) -> bool:
+    """Whether an exercise that a student's release lacked is held against them: `c.Lessons.added = "counts"`. Raises
+    WrongCall for another word.
+    """
+    said = config.get("Lessons", {}).get("added", ADDED[0])
+    if said not in ADDED:
+        raise WrongCall(f"c.Lessons.added is {said!r}; it can be {' or '.join(map(repr, ADDED))}")
+    return bool(said == ADDED[1])
+
+
 def course_secret(root: Path) -> str:
     """What the draws of hidden inputs depend on besides names that everybody knows: `$COURSE_SECRET`, or else the file
     `.course-secret` in the checkout, made on first use and readable by its owner alone.

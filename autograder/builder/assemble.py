@@ -43,15 +43,19 @@ class Assembled:
     lines: tuple[int, ...]
 
 
-def assemble(lesson: Lesson, points: Mapping[str, float]) -> Assembled:
-    """The notebook of a valid lesson. An exercise that `points` does not hold gets 0 and no hidden checks (a draft)."""
+def assemble(lesson: Lesson, points: Mapping[str, float], edition: int = 1) -> Assembled:
+    """The notebook of a valid lesson. An exercise that `points` does not hold gets 0 and no hidden checks (a draft).
+
+    `edition`: which of the releases that ask for something else each (`Releases.edition`). From the second on every
+    graded cell names it, so that a notebook tells what its reader was asked, also where an exercise has been deleted.
+    """
     uncertain = uncertain_cells(lesson.cells)
     steps = {cell.name for cell in lesson.cells if cell.kind == "step"}
     taken: set[str] = set()
     cells, lines = [], []
     for position, cell in enumerate(lesson.cells):
         tags = {*cell.tags, *([TAG] if position in uncertain else []), *(["experiment"] if cell.is_experiment else [])}
-        for node, line in _nodes(cell, points, steps):
+        for node, line in _nodes(cell, points, steps, edition):
             node.id = _unique(node.id, taken)
             if node.cell_type == "code" and tags:
                 node.metadata.tags = sorted(tags)
@@ -64,7 +68,9 @@ def assemble(lesson: Lesson, points: Mapping[str, float]) -> Assembled:
     return Assembled(new_notebook(cells=cells, metadata=metadata), tuple(lines))
 
 
-def _nodes(cell: Cell, points: Mapping[str, float], steps: Set[str]) -> Iterator[tuple[NotebookNode, int]]:
+def _nodes(
+    cell: Cell, points: Mapping[str, float], steps: Set[str], edition: int
+) -> Iterator[tuple[NotebookNode, int]]:
     start, name = cell.line_of(0), cell.name
     if cell.kind == "markdown":
         yield new_markdown_cell(cell.source, id=content_id("text", cell.source)), start
@@ -80,7 +86,7 @@ def _nodes(cell: Cell, points: Mapping[str, float], steps: Set[str]) -> Iterator
         if name in steps:
             return
         graded = roles.metadata(name + GRADED, grade=True, locked=True, points=points.get(name, 0))
-        yield new_code_cell(graded_source(name, points.get(name)), id=name + GRADED, metadata=graded), start
+        yield new_code_cell(graded_source(name, points.get(name), edition), id=name + GRADED, metadata=graded), start
     else:
         question, answer, offset = _split_written(cell)
         task = roles.metadata(name, task=True, locked=True, points=cell.points or 0)
@@ -89,12 +95,13 @@ def _nodes(cell: Cell, points: Mapping[str, float], steps: Set[str]) -> Iterator
         yield new_markdown_cell(answer, id=name + ANSWER, metadata=metadata), cell.line_of(offset)
 
 
-def graded_source(name: str, points: float | None) -> str:
+def graded_source(name: str, points: float | None, edition: int = 1) -> str:
     """The graded cell: a sentence for the student, and the hidden line. With `None` points there are no checks yet."""
     worth = f"{points or 0:g} {'point' if points == 1 else 'points'}"
     hidden = (
         "0.0  # no hidden checks yet" if points is None else f'from autograder import grade; grade("{name}", globals())'
     )
+    worth += f" (edition {edition} of the lesson)" if edition > 1 else ""
     sentence = f"# {name}, {worth}: hidden checks run here when your notebook is graded. There is nothing to write."
     return "\n".join([sentence, "### BEGIN HIDDEN TESTS", hidden, "### END HIDDEN TESTS"])
 

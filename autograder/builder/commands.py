@@ -94,3 +94,5 @@ def _build_one(source: Path, root: Path, to: Path | None) -> None:
     for problem in built.pending:
         print(problem, file=sys.stderr)
     print(f"{lesson}: {built.solution} and {built.student} in {time.perf_counter() - started:.1f} s")
+    for line in built.means:
+        print(f"  {line}")

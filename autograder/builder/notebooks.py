@@ -3,7 +3,7 @@
     solutions/02-vae/vae.py ──▶ solutions/02-vae/vae.ipynb ──nbgrader generate_assignment──▶ notebooks/02-vae/vae.ipynb
 
 Both notebooks record a hash of what they were made of, and a digest of their own content. Nothing is overwritten until
-both are made.
+both are made. What the student notebook says, and what the one said that it takes the place of, is kept (`releases`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from nbformat import NotebookNode
 
 from ..cells import digest, sealed
 from ..checkout import course_config, database_url
+from ..releases import Release, Releases
 from . import rules
 from .assemble import SIZE_LIMIT, as_text, assemble, source_hash
 from .execution import execute
-from .release import ReleaseError, generate, replace_file, replace_folder, stage
+from .meaning import meaning
+from .release import ReleaseError, generate, replace_file, replace_folder, stage, submissions
 from .source import Lesson, LessonError, Problem, find_lessons, read_lesson
 
 OnCell = Callable[[int, int], None]
@@ -31,11 +33,12 @@ OnCell = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Built:
-    """The two notebooks of a lesson, and what a draft still lacks."""
+    """The two notebooks of a lesson, what a draft still lacks, and what changes mean for those who have handed in."""
 
     solution: Path
     student: Path
     pending: tuple[Problem, ...] = ()
+    means: tuple[str, ...] = ()
 
 
 def build(
@@ -54,7 +57,12 @@ def build(
     """
     lesson = read_lesson(source, root)
     pending = rules.validate(lesson, exercises, draft=to is not None)
+    student = (root if to is None else to) / "notebooks" / lesson.lesson / f"{lesson.name}.ipynb"
+    before = _standing(student) if to is None else None
+    kept = _kept(lesson, source.parent, before) if to is None else Releases()
     made = assemble(lesson, points_of(exercises))
+    if (edition := kept.edition(Release.of(made.notebook).asked)) > 1:
+        made = assemble(lesson, points_of(exercises), edition)
     on_start(len(made.notebook.cells))
     pending += execute(lesson, made, on_cell, draft=to is not None)
     large = _too_large(lesson, made.notebook, made.lines)
@@ -73,13 +81,35 @@ def build(
             stale.unlink()
         (staged / "solutions" / lesson.lesson / f"{lesson.name}.ipynb").write_text(text, encoding="utf-8")
         try:
-            generate(lesson.lesson, staged, db_url, config)
+            told = generate(lesson.lesson, staged, db_url, config, target)
         except ReleaseError as error:
             raise LessonError([lesson.problem(1, str(error))]) from None
         solution = target / "solutions" / lesson.lesson / f"{lesson.name}.ipynb"
         replace_file(solution, text.encode())
         replace_folder(staged / "notebooks" / lesson.lesson, target / "notebooks" / lesson.lesson)
-    return Built(solution, target / "notebooks" / lesson.lesson / f"{lesson.name}.ipynb", tuple(sorted(pending)))
+    means = [told] if told else []
+    if to is None:
+        after = nbformat.read(student, as_version=4)
+        kept.followed_by(Release.of(after)).keep(source.parent)
+        means += meaning(before, after, submissions(lesson.lesson, db_url, config)) if before else []
+    return Built(solution, student, tuple(sorted(pending)), tuple(means))
+
+
+def _standing(student: Path) -> NotebookNode | None:
+    """The student notebook that a build is about to replace; None where there is none to be read."""
+    try:
+        return nbformat.read(student, as_version=4)
+    except Exception:  # nbformat raises whatever a broken file makes it raise
+        return None
+
+
+def _kept(lesson: Lesson, folder: Path, before: NotebookNode | None) -> Releases:
+    """The lesson's releases so far. What stands there has been released, were it by a build that kept none."""
+    try:
+        kept = Releases.kept(folder)
+    except FileNotFoundError as error:
+        raise LessonError([lesson.problem(1, str(error))]) from None
+    return kept.followed_by(Release.of(before)) if before else kept
 
 
 def points_of(exercises: Mapping[str, rules.HasPoints]) -> dict[str, float]:

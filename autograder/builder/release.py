@@ -6,7 +6,7 @@ import logging
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 from nbgrader.api import Gradebook, MissingEntry
@@ -14,10 +14,12 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import ComputeChecksums
+from sqlalchemy.exc import SQLAlchemyError
 from traitlets.config import Config
 
 from ..checkout import course_config, course_id
 from ..plugins.preprocessors import NamedStubs
+from .migration import migrated
 
 
 class ReleaseError(Exception):
@@ -35,11 +37,14 @@ class _Kept(logging.Handler):
         self.lines += [line for line in record.getMessage().splitlines() if line.strip()]
 
 
-def generate(lesson: str, folder: Path, db_url: str, config: Config) -> None:
+def generate(lesson: str, folder: Path, db_url: str, config: Config, copies: Path) -> str:
     """Make `folder/notebooks/<lesson>` of `folder/solutions/<lesson>` and enter the lesson in the grade book.
 
-    Raises ReleaseError, such as when submissions exist and an exercise was added, taken out or renamed.
+    Where nbgrader would refuse, since there are submissions and cells were added, taken out or renamed, the grade book
+    is migrated first, with a copy in the folder `copies`. Returns what is to be said of that; "" where it was not.
+    Raises ReleaseError.
     """
+    told = _migrate(lesson, folder / "solutions" / lesson, db_url, config, copies)
     log, kept = logging.Logger("nbgrader"), _Kept()
     log.addHandler(kept)
     config = Config(config)
@@ -55,25 +60,48 @@ def generate(lesson: str, folder: Path, db_url: str, config: Config) -> None:
         raise ReleaseError(
             f"nbgrader cannot release {lesson}: {reasons[-1] if 'Error' in reasons[-1] else reasons[0]}"
         ) from None
+    return told
 
 
-def release(lesson: str, root: Path, source_dir: Path, db_url: str, release_dir: Path | None = None) -> bool:
+def _migrate(lesson: str, source: Path, db_url: str, config: Config, copies: Path) -> str:
+    told = []
+    for path in sorted(source.glob("*.ipynb")):
+        try:
+            made = migrated(_as_saved(path), lesson, path.stem, db_url, course_id(config), copies)
+        except SQLAlchemyError as error:
+            reason = str(error).splitlines()[0]
+            raise ReleaseError(f"the grade book cannot be migrated to {lesson}, and is as it was: {reason}") from error
+        told += [made.told(lesson)] if made else []
+    return "; ".join(told)
+
+
+class Released(NamedTuple):
+    """Whether a grade book had to be brought to a lesson, and what is to be said of it."""
+
+    anew: bool
+    told: str = ""
+
+
+def release(
+    lesson: str, root: Path, source_dir: Path, db_url: str, release_dir: Path | None = None, copies: Path | None = None
+) -> Released:
     """See to it that the grade book at `db_url` knows the lesson as `source_dir/<lesson>` has it now.
 
     Runs generate_assignment only where the grade book lacks the lesson or differs from its built notebook; points may
     change, and manual scores survive. The student's version is put into `release_dir/<lesson>` if one is given, in
-    which case it is also made when missing there. Returns whether anything had to be done. Raises ReleaseError.
+    which case it is also made when missing there. Copies of a grade book that is migrated go into `copies`, else
+    `root`. Raises ReleaseError.
     """
     config = course_config(root)
     wanted = release_dir / lesson if release_dir else None
     if (wanted is None or wanted.is_dir()) and is_known(lesson, source_dir, db_url, config):
-        return False
+        return Released(False)
     with tempfile.TemporaryDirectory() as folder:
         staged = stage(source_dir / lesson, Path(folder), config)
-        generate(lesson, staged, db_url, config)
+        told = generate(lesson, staged, db_url, config, copies or root)
         if wanted:
             replace_folder(staged / "notebooks" / lesson, wanted)
-    return True
+    return Released(True, told)
 
 
 def is_known(lesson: str, source_dir: Path, db_url: str, config: Config) -> bool:
@@ -91,11 +119,26 @@ def is_known(lesson: str, source_dir: Path, db_url: str, config: Config) -> bool
     return True
 
 
-def _expected(path: Path) -> dict[str, tuple[str, float | None]]:
-    """Checksum and points of each nbgrader cell, as generate_assignment would enter them."""
+def submissions(lesson: str, db_url: str, config: Config) -> int:
+    """How many hand-ins of a lesson the grade book knows."""
+    with Gradebook(db_url, course_id(config)) as gradebook:
+        try:
+            return len(gradebook.find_assignment(lesson).submissions)
+        except MissingEntry:
+            return 0
+
+
+def _as_saved(path: Path) -> Any:
+    """A built notebook with its cells as generate_assignment saves them."""
     notebook: Any = nbformat.read(path, as_version=4)
     for step in (NamedStubs(), ComputeChecksums()):
         notebook, _ = step.preprocess(notebook, {})
+    return notebook
+
+
+def _expected(path: Path) -> dict[str, tuple[str, float | None]]:
+    """Checksum and points of each nbgrader cell, as generate_assignment would enter them."""
+    notebook = _as_saved(path)
     cells = [cell.metadata.nbgrader for cell in notebook.cells if "nbgrader" in cell.metadata]
     return {cell["grade_id"]: (cell["checksum"], float(cell["points"]) if "points" in cell else None) for cell in cells}
 

@@ -15,7 +15,7 @@ from typing import Any
 from nbformat import NotebookNode
 from nbgrader.api import BaseCell, Comment, Grade, Gradebook
 
-from ..cells import exercise_graded_in, grade_id, nbgrader, open_to_students, verdict
+from ..cells import exercise_graded_in, grade_id, lacking, nbgrader, open_to_students, verdict
 from .page import in_box, marks_template
 
 HINTS = "<details><summary>Hint"  # how a cell of hints begins
@@ -139,14 +139,16 @@ def _line(row: Row, said: Said) -> dict[str, Any]:
 
 
 def _rows(notebook: NotebookNode) -> list[Row]:
-    """A row for each exercise and written question, in the order of the notebook. Cells of hints get their exercise's
-    name, so that its row can point to them.
+    """A row for each exercise and written question that counts, in the order of the notebook. Cells of hints get their
+    exercise's name, so that its row can point to them.
     """
     exercises = {name: verdict(cell) for cell in notebook.cells if (name := exercise_graded_in(cell))}
     rows: list[Row] = []
     hints: set[str] = set()
     above = ""
     for cell in notebook.cells:
+        if lacking(cell):
+            continue
         meta, name = nbgrader(cell), grade_id(cell)
         above = name if open_to_students(cell) else above
         if cell.cell_type == "markdown" and not meta and above in exercises and cell.source.startswith(HINTS):

@@ -22,9 +22,9 @@ from rich.progress import Task as ProgressTask
 from rich.text import Text
 from traitlets.config import Config
 
-from ..builder.release import release
+from ..builder.release import ReleaseError, release
 from ..cells import GRADED as GRADED_CELL
-from ..checkout import course_config, database_url
+from ..checkout import counts_added, course_config, database_url
 from ..exercise import lesson_exercises
 from ..feedback.making import Pages
 from ..feedback.markup import readable
@@ -55,6 +55,7 @@ class Means:
     again: bool = False
     new_secret: bool = False  # grade again what was graded with another secret of the course
     db: str = ""  # the grade book's URL; nbgrader's own setting where there is none
+    added: str = ""  # "counts" or "left out": see `checkout.counts_added`; the course's setting where there is none
 
 
 def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -> list[Graded]:
@@ -69,6 +70,8 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
     config = course_config(root)
     if means.db:
         config.CourseDirectory.db_url = means.db
+    if means.added:
+        config.Lessons.added = means.added
     out.mkdir(parents=True, exist_ok=True)
     with alone(out):
         return _grade_class(entries, root, out, means, config)
@@ -76,7 +79,8 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
 
 def _grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means, config: Config) -> list[Graded]:
     known = sorted({entry.lesson for entry in entries if (root / "solutions" / entry.lesson).is_dir()})
-    masters = {lesson: Master.load(root, lesson) for lesson in known}
+    counts = counts_added(config)
+    masters = {lesson: replace(Master.load(root, lesson), added_counts=counts) for lesson in known}
     ledger = Ledger(out)
     _ask_for_secret(masters, ledger, means)
     allowance = Allowance.of(config)
@@ -93,10 +97,13 @@ def _grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means, 
     # The workers warm up, and so does what makes pages, while the grade book is made ready.
     plugin = Grading(masters, means.limits, means.sandbox, config)
     with closing(page_maker(config)) as pages, _workers(todo, plugin, means, pages) as client:
-        for lesson in known:
-            release(lesson, root, root / "solutions", database_url(out, config))
-        with GradebookWriter(out, config) as book, _progress(Console(stderr=True)) as progress:
+        console = Console(stderr=True)
+        refused = _released(known, root, out, config, console)
+        with GradebookWriter(out, config) as book, _progress(console) as progress:
             feedback = FeedbackWriter(out, config, book.gradebook, pages)
+            for entry in (entry for entry in entries if entry.lesson in refused):
+                results[entry] = not_graded(entry.student, entry.lesson, refused[entry.lesson])
+            todo = [entry for entry in todo if entry.lesson not in refused]
             bar = progress.add_task("grading", total=len(entries), completed=len(results))
             for entry, graded in _grade(todo, client, plugin, allowance):
                 stored = _stored(entry, _flagged(entry, graded), masters[entry.lesson], book, feedback)
@@ -111,6 +118,20 @@ def _grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means, 
                 if results[entry].status == GRADED:
                     results[entry] = _refreshed(results[entry], out, masters[entry.lesson], feedback)
     return [_timed(results[entry], timeless) for entry in entries]
+
+
+def _released(lessons: Sequence[str], root: Path, out: Path, config: Config, console: Console) -> dict[str, str]:
+    """See to it that the grade book knows these lessons as they are now; returns why it does not know some of them."""
+    refused: dict[str, str] = {}
+    for lesson in lessons:
+        try:
+            released = release(lesson, root, root / "solutions", database_url(out, config), copies=out)
+        except ReleaseError as error:
+            refused[lesson] = str(error)
+        else:
+            if released.told:
+                console.print(released.told, highlight=False, soft_wrap=True)
+    return refused
 
 
 def _refreshed(graded: Graded, out: Path, master: Master, feedback: FeedbackWriter) -> Graded:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ..builder.release import release
-from ..checkout import course_config, course_root, database_url
+from ..checkout import ADDED, course_config, course_root, database_url
 from ..dates import in_utc
 from ..guard.enclosure import SandboxMissing, require
 from ..guard.limits import Limits
@@ -84,6 +84,11 @@ def _add_limits(parser: argparse.ArgumentParser, cell_seconds: float = Limits.ce
     parser.add_argument("--scheduler", metavar="tcp://…", help="grade on the workers of this Dask scheduler")
     parser.add_argument("--db", default="", metavar="URL", help="grade book, such as postgresql://… (as nbgrader's)")
     parser.add_argument("--again", action="store_true", help="grade also what an earlier run has graded already")
+    parser.add_argument(
+        "--added",
+        choices=ADDED,
+        help='exercises that came after a student\'s release: "counts" holds them against everybody (c.Lessons.added)',
+    )
     parser.add_argument("--jobs", type=int, metavar="N", help="submissions at a time (default: one per core)")
     parser.add_argument(
         "--unsafe-no-sandbox",
@@ -158,7 +163,14 @@ def _grade(options: argparse.Namespace, root: Path, submitted: Path, out: Path) 
         entries = find_submissions(submitted, options.lessons, known)
         sandbox = not options.unsafe_no_sandbox
         means = Means(
-            _limits(options), options.jobs, options.scheduler, sandbox, options.again, options.new_secret, options.db
+            _limits(options),
+            options.jobs,
+            options.scheduler,
+            sandbox,
+            options.again,
+            options.new_secret,
+            options.db,
+            options.added or "",
         )
         results = grade_class(entries, root, out.resolve(), means)
     except (ClassError, FileNotFoundError, SandboxMissing) as error:

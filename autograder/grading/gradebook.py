@@ -33,15 +33,17 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
-from ..cells import nbgrader
+from ..cells import lacking, nbgrader
 from ..checkout import course_id, database_url
 from ..hand_in.beside import SECRET, TIMESTAMP
 from ..hand_in.finding import timestamp
 from ..hand_in.notebook_file import SubmissionError, plain_bytes
+from ..transaction import one_transaction
 from . import byhand, lateness
 from .exchange import Exchange
 from .graded import NOT_GRADED, Graded
 from .lateness import Extensions
+from .rows import complete, leave_out
 
 LONGEST_SECRET = 1000  # characters; nbgrader's have 128
 
@@ -118,7 +120,7 @@ class GradebookWriter:
 
     def enrol(self, student: str) -> None:
         """See to it that the grade book knows a student, of whom it may hold nothing else."""
-        with self._one_transaction():
+        with one_transaction(self.gradebook):
             self.gradebook.update_or_create_student(student)
 
     def extend(self, student: str, lesson: str, until: datetime | None) -> str:
@@ -131,36 +133,22 @@ class GradebookWriter:
         """A block in which one submission is stored: left by an exception, the grade book and the files of the exchange
         are as they were.
         """
-        with Exchange() as files, self._one_transaction():
+        with Exchange() as files, one_transaction(self.gradebook):
             yield files
             files.swap()
-
-    @contextmanager
-    def _one_transaction(self) -> Iterator[None]:
-        """All of a submission or nothing: nbgrader's API commits some forty times, each of which would wait for the
-        disk; here it writes into a transaction that is committed at the end.
-        """
-        session = self.gradebook.db
-        session.remove()
-        try:
-            with self.gradebook.engine.begin() as connection:
-                session.configure(bind=connection, join_transaction_mode="rollback_only", expire_on_commit=False)
-                yield
-                session.remove()
-        finally:
-            session.remove()
-            own = {"join_transaction_mode": "conditional_savepoint", "expire_on_commit": True}
-            session.configure(bind=self.gradebook.engine, **own)
 
     def _save(self, graded: Graded, name: str, notebook: NotebookNode, earlier: Path) -> None:
         resources = resources_for(graded.student, graded.lesson, name, self.db_url)
         saver = SaveAutoGrades(config=self._config)
-        saver.gradebook = rows = _Rows(self.gradebook, graded, name)
+        held = self.gradebook.find_submission_notebook(name, graded.lesson, graded.student)
+        complete(self.gradebook, held)
+        saver.gradebook = rows = _Rows(self.gradebook, held.id)
         before = byhand.held(rows.grades)
         saver.notebook_id, saver.assignment_id, saver.student_id = name, graded.lesson, graded.student
-        for index, cell in enumerate(notebook.cells):
+        for index, cell in enumerate(cell for cell in notebook.cells if not lacking(cell)):
             saver.preprocess_cell(cell if _is_worth(cell) else NotebookNode({**cell, "outputs": []}), resources, index)
         byhand.queue(rows.grades, before, lambda: byhand.stored(earlier), notebook)
+        leave_out(self.gradebook, held, notebook.cells)
 
     def settle(self, lesson: str | None = None, student: str | None = None) -> list[tuple[str, str]]:
         """As `lateness.settle`."""
@@ -172,6 +160,7 @@ class GradebookWriter:
         again, with the old mark in the comment.
         """
         held = self.gradebook.find_submission_notebook(name, graded.lesson, graded.student)
+        complete(self.gradebook, held)
         comments = {comment.name: comment for comment in held.comments}
         for grade in held.grades:
             old = grade.manual_score
@@ -188,8 +177,7 @@ class _Rows:
     every cell, and stored when its transaction ends.
     """
 
-    def __init__(self, gradebook: Gradebook, graded: Graded, name: str) -> None:
-        held = gradebook.find_submission_notebook(name, graded.lesson, graded.student).id
+    def __init__(self, gradebook: Gradebook, held: str) -> None:
         self.grades, self._comments = (
             dict(gradebook.db.query(BaseCell.name, kind).filter(kind.cell_id == BaseCell.id, kind.notebook_id == held))
             for kind in (Grade, Comment)

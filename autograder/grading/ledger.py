@@ -82,6 +82,7 @@ def course_key(master: Master, limits: Limits, sandbox: bool, code: Mapping[str,
         repr((asdict(limits), sandbox, sorted(master.full.items()), master.secret, others)).encode()
     )
     digest.update(json.dumps(master.released, sort_keys=True).encode())
+    digest.update(repr((master.earlier, master.added_counts)).encode())
     for name in sorted(code):
         _add(digest, name.encode(), code[name].read_bytes())
     return digest.hexdigest()

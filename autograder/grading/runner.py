@@ -68,12 +68,14 @@ def grade_notebook(
     limits: Limits,
     beside: Beside = NONE,
     clock: Clock | None = None,
+    lacking: frozenset[str] | None = None,
 ) -> Graded:
-    """Grade a notebook that has been read (`notebook_file.read`), since when its `clock` may run. What it raises is no
-    fault of the submission's.
+    """Grade a notebook that has been read (`notebook_file.read`), since when its `clock` may run; `lacking`, as
+    `restore` takes it. What it raises is no fault of the submission's.
     """
     start, clock = time.monotonic(), clock or limits.clock()
-    restored = restore(submitted, master)
+    restored = restore(submitted, master, lacking)
+    exercises = {name: exercise for name, exercise in exercises.items() if name not in restored.lacking}
     seed = seed_of(student, master.lesson, secret=master.secret)
     with Run(restored, master, template, limits, seed, clock, beside) as run:
         run.go_on()

@@ -5,12 +5,12 @@ By nbgrader's id first, then by the cell's own id, its text, the function or cla
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 
 from nbformat import NotebookNode
 
-from ..cells import nbgrader, open_to_students
+from ..cells import grade_id, nbgrader, open_to_students, place
 from .definitions import bare, defined, half, joined
 
 MANY = 4  # cells without metadata: from here on one remark tells of all
@@ -28,16 +28,29 @@ class Matched:
     elsewhere: set[int] = field(default_factory=set)
 
 
-def match(submitted: list[NotebookNode], given: list[NotebookNode], full: dict[str, str], flags: list[str]) -> Matched:
-    """Which submitted cell stands for which of the course's; what had been lost, doubled or moved joins `flags`."""
-    return _Search(submitted, given, full, flags).matched()
+def match(
+    submitted: list[NotebookNode],
+    given: list[NotebookNode],
+    full: dict[str, str],
+    flags: list[str],
+    lacking: Set[str] = frozenset(),
+) -> Matched:
+    """Which submitted cell stands for which of the course's; what had been lost, doubled or moved joins `flags`. What
+    the release of whoever handed in was `lacking` is found by nbgrader's id or its text, and not guessed.
+    """
+    return _Search(submitted, given, full, flags, lacking).matched()
 
 
 class _Search:
     def __init__(
-        self, submitted: list[NotebookNode], given: list[NotebookNode], full: dict[str, str], flags: list[str]
+        self,
+        submitted: list[NotebookNode],
+        given: list[NotebookNode],
+        full: dict[str, str],
+        flags: list[str],
+        lacking: Set[str],
     ) -> None:
-        self.submitted, self.given, self.full, self.flags = submitted, given, full, flags
+        self.submitted, self.given, self.full, self.flags, self.lacking = submitted, given, full, flags, lacking
         self.place = {id(cell): number for number, cell in enumerate(submitted)}
         self.names = [nbgrader(cell).get("grade_id") for cell in given]
         self.copies: dict[str, list[NotebookNode]] = {}
@@ -49,7 +62,8 @@ class _Search:
     def matched(self) -> Matched:
         self._by_grade_id()
         self._by_id_or_text()
-        answers = [i for i, cell in enumerate(self.given) if open_to_students(cell)]
+        asked = [place(grade_id(cell))[0] not in self.lacking for cell in self.given]
+        answers = [i for i, cell in enumerate(self.given) if asked[i] and open_to_students(cell)]
         code = [index for index in answers if self.given[index].cell_type == "code"]
         for index in code:
             if index not in self.found.cells:

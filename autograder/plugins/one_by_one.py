@@ -24,6 +24,7 @@ from nbgrader.converters.base import BaseConverter, NbGraderException
 from ..feedback.markup import readable
 from ..grading import byhand
 from ..grading.lateness import Extensions, settle
+from ..grading.rows import complete, leave_out
 from ..hand_in.beside import EXCHANGE, Allowance, Beside
 from ..hand_in.finding import IN_TIME, ClassError, misnamed, timestamp
 from ..hand_in.notebook_file import SubmissionError, plain_bytes
@@ -105,12 +106,15 @@ def _kept(converter: BaseConverter, folder: str) -> Iterator[None]:
             marks = {name: byhand.held(grades) for name, grades in _grades(book, lesson, student).items()}
             if rows:
                 when, _ = timestamp(Path(folder))  # one that vanished clears the stored one
-                book.update_or_create_submission(lesson, student, timestamp=when)
+                for held in book.update_or_create_submission(lesson, student, timestamp=when).notebooks:
+                    complete(book, held)  # nbgrader looks for a row of every cell
         try:
             yield
             with Gradebook(*course) as book:
                 for name, grades in _grades(book, lesson, student).items():
                     _queue(grades, marks.get(name, {}), copy / f"{name}.ipynb", place / f"{name}.ipynb")
+                    cells = (byhand.stored(place / f"{name}.ipynb") or {"cells": []})["cells"]
+                    leave_out(book, book.find_submission_notebook(name, lesson, student), cells)
                 _settle(book, converter, lesson, student)
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
@@ -199,4 +203,6 @@ def put_back(book: Gradebook, lesson: str, student: str, rows: dict[Row, dict[st
         for name, value in columns.items():
             if row is not None and getattr(row, name) != value:
                 setattr(row, name, value)
+    for row in [book.db.get(*key) for key in now.keys() - rows.keys()]:
+        book.db.delete(row)
     book.db.commit()

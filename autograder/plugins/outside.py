@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import re
+from dataclasses import replace
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from nbgrader.converters.base import BaseConverter, NbGraderException
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Float
 
-from ..checkout import course_root
+from ..checkout import counts_added, course_root
 from ..exercise import lesson_exercises
 from ..feedback.markup import readable
 from ..grading.keeper import Keeper
@@ -32,7 +33,7 @@ from ..guard.template import Template
 from ..hand_in.beside import NONE, Allowance, Beside
 from ..hand_in.finding import timestamp
 from ..hand_in.notebook_file import SubmissionError, plain, plain_bytes, read
-from ..hand_in.restoring import Master, restore
+from ..hand_in.restoring import Master, lacking_in, restore
 
 UNSAFE = "COURSE_UNSAFE_NO_SANDBOX"
 
@@ -107,10 +108,11 @@ class GradeOutside(NbGraderPreprocessor):
             master, keeper = Master.load(course_root(), lesson), _keeper()
         except (FileNotFoundError, SandboxMissing) as error:
             raise NbGraderException(str(error)) from None
+        master = replace(master, added_counts=counts_added(self.config))
         exercises, beside = lesson_exercises(lesson), self._beside(about)
-        graded = keeper.grade(
-            lambda template: grade_notebook(submitted, about["student"], master, exercises, template, limits, beside)
-        )
+        work = submitted, about["student"], master, exercises
+        lacking = self._lacking(about, master)
+        graded = keeper.grade(lambda template: grade_notebook(*work, template, limits, beside, lacking=lacking))
         for flag in graded.flags:
             self.log.warning("%s, %s: %s", about["student"], lesson, flag)
         assert graded.notebook is not None
@@ -121,11 +123,23 @@ class GradeOutside(NbGraderPreprocessor):
         """What was handed in beside the notebook. nbgrader's copy of it follows links and lacks modules, so it is read
         where it was handed in.
         """
+        path = self._handed_in(about)
+        return NONE if path is None else Beside.of(path.parent, path.name, Allowance.of(self.config))
+
+    def _lacking(self, about: dict[str, str], master: Master) -> frozenset[str] | None:
+        """What the release of the hand-in lacked: its notebook says so, and this one has been restored."""
+        path = self._handed_in(about)
+        try:
+            return None if path is None else lacking_in(read(path), master)
+        except SubmissionError as error:
+            raise NbGraderException(str(error)) from None
+
+    def _handed_in(self, about: dict[str, str]) -> Path | None:
         course = getattr(getattr(self.parent, "parent", None), "coursedir", None)
         if course is None:
-            return NONE
+            return None
         folder = course.format_path(course.submitted_directory, about["student"], about["assignment"])
-        return Beside.of(Path(folder), f"{about['notebook']}.ipynb", Allowance.of(self.config))
+        return Path(folder) / f"{about['notebook']}.ipynb"
 
 
 def _timestamp(log: Any, folder: str) -> datetime | None:

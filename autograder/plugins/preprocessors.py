@@ -18,7 +18,7 @@ from nbgrader import utils
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import ClearHiddenTests, ClearMarkScheme, ClearSolutions, NbGraderPreprocessor
 
-from ..cells import grade_id, metadata, place, sealed, stub_line
+from ..cells import grade_id, lacking, metadata, place, sealed, stub_line
 
 Resources = dict[str, Any]
 Result = tuple[NotebookNode, Resources]
@@ -147,13 +147,16 @@ def _number(output: NotebookNode) -> float | None:
 
 
 class BoxesForPoints(NbGraderPreprocessor):
-    """Before formgrader shows a submission: only cells that are worth something have a box for a mark. A cell to answer
+    """Before formgrader shows a submission: only cells that are worth something, and count for whoever handed in, have
+    a box for a mark. A cell to answer
     in keeps its box for comments.
     """
 
     def preprocess_cell(self, cell: NotebookNode, resources: Resources, cell_index: int) -> Result:
         if utils.is_grade(cell) and not cell.metadata.nbgrader.get("points"):
             cell.metadata.nbgrader["grade"] = False
+        if lacking(cell):  # no row of the grade book's stands behind it
+            cell.metadata.nbgrader |= {"grade": False, "task": False, "solution": False}
         return cell, resources
 
 

@@ -61,11 +61,11 @@ def grader(folder, client, monkeypatch):
     return grade
 
 
-def autograde(folder, student="*"):
+def autograde(folder, student="*", lesson=LESSON):
     """nbgrader's own command for the class, as `nbgrader autograde LESSON --force` runs it."""
     config = course_config(folder)
     config.CourseDirectory.root = str(folder)
-    config.CourseDirectory.assignment_id = LESSON
+    config.CourseDirectory.assignment_id = lesson
     config.CourseDirectory.student_id = student
     converter = Autograde(coursedir=CourseDirectory(config=config), config=config)
     converter.force = True
