@@ -11,6 +11,7 @@ from pathlib import Path
 from ..checkout import course_config, course_root, course_secret, database_url
 from ..grading.alone import alone
 from ..grading.gradebook import GradebookWriter, is_there
+from ..grading.removal import enrolled
 from ..hand_in.finding import ClassError, misnamed
 from .markup import readable
 from .writer import FeedbackWriter, page_maker, refreshed
@@ -45,10 +46,12 @@ def run_feedback(options: argparse.Namespace) -> int:
         if not graded or not is_there(database_url(out, config)):
             wanted = f" of {', '.join(options.lessons)}" if options.lessons else ""
             raise ClassError(f"nothing{wanted} has been graded in {out}: run `course grade` first")
-        secret, written, wrong = course_secret(root), 0, []
+        secret, written, wrong, gone = course_secret(root), 0, [], set[str]()
         with alone(out), GradebookWriter(out, config) as book, closing(page_maker(config)) as pages:
             for lesson in sorted({lesson for _, lesson, _ in graded}):
                 book.settle(lesson)
+            gone = {student for student, *_ in graded} - enrolled(book.gradebook)
+            graded = [one for one in graded if one[0] not in gone]
             writer = FeedbackWriter(out, config, book.gradebook, pages)
             for student, lesson, name in graded:
                 try:
@@ -60,6 +63,8 @@ def run_feedback(options: argparse.Namespace) -> int:
         return 2
     for line in wrong:
         print(readable(line), file=sys.stderr)
+    for student in sorted(gone):
+        print(readable(f"{student} was removed from the grade book: earlier pages stay as they are"))
     print(
         f"{written} of {len(graded)} pages written; the others are as the grade book is"
         if not wrong

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from distributed import Client
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Task as ProgressTask
-from rich.text import Text
 from traitlets.config import Config
 
 from ..builder.release import ReleaseError, release
@@ -37,10 +27,13 @@ from ..hand_in.notebook_file import SubmissionError, Unreadable, content
 from ..hand_in.restoring import Master
 from ..notebook import score
 from .alone import alone
+from .changes import Change, Standings, changes, keep_changes
 from .gradebook import GradebookWriter, for_release, is_there
 from .graded import FAILED, GRADED, NOT_GRADED, Graded, failed, not_graded
-from .ledger import Ledger, course_key, key_of
-from .sources import PACKAGE, sources, versions
+from .keys import Keys
+from .ledger import Ledger
+from .progress import progress_bar
+from .removal import as_removed, removed
 from .workers import Grading, Task, graded_as_they_come, workers
 
 
@@ -58,8 +51,14 @@ class Means:
     added: str = ""  # "counts" or "left out": see `checkout.counts_added`; the course's setting where there is none
 
 
-def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -> list[Graded]:
-    """Grade `entries` with the course at `root`; grade book, autograded notebooks and feedback go below `out`.
+Tell = Callable[[Sequence[Change]], None]
+
+
+def grade_class(
+    entries: Sequence[Entry], root: Path, out: Path, means: Means, tell: Tell = lambda found: None
+) -> list[Graded]:
+    """Grade `entries` with the course at `root`; grade book, autograded notebooks and feedback go below `out`. `tell`
+    is told whose marks have changed since the last run.
 
     Each submission is stored as soon as it is graded, and not graded again by the next run unless something it depends
     on has changed: an interrupted run loses nothing. Whatever goes wrong with one submission costs that one alone.
@@ -74,19 +73,22 @@ def grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means) -
         config.Lessons.added = means.added
     out.mkdir(parents=True, exist_ok=True)
     with alone(out):
-        return _grade_class(entries, root, out, means, config)
+        return _grade_class(entries, root, out, means, config, tell)
 
 
-def _grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means, config: Config) -> list[Graded]:
+def _grade_class(
+    entries: Sequence[Entry], root: Path, out: Path, means: Means, config: Config, tell: Tell
+) -> list[Graded]:
     known = sorted({entry.lesson for entry in entries if (root / "solutions" / entry.lesson).is_dir()})
     counts = counts_added(config)
     masters = {lesson: replace(Master.load(root, lesson), added_counts=counts) for lesson in known}
     ledger = Ledger(out)
     _ask_for_secret(masters, ledger, means)
     allowance = Allowance.of(config)
-    keys = _Keys(masters, means, config, allowance)
-    results: dict[Entry, Graded] = {}
-    for entry in entries:
+    keys = Keys(masters, means.limits, means.sandbox, config, allowance)
+    before = {lesson: Standings.kept(out, lesson) for lesson in known}
+    results = _removed(entries, before, out, config)
+    for entry in (entry for entry in entries if entry not in results):
         if held := _held(entry, masters, None if means.again else ledger, keys):
             results[entry] = held
     for entry in _lacking(results, masters, out, config):
@@ -99,9 +101,9 @@ def _grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means, 
     with closing(page_maker(config)) as pages, _workers(todo, plugin, means, pages) as client:
         console = Console(stderr=True)
         refused = _released(known, root, out, config, console)
-        with GradebookWriter(out, config) as book, _progress(console) as progress:
+        with GradebookWriter(out, config) as book, progress_bar(console) as progress:
             feedback = FeedbackWriter(out, config, book.gradebook, pages)
-            for entry in (entry for entry in entries if entry.lesson in refused):
+            for entry in (entry for entry in todo if entry.lesson in refused):
                 results[entry] = not_graded(entry.student, entry.lesson, refused[entry.lesson])
             todo = [entry for entry in todo if entry.lesson not in refused]
             bar = progress.add_task("grading", total=len(entries), completed=len(results))
@@ -117,6 +119,7 @@ def _grade_class(entries: Sequence[Entry], root: Path, out: Path, means: Means, 
             for entry in set(entries) - set(todo):
                 if results[entry].status == GRADED:
                     results[entry] = _refreshed(results[entry], out, masters[entry.lesson], feedback)
+            tell([one for lesson in known for one in _changes(lesson, before[lesson], out, book, keys)])
     return [_timed(results[entry], timeless) for entry in entries]
 
 
@@ -132,6 +135,27 @@ def _released(lessons: Sequence[str], root: Path, out: Path, config: Config, con
             if released.told:
                 console.print(released.told, highlight=False, soft_wrap=True)
     return refused
+
+
+def _removed(
+    entries: Sequence[Entry], before: Mapping[str, Standings], out: Path, config: Config
+) -> dict[Entry, Graded]:
+    """The hand-ins of those who were removed from the grade book."""
+    if not is_there(database_url(out, config)):
+        return {}
+    with GradebookWriter(out, config) as book:
+        now = {lesson: Standings.now(book.gradebook, lesson) for lesson in before}
+        gone = removed(book.gradebook, out, before, now)
+    return {entry: as_removed(entry.student, entry.lesson) for entry in entries if entry.student in gone}
+
+
+def _changes(lesson: str, before: Standings, out: Path, book: GradebookWriter, keys: Keys) -> list[Change]:
+    """What has changed in a lesson since the last run, which is kept; and what holds now is kept for the next."""
+    now = Standings.now(book.gradebook, lesson).knowing(keys.parts.get(lesson, {}), before)
+    found = changes(lesson, before, now)
+    keep_changes(found, out, datetime.now())
+    now.keep(out, lesson)
+    return found
 
 
 def _refreshed(graded: Graded, out: Path, master: Master, feedback: FeedbackWriter) -> Graded:
@@ -215,7 +239,7 @@ def _noted(graded: Graded, ledger: Ledger, key: str) -> Graded:
     return graded
 
 
-def _held(entry: Entry, masters: Mapping[str, Master], ledger: Ledger | None, keys: _Keys) -> Graded | None:
+def _held(entry: Entry, masters: Mapping[str, Master], ledger: Ledger | None, keys: Keys) -> Graded | None:
     """What is known of a submission before it is graded: an earlier run's result, or why it cannot be graded."""
     try:
         if reason := misnamed(entry.student):
@@ -278,27 +302,6 @@ def _tasks(todo: Sequence[Entry], by: str, allowance: Allowance, unread: list[tu
             yield Task(number, entry.student, entry.lesson, content, beside, by)
 
 
-class _Keys:
-    """The ledger's keys of a class."""
-
-    def __init__(self, masters: Mapping[str, Master], means: Means, config: Config, allowance: Allowance) -> None:
-        self._allowance = allowance
-        named = [str(step) for step in config.GenerateFeedback.get("preprocessors", [])]
-        ours = [step.rpartition(".")[0] for step in named if step.startswith(PACKAGE)]
-        installed = versions()
-        self._course = {
-            lesson: course_key(master, means.limits, means.sandbox, sources(lesson, ours), installed)
-            for lesson, master in masters.items()
-        }
-
-    def of(self, entry: Entry) -> str:
-        """The key of one submission as it lies there now. Raises OSError."""
-        flags = (*entry.flags, timestamp(entry.place)[1])
-        place = entry.place if entry.place.is_dir() else entry.notebook.parent
-        about = (entry.student, entry.lesson, entry.notebook.name, flags, _beside(entry, self._allowance).digest)
-        return key_of(self._course.get(entry.lesson, ""), place, *about)
-
-
 def _beside(entry: Entry, allowance: Allowance) -> Beside:
     return Beside.of(entry.notebook.parent, entry.notebook.name, allowance)
 
@@ -330,17 +333,3 @@ def _failed(entry: Entry, reason: str) -> Graded:
     except ValueError:
         exercises = {}
     return failed(readable(entry.student), readable(entry.lesson), exercises, readable(reason), 0.0)
-
-
-def _progress(console: Console) -> Progress:
-    times = (_Rate(), TimeElapsedColumn(), TimeRemainingColumn())
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *times)
-    return Progress(*columns, console=console, transient=True)
-
-
-class _Rate(ProgressColumn):
-    """Submissions per second."""
-
-    def render(self, task: ProgressTask) -> Text:
-        """The rate so far, once there is one."""
-        return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")

@@ -14,13 +14,14 @@ from ..checkout import ADDED, course_config, course_root, database_url
 from ..dates import in_utc
 from ..guard.enclosure import SandboxMissing, require
 from ..guard.limits import Limits
-from ..hand_in.finding import ClassError, find_submissions, misnamed
+from ..hand_in.finding import ClassError, Entry, find_submissions, misnamed
 from .alone import alone
+from .changes import FILE, Change
 from .classroom import Means, grade_class
 from .demo import LESSON, write_class
 from .gradebook import GradebookWriter
 from .graded import FAILED, NOT_GRADED, Graded
-from .report import print_table, write_json
+from .report import print_changes, print_table, write_json
 
 WITHDRAW = "none"
 
@@ -35,6 +36,7 @@ def add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     parser.add_argument("lessons", nargs="*", metavar="LESSON", help="such as 02-vae; all that were handed in if none")
     parser.add_argument("--submitted", type=Path, metavar="DIR", help="where the submissions are (default: submitted/)")
+    parser.add_argument("--student", action="append", metavar="NAME", help="only this one's; may be given again")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: the checkout)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all marks there, as JSON")
     parser.add_argument("--new-secret", action="store_true", help="grade again with another secret of the course")
@@ -52,7 +54,7 @@ def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: demo/")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all marks there, as JSON")
     _add_limits(parser, cell_seconds=5.0)
-    parser.set_defaults(run=run_demo, new_secret=True)
+    parser.set_defaults(run=run_demo, new_secret=True, student=None)
 
 
 def add_extend(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -157,10 +159,10 @@ def _is_one(root: Path, out: Path, lesson: str, student: str) -> None:
 
 
 def _grade(options: argparse.Namespace, root: Path, submitted: Path, out: Path) -> int:
-    console = Console()
+    console, changes = Console(), list[Change]()
     try:
         known = [place.parent.name for place in (root / "notebooks").glob("*/*.ipynb")]
-        entries = find_submissions(submitted, options.lessons, known)
+        entries = _of_students(find_submissions(submitted, options.lessons, known), options.student)
         sandbox = not options.unsafe_no_sandbox
         means = Means(
             _limits(options),
@@ -172,7 +174,7 @@ def _grade(options: argparse.Namespace, root: Path, submitted: Path, out: Path) 
             options.db,
             options.added or "",
         )
-        results = grade_class(entries, root, out.resolve(), means)
+        results = grade_class(entries, root, out.resolve(), means, changes.extend)
     except (ClassError, FileNotFoundError, SandboxMissing) as error:
         print(error, file=sys.stderr)
         return 2
@@ -184,9 +186,17 @@ def _grade(options: argparse.Namespace, root: Path, submitted: Path, out: Path) 
     if options.json:
         write_json(results, options.json)
     print_table(results, console)
+    print_changes(changes, out / FILE, console)
     _tell_where(results, out, console)
     statuses = {graded.status for graded in results}
     return 3 if NOT_GRADED in statuses else int(FAILED in statuses)
+
+
+def _of_students(entries: list[Entry], students: list[str] | None) -> list[Entry]:
+    """The hand-ins of these students, or of all. Raises `ClassError` where one of them has handed in nothing."""
+    if missing := sorted({*(students or ())} - {entry.student for entry in entries}):
+        raise ClassError(f"{', '.join(missing)} handed in nothing of what is to be graded")
+    return [entry for entry in entries if not students or entry.student in students]
 
 
 def _limits(options: argparse.Namespace) -> Limits:

@@ -17,7 +17,7 @@ from ..feedback.markup import readable
 from ..marking import Mark
 from ..notebook import score
 
-GRADED, FAILED, NOT_GRADED = "graded", "failed", "not graded"
+GRADED, FAILED, NOT_GRADED, REMOVED = "graded", "failed", "not graded", "removed"
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,13 @@ class Graded:
     book says.
 
     "failed" is the submission's own fault, such as a file that is no notebook, and earns nothing. "not graded" may be
-    ours: there are no marks, and whatever an earlier run has stored stands.
+    ours: there are no marks, and whatever an earlier run has stored stands. "removed" is whoever was removed from the
+    grade book.
     """
 
     student: str
     lesson: str
-    status: str  # "graded" | "failed" | "not graded"
+    status: str  # "graded" | "failed" | "not graded" | "removed"
     seconds: float
     flags: tuple[str, ...]
     marks: tuple[Mark, ...]

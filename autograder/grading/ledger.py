@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +24,9 @@ from .graded import Graded
 FOLDER = ".graded"
 SECRET = "secret"  # the file that tells whether the secret is still the same
 MAX_BYTES, MAX_FILES = 32 * 2**20, 200  # of a hand-in, read whole; of a larger file the time of its last change counts
+CHECK = "check "  # and an exercise's name: the part that is the files of its checks
+SHORT = 32  # characters of a digest: enough that nobody finds another text of the same
+Parts = Mapping[str, str]  # what a result depends on, by a word that an instructor is told
 OTHERS = (".ipynb_checkpoints", "__pycache__")
 
 
@@ -76,24 +79,60 @@ def _mark_of(secret: str) -> str:
     return hashlib.pbkdf2_hmac("sha256", secret.encode(), b"course", 100_000).hex()
 
 
-def course_key(master: Master, limits: Limits, sandbox: bool, code: Mapping[str, Path], *others: Any) -> str:
-    """A digest of all that a lesson's results depend on besides the submissions: `code` by its name in any checkout."""
-    digest = hashlib.sha256(
-        repr((asdict(limits), sandbox, sorted(master.full.items()), master.secret, others)).encode()
-    )
-    digest.update(json.dumps(master.released, sort_keys=True).encode())
-    digest.update(repr((master.earlier, master.added_counts)).encode())
-    for name in sorted(code):
-        _add(digest, name.encode(), code[name].read_bytes())
-    return digest.hexdigest()
+def course_parts(
+    master: Master,
+    limits: Limits,
+    sandbox: bool,
+    checks: Mapping[str, Mapping[str, Path]],
+    code: Mapping[str, Path],
+    installed: Sequence[str],
+) -> dict[str, str]:
+    """All that a lesson's results depend on besides the submissions, each part by a digest: `checks`, the files of each
+    exercise's checks, and `code`, those of the grader and `course_lib`, by their names in any checkout.
+    """
+    lesson = (sorted(master.full.items()), json.dumps(master.released, sort_keys=True), master.earlier)
+    library = {name: path for name, path in code.items() if name.startswith("course_lib/")}
+    grader = {name: path for name, path in code.items() if name not in library}
+    return {
+        **{CHECK + name: _of_files(files) for name, files in checks.items()},
+        "lesson": _of((*lesson, master.added_counts)),
+        "course_lib": _of_files(library),
+        "grader": _of_files(grader),
+        "limits": _of((asdict(limits), sandbox)),
+        "packages": _of(tuple(installed)),
+        "secret": _of(master.secret),
+    }
 
 
-def key_of(course: str, folder: Path, *parts: Any) -> str:
-    """The key of the submission in `folder`: all that was handed in counts. Raises OSError."""
-    digest = hashlib.sha256(f"{course}/{parts}".encode())
+def with_hand_in(course: Parts, folder: Path, *about: Any) -> dict[str, str]:
+    """The parts of the submission in `folder`: all that was handed in counts. Raises OSError."""
+    digest = hashlib.sha256(repr(about).encode(errors="surrogateescape"))
     for name, content in _handed_in(folder):
         _add(digest, name.encode(errors="surrogateescape"), content)
-    return digest.hexdigest()
+    return {**course, "submission": digest.hexdigest()[:SHORT]}
+
+
+def key_of(parts: Parts) -> str:
+    """One digest of all parts."""
+    return hashlib.sha256(json.dumps(dict(parts), sort_keys=True).encode()).hexdigest()
+
+
+def changed(before: Parts, after: Parts) -> list[str]:
+    """The parts that differ, by name; none where either is not known."""
+    if not before or not after:
+        return []
+    return [name for name in dict.fromkeys((*before, *after)) if before.get(name) != after.get(name)]
+
+
+def _of(value: Any) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:SHORT]
+
+
+def _of_files(files: Mapping[str, Path]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        _add(digest, name.encode(), files[name].read_bytes())
+    return digest.hexdigest()[:SHORT]
 
 
 def _handed_in(folder: Path) -> Iterator[tuple[str, bytes]]:

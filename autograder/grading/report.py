@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..feedback.markup import readable
+from .changes import Change
 from .graded import FAILED, NOT_GRADED, Graded
 
 
@@ -43,6 +44,30 @@ def print_table(results: Sequence[Graded], console: Console) -> None:
         console.print("For the instructor:", style="bold")
         for student, flag in flagged:
             console.print(f"  {student}: {flag}")
+
+
+def print_changes(changes: Sequence[Change], kept: Path, console: Console) -> None:
+    """Whose marks have changed since the last run, and why; where all that were so are kept."""
+    if not changes:
+        return
+    table = Table(title="Changed since the last run", title_justify="left")
+    for column in ("student", "lesson", "what"):
+        table.add_column(column, overflow="fold")
+    for column in ("from", "to"):
+        table.add_column(column, justify="right")
+    table.add_column("why", overflow="fold")
+    for one in changes:
+        name = escape(readable(one.student, 100))
+        table.add_row(name, one.lesson, one.what, _side(one.before), _side(one.after), ", ".join(one.why))
+    console.print(table)
+    console.print(f"Kept in {kept}", highlight=False, soft_wrap=True)
+
+
+def _side(points: tuple[float, float] | None) -> str:
+    if points is None:
+        return "-"
+    score, worth = (round(value, 2) for value in points)
+    return f"{score:g}/{worth:g}" if worth else f"{score:g}"
 
 
 def _has_row(graded: Graded) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import course_lib
 
-from ..exercise import find_exercise, lesson_exercises
+from ..exercise import Exercise, find_exercise, lesson_exercises
 from ..feedback.page import TEMPLATES
 from ..syntax import parse
 
@@ -21,10 +21,24 @@ ROOT = Path(__file__).resolve().parents[1]
 GRADER = tuple(f"{PACKAGE}.{name}" for name in ("grading.workers", "grading.gradebook", "feedback.writer"))
 
 
-def sources(lesson: str, also: Iterable[str] = ()) -> dict[str, Path]:
-    """All these files, by a name that is the same in every checkout; `also`: modules that the settings name."""
-    files = {**_course_lib(), **_imported((*GRADER, *_sandbox(), *also)), **_templates()}
-    return {**files, **_imported(_checks(lesson))}
+def sources(also: Iterable[str] = ()) -> dict[str, Path]:
+    """The files of the grader and of `course_lib`, by a name that is the same in every checkout; `also`: modules that
+    the settings name.
+    """
+    return {**_course_lib(), **_imported((*GRADER, *_sandbox(), *also)), **_templates()}
+
+
+def check_sources(lesson: str) -> dict[str, dict[str, Path]]:
+    """By exercise the files that its marks depend on besides: its checks, its right and wrong answers, and those of
+    the exercises it builds on. None for a lesson without hidden checks.
+    """
+    try:
+        exercises = lesson_exercises(lesson)
+    except ValueError:
+        return {}
+    grader = sources()
+    found = {name: _imported(_checks(exercise)) for name, exercise in exercises.items()}
+    return {name: {file: path for file, path in files.items() if file not in grader} for name, files in found.items()}
 
 
 def page_sources(named: Iterable[str]) -> dict[str, Path]:
@@ -51,13 +65,10 @@ def _templates() -> dict[str, Path]:
     return {str(path.relative_to(ROOT.parent)): path for path in TEMPLATES}
 
 
-def _checks(lesson: str) -> tuple[str, ...]:
-    """The modules in which a lesson's exercises, their right and wrong answers, and those they build on are defined."""
+def _checks(first: Exercise) -> tuple[str, ...]:
+    """The modules in which an exercise, its right and wrong answers, and those it builds on are defined."""
     modules: dict[str, None] = {}
-    try:
-        waiting = list(lesson_exercises(lesson).values())
-    except ValueError:  # a lesson without hidden checks
-        return ()
+    waiting = [first]
     for exercise in waiting:
         known = [one.function for one in exercise.misconceptions]
         functions = [exercise.check, *exercise._truth, *known, *exercise.alternatives.values()]

@@ -4,6 +4,7 @@ Its sources are built by `course build`, without being run. Its hidden checks li
 do, and change with it.
 """
 
+import argparse
 import shutil
 import sys
 from contextlib import contextmanager
@@ -95,7 +96,7 @@ class Course:
         """Release a lesson as it is from now on. `points`: what is asked for, and what it is worth; `below`: what the
         check of `plus_one` expects below zero.
         """
-        self._checks(lesson, points, below)
+        self.exercises[lesson] = {one: self._check(lesson, one, worth, below) for one, worth in points.items()}
         name = lesson.partition("-")[2]
         source = self.folder / "solutions" / lesson / f"{name}.py"
         source.parent.mkdir(parents=True, exist_ok=True)
@@ -107,21 +108,15 @@ class Course:
         source.write_text("".join([f"# %% [markdown]\n# # {name}\n#\n# {text}\n\n", *parts, *why]))
         return builder.build(source, self.folder, self.exercises[lesson])
 
-    def _checks(self, lesson, points, below):
-        """The file of the lesson's hidden checks, imported anew."""
-        name = f"checks_of_{lesson.partition('-')[2]}"
+    def _check(self, lesson, name, points, below):
+        """An exercise with its hidden checks in a file of its own, imported anew."""
         path = self.folder / "checks" / f"{name}.py"
-        lines = [f"LESSON = {lesson!r}"]
-        for one, worth in points.items():
-            lines += [f"\n\ndef {one}(student, case):", "    x = case.normal(3).abs() + 0.1"]
-            lines += [f"    {CHECKS[one].format(points=worth, below=below)}"]
-        path.write_text("\n".join(lines) + "\n")
-        sys.modules[name] = module = ModuleType(name)
+        lines = [f"def {name}(student, case):", "    x = case.normal(3).abs() + 0.1"]
+        path.write_text("\n".join([*lines, f"    {CHECKS[name].format(points=points, below=below)}"]) + "\n")
+        sys.modules[f"checks_of_{name}"] = module = ModuleType(f"checks_of_{name}")
         module.__file__ = str(path)
         exec(compile(path.read_text(), str(path), "exec"), module.__dict__)
-        self.exercises[lesson] = {
-            one: Exercise(one, float(worth), lesson, (), getattr(module, one)) for one, worth in points.items()
-        }
+        return Exercise(name, float(points), lesson, (), getattr(module, name))
 
     def fetch(self, lesson):
         """The student notebook as it is now."""
@@ -141,11 +136,18 @@ class Course:
         if when:
             (place / "timestamp.txt").write_text(when)
 
-    def grade(self, **how):
-        """What `course grade` gives, by student and lesson."""
+    def grade(self, tell=lambda found: None, **how):
+        """What `course grade` gives, by student and lesson; `tell` as `grade_class` takes it."""
         entries = find_submissions(self.folder / "submitted", [], [FIRST, SECOND])
-        results = grade_class(entries, self.folder, self.folder, Means(LIMITS, 1, **how))
+        results = grade_class(entries, self.folder, self.folder, Means(LIMITS, 1, **how), tell)
         return {(graded.student, graded.lesson): graded for graded in results}
+
+    @staticmethod
+    def parsed(line):
+        """The options of a command line, with the limits of these tests."""
+        parser = argparse.ArgumentParser()
+        commands.add_grade(parser.add_subparsers())
+        return parser.parse_args([*line, "--cell-seconds", "5", "--call-seconds", "5", "--seconds", "60"])
 
     def autograde(self, student="*"):
         """What nbgrader's own command does with the first lesson."""

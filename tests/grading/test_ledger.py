@@ -12,7 +12,7 @@ from tiny_class import MARKS, STUDENTS, held, scores
 
 from autograder.checkout import course_root
 from autograder.grading import classroom
-from autograder.grading.sources import sources
+from autograder.grading.sources import check_sources, sources
 from autograder.hand_in.finding import ClassError
 
 ANOTHER = "another secret of the tests"
@@ -113,7 +113,7 @@ KEYS = """
 import json, sys
 from pathlib import Path
 from autograder.grading import sources
-from autograder.grading.ledger import course_key
+from autograder.grading.ledger import course_parts, key_of
 from autograder.guard.limits import Limits
 from autograder.hand_in.restoring import Master
 from nbformat import NotebookNode
@@ -122,7 +122,9 @@ def keys():
     sources._imported.cache_clear()
     sources._course_lib.cache_clear()
     empty = {lesson: Master(lesson, "x", NotebookNode(cells=[]), {}) for lesson in LESSONS}
-    return [course_key(empty[lesson], Limits(), True, sources.sources(lesson)) for lesson in LESSONS]
+    code = sources.sources()
+    parts = (course_parts(empty[one], Limits(), True, sources.check_sources(one), code, []) for one in LESSONS)
+    return [key_of(of_lesson) for of_lesson in parts]
 
 LESSONS = ("02-vae", "04-forward")
 found = [keys()]
@@ -163,8 +165,12 @@ def test_a_key_hangs_on_the_lessons_own_checks_and_on_the_grader_wherever_the_ch
 
 
 def test_the_files_are_those_that_lead_to_a_mark():
-    names = set(sources("06-sampling"))
-    assert {"autograder/lessons/diffusion.py", "autograder/lessons/sampling/p_step_answers.py"} <= names
+    checks = check_sources("06-sampling")
+    names = {*sources(), *checks["p_step"]}
+    assert {"autograder/lessons/diffusion.py", "autograder/lessons/sampling/p_step_answers.py"} <= set(checks["p_step"])
+    others = {name for name, files in checks.items() if "autograder/lessons/sampling/p_step.py" in files}
+    assert others == {"p_step", "ddpm_sample"}, "its own, and one that builds on it"
+    assert "autograder/case.py" not in checks["p_step"], "the grader is a part of its own"
     assert {"autograder/marking.py", "autograder/sandbox/responder.py", "autograder/grading/runner.py"} <= names
     assert {"autograder/feedback/page.html.j2", "autograder/feedback/refusal.html.j2"} <= names
     assert not any("lessons/vae" in name or name.startswith("/") for name in names)

@@ -9,7 +9,7 @@ from nbformat.v4 import new_code_cell
 from autograder.case import Case
 from autograder.checkout import SECRET_VARIABLE, course_root
 from autograder.exercise import exercise
-from autograder.grading.ledger import course_key
+from autograder.grading.ledger import course_parts, key_of
 from autograder.grading.runner import grade_submission
 from autograder.hand_in.restoring import Master
 from autograder.marking import UNSAID, mark, seed_of
@@ -201,7 +201,7 @@ def test_inputs_hang_on_the_courses_secret_and_marks_are_repeated_with_it(hand_i
     def told(secret):
         mine = replace(master, secret=secret)
         graded = grade_submission(path, "ada", mine, exercises, template, limits)
-        return graded.marks[0].message, course_key(mine, limits, True, {})
+        return graded.marks[0].message, key_of(course_parts(mine, limits, True, {}, {}, []))
 
     (first, key), (again, same), (other, another) = told("one"), told("one"), told("two")
     assert first == again and key == same and first != other and key != another
