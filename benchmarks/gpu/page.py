@@ -38,7 +38,8 @@ def _outcome(found: dict[str, Any]) -> str:
     result = found.get("result")
     if result:
         return f"{len(result['cells'])} cells, {result['there']} names stand for tensors on {result['device']}"
-    return found["last"][-1] if "pass" in found["last"][-1] else "see below"
+    said = found["last"][-1]
+    return said if "pass" in said or "collected" in said else "see below"
 
 
 def _lessons(lessons: dict[str, dict[str, Any]]) -> list[str]:

@@ -11,6 +11,7 @@ import warnings
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,6 +32,7 @@ def main() -> None:
     results = table.everything()
     found = {
         "last step": cases.last_step(),
+        "no last step": cases.no_last_step(),
         "fifteenth step": cases.fifteenth_step(),
         "first time": cases.first_time(),
         "one time too many": cases.twice_at_the_end(),
@@ -42,8 +44,9 @@ def main() -> None:
     written = {
         "versions": versions,
         "variances": table.VARIANCES,
+        "grid": table.GRID,
         "samplers": [
-            {"library": library, "name": name, "runs": [asdict(run) for run in runs]}
+            {"library": library, "name": name, "runs": [_written(run, runs) for run in runs]}
             for (library, name), runs in results.items()
         ],
         "cases": found,
@@ -52,6 +55,14 @@ def main() -> None:
     path.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
     (ROOT / "docs" / "samplers.md").write_text(report.as_text(results, found, versions), encoding="utf-8")
     figure.save(results, ROOT / "docs")
+
+
+def _written(run: table.Run, runs: list[table.Run]) -> dict[str, Any]:
+    """A run for the results file; with the fine grid where the page speaks of it."""
+    row = asdict(run)
+    if run not in [table.within(runs, budget) for budget in table.BUDGETS]:
+        del row["grid"]
+    return row
 
 
 if __name__ == "__main__":

@@ -7,20 +7,21 @@ from typing import Any
 
 from course_lib import picture, plots
 
+from .report import name_of
 from .table import VARIANCES, Run, within
 
 Results = dict[tuple[str, str], list[Run]]
 
-# Name in the figure, role of colour, line style: a sampler is never told by colour alone.
-SHOWN: dict[tuple[str, str], tuple[str, str]] = {
-    ("course", "DDIM"): ("data", "-"),
-    ("course", "Heun"): ("posterior", "-"),
-    ("diffusers", "Euler ancestral"): ("noise", "-"),
-    ("diffusers", "PLMS"): ("prior", "-"),
-    ("diffusers", "DPM-Solver++ 2M"): ("model", "-"),
-    ("diffusers", "DPM-Solver++ 2M, Karras"): ("model", "--"),
-    ("diffusers", "DEIS"): ("bound", "-"),
-    ("diffusers", "UniPC"): ("guess", "-"),
+# Role of colour, line, marker: a sampler is never told by colour alone.
+SHOWN: dict[tuple[str, str], tuple[str, str, str]] = {
+    ("course", "DDIM"): ("data", "-", "o"),
+    ("course", "Heun"): ("posterior", "-", "s"),
+    ("diffusers", "Euler ancestral"): ("noise", ":", "v"),
+    ("diffusers", "PLMS"): ("prior", "-", "^"),
+    ("diffusers", "DPM-Solver++ 2M"): ("model", "-", "D"),
+    ("diffusers", "DPM-Solver++ 2M, Karras"): ("model", "--", "D"),
+    ("diffusers", "DEIS"): ("bound", "--", "P"),
+    ("k_diffusion", "DPM-Solver fast"): ("guess", "-.", "X"),
 }
 
 
@@ -28,11 +29,12 @@ def _calls(results: Results) -> Any:
     fig, axes = plots.figure(1, 2, width=9.4, height=4.4, sharey=True)
     for ax, variance in zip(axes, (0.25, 1.0), strict=True):
         column = VARIANCES.index(variance)
-        for key, (role, style) in SHOWN.items():
+        for key, (role, style, marker) in SHOWN.items():
             runs = sorted(results[key], key=lambda run: run.calls)
             xs = [run.calls for run in runs if run.calls >= 5]
             ys = [max(abs(run.errors[column]), 1e-6) for run in runs if run.calls >= 5]
-            plots.curve(xs, ys, role, ax=ax, linestyle=style, linewidth=1.6, label=f"{key[1]} ({key[0]})")
+            look = {"linestyle": style, "marker": marker, "markersize": 4, "linewidth": 1.6}
+            plots.curve(xs, ys, role, ax=ax, label=name_of(key), **look)
         ax.set(xscale="log", yscale="log", xlabel="network calls", ylim=(1e-6, 1.0))
         ax.set_xticks([5, 10, 20, 50, 100, 500], ["5", "10", "20", "50", "100", "500"])
         ax.minorticks_off()
@@ -46,14 +48,12 @@ def _calls(results: Results) -> Any:
 
 def _ranks(results: Results, budget: int) -> Any:
     fig, ax = plots.figure(width=7.6, height=4.4)
-    for key, (role, style) in SHOWN.items():
+    for key, (role, style, marker) in SHOWN.items():
         run = within(results[key], budget)
         if run is None:
             continue
         ys = [max(abs(error), 1e-4) for error in run.errors]
-        plots.curve(
-            VARIANCES, ys, role, ax=ax, linestyle=style, marker="o", linewidth=1.6, label=f"{key[1]} ({key[0]})"
-        )
+        plots.curve(VARIANCES, ys, role, ax=ax, linestyle=style, marker=marker, linewidth=1.6, label=name_of(key))
     ax.set(xscale="log", yscale="log", xlabel="variance of the data", ylabel="relative error of the deviation")
     ax.set_xticks(VARIANCES, [f"{variance:g}" for variance in VARIANCES])
     ax.minorticks_off()

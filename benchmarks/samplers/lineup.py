@@ -46,6 +46,7 @@ SAMPLERS = (
     Sampler("diffusers", "Euler ancestral", _D("EulerAncestralDiscreteScheduler"), 0, 1),
     Sampler("diffusers", "Heun", _D("HeunDiscreteScheduler"), 2),
     Sampler("diffusers", "DPM-2", _D("KDPM2DiscreteScheduler"), 2, shipped="`KDPM2DiscreteScheduler`"),
+    Sampler("diffusers", "DPM-2 ancestral", _D("KDPM2AncestralDiscreteScheduler"), 0, 1),
     Sampler("diffusers", "LMS", _D("LMSDiscreteScheduler"), 4, most=100),
     Sampler("diffusers", "DPM-Solver++ 2M", _D("DPMSolverMultistepScheduler"), 2),
     Sampler(
@@ -54,6 +55,9 @@ SAMPLERS = (
         _D("DPMSolverMultistepScheduler", use_karras_sigmas=True),
         2,
         shipped="`use_karras_sigmas=True`",
+    ),
+    Sampler(
+        "diffusers", "DPM-Solver++ 3M", _D("DPMSolverMultistepScheduler", solver_order=3), 3, shipped="`solver_order=3`"
     ),
     Sampler("diffusers", "DPM-Solver++ 2S", _D("DPMSolverSinglestepScheduler"), 2),
     Sampler("diffusers", "DEIS", _D("DEISMultistepScheduler"), 2),
@@ -66,6 +70,7 @@ SAMPLERS = (
         1,
         '`algorithm_type="sde-dpmsolver++"`',
     ),
+    Sampler("diffusers", "SA-Solver", _D("SASolverScheduler"), 1, 1),
     Sampler("azula", "DDIM", _A("DDIMSampler"), 1, 1),  # it draws noise, and multiplies it by eta = 0
     Sampler("azula", "DDPM", _A("DDPMSampler"), 0, 1),
     Sampler("azula", "Heun", _A("HeunSampler"), 2),
@@ -73,12 +78,18 @@ SAMPLERS = (
     Sampler("azula", "Adams-Bashforth, velocity", _A("vABSampler"), 2, shipped="`vABSampler`, order 2"),
     Sampler("azula", "exponential AB, noise", _A("zEABSampler"), 2, shipped="`zEABSampler`, order 2"),
     Sampler("azula", "exponential AB, data", _A("xEABSampler"), 2, shipped="`xEABSampler`, order 2"),
+    Sampler("azula", "Rosenbrock AB", _A("REABSampler"), 2, shipped="`REABSampler`, order 2"),
+    Sampler("azula", "Ito", _A("ItoSampler"), 0, 1),
+    Sampler("azula", "predictor-corrector", _A("PCSampler"), 0, 1, "`PCSampler`, one correction"),
     Sampler("k_diffusion", "Euler", _K("sample_euler"), 1),
     Sampler("k_diffusion", "Euler ancestral", _K("sample_euler_ancestral", random=True), 0, 1),
     Sampler("k_diffusion", "Heun", _K("sample_heun"), 2),
     Sampler("k_diffusion", "DPM-2", _K("sample_dpm_2"), 2),
+    Sampler("k_diffusion", "DPM-2 ancestral", _K("sample_dpm_2_ancestral", random=True), 0, 1),
+    Sampler("k_diffusion", "DPM-Solver fast", _K("sample_dpm_fast"), 3, shipped="`sample_dpm_fast`, grid of its own"),
     Sampler("k_diffusion", "LMS", _K("sample_lms"), 4, most=100),
     Sampler("k_diffusion", "DPM-Solver++ 2M", _K("sample_dpmpp_2m"), 2),
+    Sampler("k_diffusion", "DPM-Solver++ 2S ancestral", _K("sample_dpmpp_2s_ancestral", random=True), 0, 1),
     Sampler("k_diffusion", "DPM-Solver++ 2M SDE", _K("sample_dpmpp_2m_sde", random=True), 2, 1),
     Sampler("k_diffusion", "DPM-Solver++ 3M SDE", _K("sample_dpmpp_3m_sde", random=True), 3, 1),
 )

@@ -16,6 +16,7 @@ from .lineup import SAMPLERS, Sampler
 VARIANCES = (0.04, 0.25, 1.0, 4.0)
 STEPS = (5, 6, 8, 9, 10, 11, 13, 15, 18, 20, 21, 25, 26, 30, 40, 41, 50, 80, 100, 140, 200, 400, 800)
 BUDGETS = (10, 20, 50)
+GRID = tuple(torch.logspace(-2, math.log10(4), 27, dtype=torch.float64).tolist())
 _ONE = torch.ones(1, dtype=torch.float64)
 
 
@@ -27,6 +28,7 @@ class Run:
         errors: relative errors of the deviation on N(0, variance), one for each of VARIANCES.
         mean: of the output on N(1, 1); NaN beyond the largest of BUDGETS.
         digits: W2 from the digits' Gaussian, 64 variances at once, over the root of their sum: a relative error.
+        grid: relative errors of the deviation on N(0, variance) for each of GRID.
     """
 
     steps: int
@@ -34,6 +36,7 @@ class Run:
     errors: tuple[float, ...]
     mean: float
     digits: float
+    grid: tuple[float, ...]
 
 
 def digit_variances() -> Tensor:
@@ -47,7 +50,8 @@ def digit_variances() -> Tensor:
 def runs_of(sampler: Sampler, digits: Tensor, steps: Iterable[int] = STEPS) -> list[Run]:
     """The sampler at each number of steps that it accepts, up to its own limit."""
     few = torch.tensor(VARIANCES, dtype=torch.float64)
-    every, found = torch.cat([few, digits]), []
+    grid, found = torch.tensor(GRID, dtype=torch.float64), []
+    every = torch.cat([few, grid, digits])
     for n in (n for n in steps if n <= sampler.most):
         draws = (n + 1) * sampler.draws
         try:
@@ -55,9 +59,10 @@ def runs_of(sampler: Sampler, digits: Tensor, steps: Iterable[int] = STEPS) -> l
             mean = law(sampler.walk, _ONE, n, mean=1.0, draws=draws).mean.item() if n <= max(BUDGETS) else math.nan
         except (ValueError, IndexError):  # PNDM below 4 steps, and the like
             continue
-        errors = (all_at_once.deviation[: len(few)] / few.sqrt() - 1).tolist()
-        apart = w2(Law(all_at_once.mean[len(few) :], all_at_once.deviation[len(few) :], 0), digits)
-        found.append(Run(n, all_at_once.calls, tuple(errors), mean, apart / digits.sum().sqrt().item()))
+        relative = (all_at_once.deviation / every.sqrt() - 1).tolist()
+        apart = w2(Law(all_at_once.mean[-len(digits) :], all_at_once.deviation[-len(digits) :], 0), digits)
+        errors, rest = tuple(relative[: len(few)]), tuple(relative[len(few) : -len(digits)])
+        found.append(Run(n, all_at_once.calls, errors, mean, apart / digits.sum().sqrt().item(), rest))
     return found
 
 

@@ -82,6 +82,14 @@ def test_heun_keeps_an_error_that_its_last_step_makes():
     assert found.calls == 799
 
 
+def test_a_walk_that_stops_at_a_noise_level_keeps_it():
+    """√(1 + sigma² / v): DPM-Solver fast, from the published figures."""
+    case = published()["cases"]["no last step"]
+    for variance, found, left in zip(case["variances"], case["found"]["800"], case["left for ever"], strict=True):
+        assert left == pytest.approx(math.sqrt(1 + 1e-4 / variance) - 1)
+        assert found == pytest.approx(left, abs=3e-4)
+
+
 def test_distances():
     found = law(own.ddim, VARIANCES, 20)
     apart = math.sqrt(((found.deviation - VARIANCES.sqrt()) ** 2).sum().item())
@@ -92,7 +100,7 @@ def test_distances():
 PINNED = [
     ("diffusers", "diffusers", "DPM-Solver++ 2M"),
     ("azula", "azula", "Heun"),
-    ("k-diffusion", "k_diffusion", "Heun"),
+    ("k-diffusion", "k_diffusion", "DPM-Solver fast"),
 ]
 
 
