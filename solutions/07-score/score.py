@@ -2672,7 +2672,7 @@ findings["network calls at which Heun overtakes DDIM"] = f"{overtakes}"
 # %% [markdown]
 # The rules are exact in different places. Euler in $x$ makes no error at $\lambda = 1$, where the flow stands still; DDIM none at $\lambda = 0$, where $\hat\epsilon$ is constant along the curve. So which of them is better depends on the data: our Gaussian lies around 1, and Euler in $x$ wins by a factor of about ten; images lie on thin sheets with $\lambda$ near 0, and that is DDIM's country. Flow matching is DDIM with a kinder grid.
 #
-# And "second order" is a promise about many steps, not about few. With a handful of calls Heun loses to the rule it improves; then it overtakes. The constant in front matters, and here Euler in $x$, helped by its lucky data, stays ahead for a hundred calls and more; on the variances of the digits, for some forty. The same measurement of some thirty published samplers, with the reasons why they are not what their papers promise, stands in [docs/samplers.md](../../docs/samplers.md).
+# And "second order" is a promise about many steps, not about few. With a handful of calls Heun loses to the rule it improves; then it overtakes. The constant in front matters, and here Euler in $x$, helped by its lucky data, stays ahead for a hundred calls and more; on the variances of the digits, for some forty. The same measurement of some forty published samplers, with the reasons why they are not what their papers promise, stands in [docs/samplers.md](../../docs/samplers.md).
 #
 # Play with it: same start, same noise, any $\eta$ and any number of steps, on the mixture with its exact score.
 
