@@ -21,10 +21,11 @@ from .diagnosis.naming import NOTHING, Explanation, explain
 from .diagnosis.transcript import Exchange, Transcript
 from .exercise import Exercise, Misconception
 from .lineup import Own, lineups, oracle, own, truth
-from .student import Failure, Link, Remote, Sitting, StandIn, local
+from .student import Failure, Link, Remote, Sitting, StandIn, Tell, local
 
 FULLY = 2.0
-PUBLIC = ("what", "points", "max_points", "passed", "message")
+PUBLIC = ("name", "points", "max_points", "passed", "unwritten", "diagnosis", "message")  # of a mark
+PUBLIC_OUTCOME = ("what", "points", "max_points", "passed", "message")
 FOLLOWED = "judged with your own earlier functions"
 STOOD_IN = "judged with right earlier functions"
 # All that is said of a check that fails with stand-ins in place: any other word could carry what these answered.
@@ -34,7 +35,8 @@ UNSAID = "not right, even with right earlier functions in place"
 @dataclass(frozen=True)
 class Mark:
     """What one exercise earned, and why; `diagnosis` is the misconception recognised, `message` what the student
-    reads. `followed`: the student's own earlier functions took part in the truth.
+    reads. `followed`: the student's own earlier functions took part in the truth. `unwritten`: whatever failed ended
+    in the exercise's own stub.
     """
 
     name: str
@@ -45,18 +47,12 @@ class Mark:
     message: str
     outcomes: tuple[Outcome, ...]
     followed: bool = False
-
-    @property
-    def unwritten(self) -> bool:
-        """Whether whatever failed ended in the exercise's own stub; known before the mark is `bare`."""
-        failed = [outcome for outcome in self.outcomes if not outcome.passed]
-        stubs = [isinstance(o.got, Failure) and o.got.kind == "stub" and o.message != UNSAID for o in failed]
-        return bool(stubs) and all(stubs)
+    unwritten: bool = False
 
     def public(self) -> dict[str, Any]:
         """The mark as JSON, without a hidden input or expected value."""
-        fields = {key: getattr(self, key) for key in ("name", "points", "max_points", "passed", "diagnosis", "message")}
-        return {**fields, "outcomes": [{key: asdict(o)[key] for key in PUBLIC} for o in self.bare().outcomes]}
+        fields = {key: getattr(self, key) for key in PUBLIC}
+        return {**fields, "outcomes": [{key: asdict(o)[key] for key in PUBLIC_OUTCOME} for o in self.bare().outcomes]}
 
     def bare(self) -> Mark:
         """The same mark with the grader's own evidence removed."""
@@ -92,15 +88,15 @@ def mark(exercise: Exercise, link: Link, student: str, secret: str = "") -> Mark
     return reconsider(exercise, link, student, judge(exercise, link, student, secret), secret)
 
 
-def judge(exercise: Exercise, link: Link, student: str, secret: str = "") -> Mark:
-    """The mark by what the student wrote alone.
+def judge(exercise: Exercise, link: Link, student: str, secret: str = "", tell: Tell | None = None) -> Mark:
+    """The mark by what the student wrote alone; `tell` puts a failed call into words.
 
     The plain comparison comes first, with oracles for what the exercise builds on. Where it loses points, the checks
     run again with the student's own earlier functions in their place.
     """
     seeds = _Seeds.of(exercise, student, secret)
     transcript = Transcript(link)
-    link = Sitting(transcript)
+    link = Sitting(transcript, tell)
     remote = Remote(link, exercise.name, seed=seeds.calls)
     upstream: dict[str, Any] = {}
     outcomes: list[Outcome] = []
@@ -142,8 +138,7 @@ def reconsider(exercise: Exercise, link: Link, student: str, judged: Mark, secre
     tried = run_checks(exercise, Remote(link, exercise.name, seed=seeds.calls), seeds.draws, lineup)
     if total(tried) <= judged.points:
         return judged
-    outcomes = [outcome if outcome.passed else replace(outcome, message=UNSAID) for outcome in tried]
-    return _result(exercise, outcomes, seeds, lineup, STOOD_IN)
+    return _result(exercise, tried, seeds, lineup, STOOD_IN)
 
 
 def _stand_ins(exercise: Exercise) -> dict[str, StandIn]:
@@ -164,6 +159,9 @@ def _result(
     if not passed and not _silent(outcomes):
         known = recognise(exercise, outcomes, seeds, upstream)
         found = Explanation(known.name, known.hint) if known else explain(exercise, heard)
+    if note == STOOD_IN:
+        outcomes = [outcome if outcome.passed else replace(outcome, message=UNSAID, got=None) for outcome in outcomes]
+    stubs = [isinstance(o.got, Failure) and o.got.kind == "stub" for o in outcomes if not o.passed]
     return Mark(
         name=exercise.name,
         points=points,
@@ -173,6 +171,7 @@ def _result(
         message=_message(outcomes, passed, found, note, exercise.name),
         outcomes=tuple(outcomes),
         followed=note == FOLLOWED,
+        unwritten=bool(stubs) and all(stubs),
     )
 
 
@@ -329,7 +328,7 @@ def _message(outcomes: Sequence[Outcome], passed: bool, found: Explanation, note
     if found.name:
         return f"{_sentence(found.name, exercise)}. {found.text}"
     same = {outcome.message for outcome in failed}
-    if len(same) == 1 and isinstance(failed[0].got, Failure) and UNSAID not in same:
+    if len(same) == 1 and isinstance(failed[0].got, Failure):
         return f"{_sentence(failed[0].message.rstrip('.'), exercise)}."
     shown = "; ".join(f"{outcome.what}: {outcome.message}" for outcome in failed[:3])
     more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""

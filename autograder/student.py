@@ -8,7 +8,7 @@ optimiser comes back as a `Remote`, whose methods are called the same way; and w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -37,13 +37,18 @@ class LocalLink:
         return self.host.answer(frame, serve)
 
 
+Tell = Callable[["Failure"], str]
+
+
 class Sitting:
     """A link for as long as one exercise is marked: after a call that had to be stopped for time, none is tried again,
-    so that an endless loop costs one call's limit and not that of every check.
+    so that an endless loop costs one call's limit and not that of every check. `tell` puts a failure into words, for
+    those who know more of it.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, tell: Tell | None = None) -> None:
         self.link = link
+        self.tell = tell
         self.stopped: Failure | None = None
         # Earlier exercises that answer in the student's place while this one is marked.
         self.stand_ins: dict[str, StandIn] = {}
@@ -93,6 +98,7 @@ class Failure:
     message: str
     cause: str = ""  # the exception's type and text, by which two failures are known to be the same
     bases: tuple[str, ...] = ()  # Python's own types of exceptions that it is one of
+    unknown: str = ""  # the name that was not there, if that is what went wrong
 
     def is_a(self, exception: str) -> bool:
         """Whether the call raised an exception of this name, or one that derives from Python's of this name."""
@@ -264,12 +270,17 @@ class Remote:
         return Remote(self._link, reference, seed=self._seed)
 
     def _failure(self, error: Any) -> Failure:
-        error = error if isinstance(error, dict) else {}
+        failure = self._read(error if isinstance(error, dict) else {})
+        tell = self._link.tell if isinstance(self._link, Sitting) else None
+        return replace(failure, message=tell(failure)) if tell else failure
+
+    def _read(self, error: dict[str, Any]) -> Failure:
         kind, message = str(error.get("type", "Error")), str(error.get("message", ""))
+        unknown = str(error.get("unknown", ""))
         where = f" in the line `{line.strip()}`" if (line := str(error.get("line", ""))) else ""
         match kind:
             case Undefined.__name__:
-                return Failure("missing", f"{message}: {UNDEFINED}")
+                return Failure("missing", f"{message}: {UNDEFINED}", unknown=unknown)
             case "NotImplementedError" if (other := message.partition(":")[0]) and other.isidentifier():
                 if other != self._exercise:
                     return Failure("raised", f"{self._name} needs {other}, which is not written yet", cause=message)
@@ -284,7 +295,7 @@ class Remote:
         text = f"{self._name} raised {kind}{where}{said}"[:600]
         bases = error.get("bases")
         known = tuple(map(str, bases[:32])) if isinstance(bases, list) else ()
-        return Failure("raised", text, cause=f"{kind}: {message}", bases=known)
+        return Failure("raised", text, cause=f"{kind}: {message}", bases=known, unknown=unknown)
 
 
 def is_module(value: Any) -> bool:

@@ -16,7 +16,7 @@ from autograder.grading.demo import LESSON, MISTAKES
 
 TOOLS = Path(sys.executable).parent
 SUBMISSION = {"student", "lesson", "status", "seconds", "flags", "exercises"}
-EXERCISE = {"name", "points", "max_points", "passed", "diagnosis", "message", "outcomes"}
+EXERCISE = {"name", "points", "max_points", "passed", "unwritten", "diagnosis", "message", "outcomes"}
 OUTCOME = {"what", "points", "max_points", "passed", "message"}
 
 
@@ -59,6 +59,8 @@ def test_the_untouched_one_gets_nothing_and_is_told_so(demo):
     untouched = demo[1]["hugo"]
     assert points(untouched) == 0
     assert all("not written yet" in exercise["message"].lower() for exercise in untouched["exercises"])
+    assert all(exercise["unwritten"] for exercise in untouched["exercises"])
+    assert not any(exercise["unwritten"] for exercise in demo[1]["ada"]["exercises"])
 
 
 @pytest.mark.parametrize("student", MISTAKES)

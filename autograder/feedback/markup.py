@@ -63,17 +63,19 @@ def storable(text: str) -> str:
 @dataclass
 class Room:
     """Characters that a submission's outputs may still take; asked before anything is parsed or built. Once it is
-    `late`, nothing more is.
+    `late`, nothing more is. `cuts` counts the texts that were cut.
     """
 
     left: int = MAX_ROOM
     late: Callable[[], bool] = lambda: False
+    cuts: int = 0
 
     def cut(self, text: str, most: int, weight: int = 1) -> str:
         """As much of `text` as there is room for, at most `most` characters, with a word where something was cut."""
         kept = text[: min(most, max(self.left, 0) // weight)]
         self.left -= len(kept) * weight
         cut = len(text) - len(kept)
+        self.cuts += cut > 0
         return level(kept) + (f"\n[{cut} more characters were cut]" if cut else "")
 
     def whole(self, text: str) -> bool:

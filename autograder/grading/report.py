@@ -106,7 +106,7 @@ def _tell(table: Table, graded: Graded) -> None:
     lost = [mark for mark in graded.marks if not mark.passed]
     groups: dict[str, list[str]] = {}
     for mark in lost:
-        key = "Not written yet." if mark.message.lower().startswith("not written yet") else mark.message
+        key = "Not written yet." if mark.unwritten else mark.message
         groups.setdefault(key, []).append(mark.name)
     for number, (message, names) in enumerate(groups.items()):
         listed = ", ".join(names) if len(names) <= 3 else f"{len(names)} exercises"

@@ -18,7 +18,7 @@ from ..hand_in.beside import NONE, Beside
 from ..hand_in.definitions import defined
 from ..hand_in.reasons import Reasons, Stop
 from ..hand_in.restoring import Master, Restored
-from ..student import LinkBroken
+from ..student import Failure, LinkBroken
 from .below import Effects, effects
 
 MAX_RESTARTS = 5
@@ -30,7 +30,6 @@ LIMITS_HIT = {
     r"File too large": "a larger file than it may write",
     r"t start new thread|Resource temporarily unavailable": "more processes than it may start",
     r"Too many open files": "more open files than it may have",
-    r"\[output cut: |more characters were cut\]": "more output than is kept",
 }
 
 
@@ -141,8 +140,11 @@ class Run:
             if before is None or index < before:
                 self._run(process, index)
 
-    def reasons(self) -> Reasons:
-        """Why names may not be there."""
+    def tell(self, failure: Failure) -> str:
+        """What is said of a failed call, by what is known of the cells."""
+        return self._reasons().tell(failure)
+
+    def _reasons(self) -> Reasons:
         cells = self.restored.notebook.cells
         answers = {grade_id(cell): index for index, cell in enumerate(cells) if open_to_students(cell)}
         sources = {index: cells[index].source for index in self._done}
@@ -192,11 +194,12 @@ class Run:
     def _keep(self, index: int, outputs: list[dict[str, Any]], seconds: float) -> None:
         """Store what a cell gave, and tell the instructor when it ran into a limit."""
         cell = self.restored.notebook.cells[index]
-        full = self._room.left <= 0
+        full, cuts = self._room.left <= 0, self._room.cuts
         cell.outputs = safe_outputs(outputs, self._room)
         if self._process is not None and self._process.interrupted:
             self.flags.append(f"{label(cell)} did not finish in {seconds:.3g} s and was stopped")
-        if hit := _limit_hit(cell.outputs):
+        cut = self._room.cuts > cuts or any(isinstance(output, dict) and output.get("cut") for output in outputs)
+        if hit := _limit_hit(cell.outputs) or ("more output than is kept" if cut else ""):
             self.flags.append(f"{label(cell)} wanted {hit}")
         if self._room.left <= 0 and not full:
             self.flags.append("its outputs were too long in all; the rest was cut")
@@ -225,5 +228,6 @@ def _known(source: str) -> Effects:
 
 
 def _limit_hit(outputs: list[NotebookNode]) -> str:
+    """What a cell wanted more of than it may have, by the system's own words: no other sign of it comes back."""
     texts = [f"{o.ename}: {o.evalue}" if o.output_type == "error" else o.get("text", "")[-200:] for o in outputs]
     return next((words for sign, words in LIMITS_HIT.items() if any(re.search(sign, text) for text in texts)), "")

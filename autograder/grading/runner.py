@@ -85,7 +85,7 @@ def grade_notebook(
         # Right earlier functions come last: what a submission learns from them, it can tell nobody any more.
         both = zip(exercises.values(), judged, strict=True)
         marks = tuple(_again(run, exercise, student, mark, master.secret) for exercise, mark in both)
-    marks = tuple(_plain(_explained(mark, run, master)) for mark in marks)
+    marks = tuple(_plain(_written_over(mark, run, master)) for mark in marks)
     notebook = with_verdicts(restored.notebook, {item.name: item for item in marks})
     flags = _told([*beside.left_out, *restored.flags, *run.flags])
     left = max(limits.page + clock.left(), 0.0)
@@ -105,10 +105,11 @@ def _judged(
 ) -> Mark:
     """The mark by the functions that stand in `process`, which has run the cells above `before`."""
     link = Recorder(process.calls() if process else _Gone(), exercise.after)
-    result = judge(exercise, link, student, secret)
+    result = judge(exercise, link, student, secret, run.tell)
     if process is not None and link.said and result.followed and not _stands(run, link, before):
         run.flags.append(f"{exercise.name}: earlier functions answer differently when asked alone; not followed")
-        return judge(exercise, Recorder(process.calls(), exercise.after, silent=True), student, secret)
+        alone = Recorder(process.calls(), exercise.after, silent=True)
+        return judge(exercise, alone, student, secret, run.tell)
     return result
 
 
@@ -155,19 +156,15 @@ def _look_after(run: Run, process: GuestProcess | None, exercise: Exercise) -> N
         run.stop()
 
 
-def _explained(mark: Mark, run: Run, master: Master) -> Mark:
-    """The mark with the reason why a name is not there, and without a word of "not written" where somebody wrote."""
-    if mark.passed:
+def _written_over(mark: Mark, run: Run, master: Master) -> Mark:
+    """The mark, without a word of "not written" where somebody wrote."""
+    if not mark.unwritten or not _written(mark.name, run.restored, master):
         return mark
-    reasons = run.reasons()
-    outcomes = tuple(replace(outcome, message=reasons.explained(outcome.message)) for outcome in mark.outcomes)
-    message = reasons.explained(mark.message)
-    if mark.unwritten and _written(mark.name, run.restored, master):
-        message = (
-            "A line `raise NotImplementedError(…)` still stands in the answer: write what is missing in its place, or "
-            "delete it where nothing is."
-        )
-    return replace(mark, message=message, outcomes=outcomes)
+    message = (
+        "A line `raise NotImplementedError(…)` still stands in the answer: write what is missing in its place, or "
+        "delete it where nothing is."
+    )
+    return replace(mark, message=message, unwritten=False)
 
 
 def _written(name: str, restored: Restored, master: Master) -> bool:

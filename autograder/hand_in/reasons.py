@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..student import UNDEFINED
+from ..student import Failure
 from .definitions import defined, syntax_error
 
 MAX_LINE = 80  # characters quoted of the student's line
@@ -28,21 +28,19 @@ NEWER = (
         "quotes, a backslash or a comment inside an f-string's braces",
     ),
 )
-MISSING = re.compile(rf"(\w+) is not defined: {re.escape(UNDEFINED)}")
-UNKNOWN = re.compile(r"name '(\w+)' is not defined")
 
 
 @dataclass(frozen=True)
 class Stop:
-    """What stopped a cell: its source, the error, the line (0: unknown), and the seconds it may take if it ran out of
-    them.
+    """What stopped a cell: its source, the error, the line (0: unknown), the name that was not there (a module's, or
+    one in the code), and the seconds it may take if it ran out of them.
     """
 
     source: str
     kind: str
     text: str
     line: int = 0
-    module: str = ""
+    name: str = ""
     seconds: float | None = None
 
     @classmethod
@@ -52,10 +50,10 @@ class Stop:
         if not errors:
             return None
         stops = [cls._one(source, error, seconds) for error in errors]
-        unknown = UNKNOWN.search(stops[-1].text)
+        unknown = stops[-1].name if stops[-1].kind == "NameError" else ""
         for earlier in stops[:-1]:  # an import that was passed over, whose name is what is missing now
             imported = earlier.kind in ("ImportError", "ModuleNotFoundError")
-            if unknown and imported and re.search(rf"\b{unknown[1]}\b", earlier.quoted):
+            if unknown and imported and re.search(rf"\b{re.escape(unknown)}\b", earlier.quoted):
                 return earlier
         return stops[-1]
 
@@ -63,9 +61,9 @@ class Stop:
     def _one(cls, source: str, error: Mapping[str, Any], seconds: float | None) -> Stop:
         where = error.get("where")
         where = where if isinstance(where, dict) else {}
-        line, module = where.get("line"), str(where.get("module", ""))[:100]
+        line, name = where.get("line"), str(where.get("name", ""))[:100]
         kind, text = str(error.get("ename"))[:100], str(error.get("evalue"))[:600]
-        return cls(source, kind, text, line if isinstance(line, int) else 0, module, seconds)
+        return cls(source, kind, text, line if isinstance(line, int) else 0, name, seconds)
 
     @property
     def quoted(self) -> str:
@@ -106,7 +104,7 @@ class Stop:
     def _cause(self, left_out: Sequence[str]) -> str:
         match self.kind:
             case "ModuleNotFoundError":
-                module = self.module or (re.search(r"'([^']+)'", self.text) or ["", self.text])[1]
+                module = self.name or self.text
                 root = module.partition(".")[0]
                 near = [text for text in left_out if re.match(rf"{re.escape(root)}(?:\W|$)", text)]
                 if near:
@@ -117,8 +115,8 @@ class Stop:
                 return f"the package {module} is not installed where grading runs, and {beside}"
             case "ImportError":
                 return re.sub(r"\s*\([^()]*\)$", "", self.text)
-            case "NameError" if found := UNKNOWN.search(self.text):
-                return f"the name {found[1]} is not known there; import or define it above"
+            case "NameError" if self.name:
+                return f"the name {self.name} is not known there; import or define it above"
             case "SystemExit":
                 return "it ended there with exit"
         return f"{self.kind}: {self.text}".splitlines()[0] if self.text else self.kind
@@ -147,17 +145,13 @@ class Reasons:
         near = near or [other for other in names if other.casefold() == name.casefold()]
         return f"its cell ran, and defines {near[0]} instead" if near else "its cell ran, and does not define it"
 
-    def explained(self, message: str) -> str:
-        """A message with the reason in the place of a guess, or added to it."""
-
-        def reason(found: re.Match[str]) -> str:
-            why = self.why(found[1])
-            return f"{found[1]} is not defined: {why}" if why else found[0]
-
-        message = MISSING.sub(reason, message)
-        unknown = UNKNOWN.search(message)
-        if unknown and unknown[1] not in self._answers and "its cell" not in message:
-            stops = [stop for stop in self._stops.values() if unknown[1] in defined(stop.source)]
-            if stops:
-                message = f"{message.rstrip('.')} (of {unknown[1]}: {stops[-1].told(self._left_out)})."
-        return message
+    def tell(self, failure: Failure) -> str:
+        """What is said of a failed call, with the reason where it failed for a name that is not there."""
+        name, message = failure.unknown, failure.message
+        if failure.kind == "missing":
+            why = self.why(name)
+            return f"{name} is not defined: {why}" if why else message
+        stops = [stop for stop in self._stops.values() if name in defined(stop.source)] if name else []
+        if not stops or name in self._answers:
+            return message
+        return f"{message.rstrip('.')} (of {name}: {stops[-1].told(self._left_out)})"

@@ -39,6 +39,10 @@ Ask = Callable[[bytes], bytes]
 class Undefined(LookupError):
     """A function was asked for that the namespace lacks; across the channel it is known by this type's name."""
 
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is not defined")
+        self.name = name
+
 
 class Responder:
     """Answers requests about `namespace`; objects that cannot cross stay here under a number."""
@@ -128,7 +132,7 @@ class Responder:
     def _target(self, target: Any, method: str | None) -> Callable[..., Any]:
         if isinstance(target, str):
             if not callable(self.namespace.get(target)):
-                raise Undefined(f"{target} is not defined")
+                raise Undefined(target)
             target = self.namespace[target]
         return target if method is None else getattr(target, method)
 
@@ -216,8 +220,8 @@ def _differentiate(total: torch.Tensor, leaves: list[torch.Tensor]) -> list[torc
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """What a student may be told of an exception: its type, Python's own types that it derives from, its message and
-    the last line of their own code it passed through.
+    """What a student may be told of an exception: its type, Python's own types that it derives from, its message, the
+    last line of their own code it passed through, and the name that was not there if it is about one.
     """
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "ipykernel" in frame.filename or frame.filename.startswith("<ipython-input")]
@@ -226,4 +230,5 @@ def describe(error: BaseException) -> dict[str, Any]:
         "bases": [base.__name__ for base in type(error).__mro__ if base.__module__ == "builtins"],
         "message": str(error)[:MAX_MESSAGE],
         "line": (own[-1].line or "")[:MAX_MESSAGE] if own else "",
+        "unknown": str(error.name or "")[:MAX_MESSAGE] if isinstance(error, NameError | Undefined) else "",
     }

@@ -55,6 +55,7 @@ class Outputs:
         if self.dropped:
             self.room = 200
             self.stream("stderr", f"\n[output cut: {self.dropped} more characters]\n")
+            self.items[-1]["cut"] = True
         items = self.items
         self.__init__()  # type: ignore[misc]
         return items
@@ -201,7 +202,7 @@ class Shell(InteractiveShell):
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:
         name = getattr(etype, "__name__", str(etype))
-        where = {"line": _line(evalue), "module": str(getattr(evalue, "name", None) or "")[:200]}
+        where = {"line": _line(evalue), "name": str(getattr(evalue, "name", None) or "")[:200]}
         self.outputs.add(output_type="error", ename=name, evalue=str(evalue), traceback=list(stb), where=where)
 
     def show_usage_error(self, exc: Any) -> None:
@@ -209,8 +210,9 @@ class Shell(InteractiveShell):
         self._showtraceback(type(exc), exc, [f"UsageError: {exc}"])
 
     def execute(self, source: str, answer: bool = False) -> list[dict[str, Any]]:
-        """Run one cell and return its outputs; an exception is an output of type "error", never raised. In an error
-        "where" holds the line of the cell that raised it, and the module that could not be imported.
+        """Run one cell and return its outputs; an exception is an output of type "error", never raised. In an
+        error "where" holds the line of the cell that raised it, and the name that was not there (of a module, or in the
+        code).
 
         A statement about plots stops no cell; outside of an `answer` no import does.
         """
