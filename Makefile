@@ -20,7 +20,7 @@ types: setup
 	$(RUN)/mypy
 
 # Two halves of about the same length, side by side; `pytest` runs both, one after the other.
-GRADING = tests/grading tests/builder tests/test_pretend_gpu.py
+GRADING = tests/grading tests/guard tests/hand_in tests/feedback tests/builder tests/test_pretend_gpu.py
 
 tests: setup
 	$(MAKE) --no-print-directory --jobs=2 tests-grading tests-lessons

@@ -91,7 +91,8 @@ def costs(monkeypatch, tmp_path):
     file = tmp_path / "costs"
     file.touch()
     monkeypatch.setenv("COURSE_COSTS", str(file))
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    places = Path(__file__).parent, Path(__file__).parents[1]  # of `four_jobs` and of `tiny`
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, places)))
     monkeypatch.setattr(classroom, "lesson_exercises", lambda lesson: tiny_exercises())
     (tmp_path / "lesson").mkdir()
     make_checkout(tmp_path / "lesson")
