@@ -18,7 +18,6 @@ from .attention import Remark, remarks
 from .numbers import Estimate
 from .record import HandIn, Item, Record
 
-UNWRITTEN = "not written yet"  # how a message begins, in small letters, where there was only the stub
 _FILE = re.compile(r"'[^']*'|\S*\.(?:ipynb|zip|pdf|py|csv|json|txt|html?)\b", re.I)
 
 
@@ -208,7 +207,7 @@ def _exercise(item: Item, hand_ins: Sequence[HandIn], by_machine: Sequence[Item]
     ]
     told = {mark.diagnosis: mark.message.partition(". ")[2] for mark in failed if mark.diagnosis}
     counts = Counter(mark.diagnosis for mark in failed if mark.diagnosis)
-    unwritten = sum(mark.message.lower().startswith(UNWRITTEN) for mark in failed)
+    unwritten = sum(mark.unwritten for mark in failed)
     return Exercise(
         name=item.name,
         points=item.points,

@@ -4,12 +4,12 @@ import os
 import re
 import shutil
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
 import pytest
 from attacks import ATTACKS, markup
+from attacks.acting import Acting
 from nbconvert.exporters import HTMLExporter
 from nbformat.v4 import new_markdown_cell
 from nbgrader.api import Gradebook
@@ -21,30 +21,9 @@ from autograder.feedback.writer import FeedbackWriter
 from autograder.grading.gradebook import GradebookWriter
 from autograder.grading.runner import grade_submission
 
-ACTING = {"script", "iframe", "object", "embed", "form", "base", "svg", "math", "style", "link", "meta", "frame"}
 HOSTILE = [attack for attack in ATTACKS if attack.family == "markup"]
 MAX_SECONDS = 20.0
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-class Acting(HTMLParser):
-    """Collects what could act on a page: tags, handlers, addresses that are code, pictures from elsewhere."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.found = []
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        if tag in ACTING:
-            self.found.append((tag, tuple(sorted(dict(attrs)))))
-        if tag == "math" and attrs in ([("display", "inline")], [("display", "block")]):
-            self.found.remove((tag, ("display",)))  # mathematics as the page's maker writes it
-        for name, value in attrs:
-            if name.startswith("on") or re.match(r"\s*(javascript|vbscript|data:text)", value or "", re.I):
-                self.found.append((tag, name, value))
-            if tag == "img" and name == "src" and not value.startswith("data:image/"):
-                self.found.append((tag, name, value))
 
 
 @pytest.fixture

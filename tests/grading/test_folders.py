@@ -4,6 +4,7 @@ import csv
 import re
 
 import pytest
+from attacks.acting import Acting
 from attacks.folders import PACKED, SECRET
 from nbconvert.exporters import HTMLExporter
 from nbgrader.api import Gradebook
@@ -11,7 +12,6 @@ from nbgrader.converters import GenerateFeedback
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.server_extensions.formgrader import handlers
-from test_markup import Acting
 from tiny import LESSON, make_checkout
 from tiny_class import autograde, grader, held, write_hand_in
 

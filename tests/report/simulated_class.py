@@ -156,11 +156,12 @@ def _marked(
         return draw.random() < 1 / (1 + math.exp(-x))
 
     passed = dict.fromkeys(CHECKS, True)
-    diagnosis, said, wrong = None, "All 3 checks passed.", ""
+    diagnosis, said, wrong, unwritten = None, "All 3 checks passed.", "", False
     if (not wrong_checks or exercise.name != PASSES_ALL) and not chance(SLOPE * (ability - hard)):
         passed = {CHECKS[0]: False, CHECKS[1]: draw.random() < 0.5, CHECKS[2]: draw.random() < 0.5}
         if draw.random() < 0.1:
-            passed, said = dict.fromkeys(CHECKS, False), "Not written yet: the cell still raises NotImplementedError."
+            passed, unwritten = dict.fromkeys(CHECKS, False), True
+            said = "Not written yet: the cell still raises NotImplementedError."
         elif draw.random() < 0.85:
             half = exercise.name == COMMONEST and draw.random() < 0.5
             known = exercise.misconceptions[0] if half else draw.choice(exercise.misconceptions)
@@ -182,5 +183,7 @@ def _marked(
         Outcome(what, worth[what] * yes, worth[what], yes, "" if yes else "wrong") for what, yes in passed.items()
     )
     points = sum(outcome.points for outcome in outcomes)
-    mark = Mark(exercise.name, points, exercise.points, all(passed.values()), diagnosis, said, outcomes)
+    mark = Mark(
+        exercise.name, points, exercise.points, all(passed.values()), diagnosis, said, outcomes, unwritten=unwritten
+    )
     return mark, wrong
