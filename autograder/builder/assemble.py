@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
@@ -19,6 +20,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from .. import cells as roles
 from ..cells import ANSWER, CHECKS, GRADED
+from .kept import attach, kept_pictures
 from .source import Cell, Lesson, find_regions
 from .taint import TAG, uncertain_cells
 
@@ -57,13 +59,15 @@ def assemble(lesson: Lesson, points: Mapping[str, float], edition: int = 1) -> A
         tags = {*cell.tags, *([TAG] if position in uncertain else []), *(["experiment"] if cell.is_experiment else [])}
         for node, line in _nodes(cell, points, steps, edition):
             node.id = _unique(node.id, taken)
+            if node.cell_type == "markdown":
+                attach(node, lesson.path.parent)
             if node.cell_type == "code" and tags:
                 node.metadata.tags = sorted(tags)
             if node.cell_type == "code" and cell.is_folded:
                 node.metadata.jupyter = {"source_hidden": True}
             cells.append(node)
             lines.append(line)
-    course = {"lesson": lesson.lesson, "source_hash": source_hash(lesson.text, points)}
+    course = {"lesson": lesson.lesson, "source_hash": source_hash(lesson.text, points, lesson.path.parent)}
     metadata = {"course": course, "kernelspec": KERNELSPEC, "language_info": LANGUAGE_INFO}
     return Assembled(new_notebook(cells=cells, metadata=metadata), tuple(lines))
 
@@ -125,10 +129,15 @@ def _unique(wanted: str, taken: set[str]) -> str:
     return found
 
 
-def source_hash(text: str, points: Mapping[str, float]) -> str:
-    """sha256 of all that the builder makes a notebook of: the source, the points, and the builder's own format."""
+def source_hash(text: str, points: Mapping[str, float], folder: Path) -> str:
+    """sha256 of all that the builder makes a notebook of: the source, the pictures beside it, the points, and the
+    builder's own format.
+    """
     table = json.dumps({name: float(worth) for name, worth in points.items()}, sort_keys=True)
-    return hashlib.sha256("\0".join([str(FORMAT), table, text]).encode()).hexdigest()
+    made_of = hashlib.sha256("\0".join([str(FORMAT), table, text]).encode())
+    for name, picture in sorted(kept_pictures(text, folder).items()):
+        made_of.update(name.encode() + picture)
+    return made_of.hexdigest()
 
 
 def as_text(notebook: NotebookNode) -> str:

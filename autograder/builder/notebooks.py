@@ -142,8 +142,13 @@ class Outdated(NamedTuple):
 
 def stale(source: Path, root: Path, exercises: Mapping[str, rules.HasPoints]) -> Iterator[Outdated]:
     """A line for each notebook of the lesson that is missing, lags its source, or was edited by hand. Runs nothing."""
-    wanted = source_hash(source.read_text(encoding="utf-8"), points_of(exercises))
     lesson = source.parent.name
+    try:
+        wanted = source_hash(source.read_text(encoding="utf-8"), points_of(exercises), source.parent)
+    except FileNotFoundError as error:
+        missing = Path(error.filename).name
+        yield Outdated(f"{source.relative_to(root).as_posix()} shows {missing}, which is missing", "make it")
+        return
     for kind in ("solutions", "notebooks"):
         path = root / kind / lesson / f"{source.stem}.ipynb"
         shown, remedy = path.relative_to(root).as_posix(), f"run `course build {lesson}`"

@@ -10,10 +10,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from ..exercise import file_name
 from . import wording
+from .kept import kept_pictures
 from .names import bound_names, cell_names
 from .source import Cell, Lesson, LessonError, Problem, RegionError, find_regions, parse, region_text, stubbed
 
@@ -33,7 +35,7 @@ class HasPoints(Protocol):
 
 def validate(lesson: Lesson, exercises: Mapping[str, HasPoints], draft: bool = False) -> list[Problem]:
     """Raise LessonError for all that is wrong; a draft's pending problems are returned instead."""
-    problems = [*_syntax(lesson), *_regions(lesson), *_exercises(lesson, exercises), *_written(lesson)]
+    problems = [*_syntax(lesson), *_regions(lesson), *_exercises(lesson, exercises), *_written(lesson), *_shown(lesson)]
     if not any("syntax" in problem.text for problem in problems):
         problems += [*_experiments(lesson), *_steps(lesson), *_equations(lesson), *wording.problems(lesson, exercises)]
     fatal = [problem for problem in problems if not (draft and problem.pending)]
@@ -160,6 +162,15 @@ def _written(lesson: Lesson) -> Iterator[Problem]:
                 yield lesson.problem(
                     cell.line, f"written question {cell.name} wants one {what}: ### BEGIN {mark} … ### END {mark}"
                 )
+
+
+def _shown(lesson: Lesson) -> Iterator[Problem]:
+    """A picture that a cell shows from a file is there."""
+    for cell in lesson.cells:
+        try:
+            kept_pictures("" if cell.is_code else cell.source, lesson.path.parent)
+        except FileNotFoundError as error:
+            yield lesson.problem(cell.line, f"shows {Path(error.filename).name}, which is not beside the lesson")
 
 
 def _experiments(lesson: Lesson) -> Iterator[Problem]:

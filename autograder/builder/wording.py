@@ -29,6 +29,9 @@ _ANY_HEADING = re.compile(r"#+ (?!BEGIN|END)")
 _SUMMARY = re.compile(r"<summary>(Hint[^<]*)</summary>")
 _FIRST_LINE = re.compile(r"# \S+ \S.*")
 _LONGEST = 88  # characters of a first line: what a folded cell shows beside its bar
+_HTML = re.compile(r"</?(?:details|summary|div|p|table|ul|ol)\b")
+_MARKUP = re.compile(r"`|\*\*?[^\W\d]|(?<!\w)\[[^\]]+\]\(")
+_FORMULA = re.compile(r"\$[^$]*\$|<code>.*?</code>")
 _EPSILON = re.compile(r"\\varepsilon\b|ε")
 
 
@@ -56,6 +59,7 @@ def problems(lesson: Lesson, exercises: Mapping[str, HasPoints]) -> Iterator[Pro
             heading = _last_heading(cell.source, heading)
             if _EPSILON.search(cell.source):
                 yield lesson.problem(cell.line, "epsilon is written \\epsilon in every lesson")
+            yield from _raw_markup(lesson, cell)
         if cell.kind in WORDS:
             yield from _headed(lesson, cell, heading, exercises)
         if cell.kind in ("solution", "step"):
@@ -77,6 +81,18 @@ def read_heading(line: str) -> Heading | None:
     if points and (found["unit"] == "point") != (points == (1,)):
         return None
     return Heading(found["word"], tuple(re.findall(r"`(\w+)`", found["names"])), points)
+
+
+def _raw_markup(lesson: Lesson, cell: Cell) -> Iterator[Problem]:
+    """Markdown within HTML is shown as it stands, up to the next empty line."""
+    in_html = False
+    for number, line in enumerate(cell.source.split("\n")):
+        in_html = bool(line.strip()) and (in_html or _HTML.match(line) is not None)
+        if in_html and (found := _MARKUP.search(_FORMULA.sub("", line))):
+            text = (
+                f"{found[0]} within HTML is shown as it stands: write <code> or <em>, or leave an empty line before it"
+            )
+            yield lesson.problem(cell.line_of(number), text)
 
 
 def _last_heading(source: str, before: Heading | None) -> Heading | None:

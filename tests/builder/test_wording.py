@@ -70,6 +70,8 @@ def test_a_step_is_worth_nothing_and_nothing_leans_on_it(tmp_path):
         ("print(double(2))", "verify_equation(1, double(2), 4)", '19: verify_equation in the checks of double'),
         ("print(double(2))", 'print(1)\n\n# %%\nx = 1', "22: a folded cell says in its first line what it is"),
         ("print(double(2))", 'print(1)\n\n# %%\n# Word\nx = 1', "22: a folded cell says in its first line what it is"),
+        ("Think.", "Think `twice`.", "13: ` within HTML is shown as it stands"),
+        ("Think.", "Think\n# *twice*.", "14: *t within HTML is shown as it stands"),
         ("Think.", r"Think of $\varepsilon$.", r"12: epsilon is written \epsilon in every lesson"),
     ],
 )  # fmt: skip
@@ -77,6 +79,12 @@ def test_what_strays_is_named(tmp_path, old, new, expected):
     assert old in EXERCISE
     found = problems(tmp_path, EXERCISE.replace(old, new))
     assert any(line.startswith(expected) for line in found), found
+
+
+def test_markup_below_an_empty_line_and_stars_in_formulas_are_no_html(tmp_path):
+    for fine in ("</summary>\n#\n# Think `twice`, *hard*.", "</summary>Of $a^*b^*$ and <code>2 **x</code>."):
+        source = tiny_course(tmp_path, EXERCISE.replace("</summary>Think.", fine))
+        assert validate(read_lesson(source, tmp_path), ONE) == []
 
 
 def test_a_check_named_in_any_style_is_read(tmp_path):

