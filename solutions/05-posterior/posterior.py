@@ -150,17 +150,13 @@ beta = cosine_beta(4)
 marginal = MIXTURE.noised(alpha_bar_from_beta(beta)[1]).log_prob(LINE[:, None]).exp()  # q(x_1)
 fig, (left, right) = plots.figure(1, 2, width=9, height=3.4, sharey=True)
 unknown = normalised(marginal * step_density(LINE, -0.2, beta[2]))
-plots.curve(
-    LINE,
-    unknown,
-    "exact",
-    ax=left,
-    xlabel="$x_{t-1}$",
-    ylabel="density",
-    title="Knowing $x_t$ alone: two bumps",
-)
+bumps = int(((unknown[1:-1] > unknown[:-2]) & (unknown[1:-1] > unknown[2:])).sum())
+plots.curve(LINE, unknown, "exact", ax=left, xlabel="$x_{t-1}$", ylabel="density")
+left.set_title(f"Knowing $x_t$ alone: {'one bump' if bumps == 1 else f'{bumps} bumps'}")
+apart = 0.0  # of the right curves from the Gaussians with their means and variances
 for x0, line in ((-2.0, "-"), (1.5, "-.")):
-    known = numerical_bayes(x0, -0.2, 2, beta)[0]
+    known, mean, variance = numerical_bayes(x0, -0.2, 2, beta)
+    apart = max(apart, (known - Normal(mean, variance.sqrt()).log_prob(LINE).exp()).abs().max())
     plots.curve(
         LINE,
         known,
@@ -172,11 +168,10 @@ for x0, line in ((-2.0, "-"), (1.5, "-.")):
     )
 left.set_xlim(-4, 4)
 right.set_xlim(-4, 4)
-right.set_title("Knowing $x_0$ too: one Gaussian each")
+right.set_title(f"Knowing $x_0$ too: {'one Gaussian each' if apart < 1e-6 else 'no Gaussians'}")
 plots.show(
     fig,
-    alt="Left: the density of x_{t-1} given x_t has two bumps. "
-    "Right: given x_0 as well it is a single Gaussian, another for each x_0.",
+    alt="Left: the density of x_{t-1} given x_t. Right: given x_0 as well, a curve for each of two x_0.",
 )
 
 # %% [markdown]
@@ -1812,7 +1807,6 @@ def gaussian_step_cost(t, alpha_bar):
 
 cosine = {T: alpha_bar_from_beta(cosine_beta(T)) for T in (4, 10, 30, 100)}
 costs = {T: sum(gaussian_step_cost(t, cosine[T]) for t in range(2, T + 1)) for T in cosine}
-print("summed KL:", ", ".join(f"{cost:.2g} nats at T = {T}" for T, cost in costs.items()))
 
 # %% predict="my_factor"
 my_factor = 10  # your prediction: the sum at T = 10 over the sum at T = 100
@@ -1820,14 +1814,14 @@ my_factor = 10  # your prediction: the sum at T = 10 over the sum at T = 100
 # %% tags=["experiment"]
 # Experiment: small steps
 fig, (left, right) = plots.figure(1, 2, width=9, height=3.4)
-for T, alpha in ((4, 0.4), (10, 0.7), (100, 1.0)):
+for T, line in ((4, ":"), (10, "-."), (100, "-")):
     table, t = cosine[T], T // 2
     before = MIXTURE.noised(table[t - 1]).log_prob(LINE[:, None]).exp()
     density = normalised(before * step_density(LINE, 0.0, 1 - table[t] / table[t - 1]))
     mean = (density * LINE).sum() * SPACING
     width = ((density * (LINE - mean) ** 2).sum() * SPACING).sqrt()
     y = density * width
-    plots.curve((LINE - mean) / width, y, "posterior", alpha=alpha, label=f"T = {T}", ax=left)
+    plots.curve((LINE - mean) / width, y, "posterior", linestyle=line, label=f"T = {T}", ax=left)
 plots.curve(LINE, Normal(0.0, 1.0).log_prob(LINE).exp(), "exact", label="Gaussian", ax=left)
 left.set(
     xlim=(-3, 3),
@@ -1850,6 +1844,7 @@ plots.show(
     fig,
     alt="Left: one step back for three numbers of steps, and a Gaussian. Right: the summed KL against T.",
 )
+print("summed KL:", ", ".join(f"{cost:.2g} nats at T = {T}" for T, cost in costs.items()))
 factor = costs[10] / costs[100]
 print(
     f"from T = 10 to T = 100 the sum falls by a factor of {factor:.0f}; you guessed {my_factor:g}"
