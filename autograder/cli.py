@@ -26,13 +26,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .checkout import WrongCall
         from .feedback.commands import add_feedback
         from .feedback.preview import add_page
-        from .grading.commands import add_demo, add_extend, add_grade
+        from .grading.commands import add_demo, add_extend, add_grade, add_roster
         from .handout.commands import add_pack
         from .report.commands import add_report
     except ImportError as error:
         print(f"{error}: `course doctor` says what is missing and how to mend it", file=sys.stderr)
         return 1
-    for add in (add_build, add_pack, add_grade, add_extend, add_feedback, add_report, add_demo, add_page, add_doctor):
+    for add in (
+        add_build,
+        add_pack,
+        add_roster,
+        add_grade,
+        add_extend,
+        add_feedback,
+        add_report,
+        add_demo,
+        add_page,
+        add_doctor,
+    ):
         add(commands)
     options = parser.parse_args(given)
     try:

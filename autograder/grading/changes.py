@@ -141,7 +141,7 @@ def changes(lesson: str, before: Standings, after: Standings) -> list[Change]:
 def _of_one(student: str, lesson: str, before: Standing, after: Standing) -> Iterator[Change]:
     words = changed(before.parts, after.parts)
     told: dict[str, None] = {}
-    for name in dict.fromkeys((*before.points, *after.points)):
+    for name in sorted(before.points.keys() | after.points.keys()):
         old, new = before.points.get(name), after.points.get(name)
         if old and new and (old.score, old.worth) == (new.score, new.worth):
             continue

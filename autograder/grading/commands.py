@@ -12,9 +12,11 @@ from rich.console import Console
 from ..builder.release import release
 from ..checkout import ADDED, course_config, course_root, database_url
 from ..dates import in_utc
+from ..feedback.markup import readable
 from ..guard.enclosure import SandboxMissing, require
 from ..guard.limits import Limits
 from ..hand_in.finding import ClassError, Entry, find_submissions, misnamed
+from ..transaction import one_transaction
 from .alone import alone
 from .changes import FILE, Change
 from .classroom import Means, grade_class
@@ -22,6 +24,7 @@ from .demo import LESSON, write_class
 from .gradebook import GradebookWriter
 from .graded import FAILED, NOT_GRADED, Graded
 from .report import print_changes, print_table, write_json
+from .roster import enrol, read_roster
 
 WITHDRAW = "none"
 
@@ -70,6 +73,20 @@ def add_extend(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         parser.add_argument(name, metavar=name.upper())
     _add_places(parser)
     parser.set_defaults(run=run_extend)
+
+
+def add_roster(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `course roster`."""
+    parser = commands.add_parser(
+        "roster",
+        help="enter the students of a learning platform's list",
+        description="Enters the students of FILE, a CSV as Canvas, Moodle or a spreadsheet writes it, into the grade "
+        "book, so that those who hand in nothing are in the export. Takes nobody out.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("--column", metavar="NAME", help="the column that has the names of the folders in submitted/")
+    _add_places(parser)
+    parser.set_defaults(run=run_roster)
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
@@ -144,6 +161,23 @@ def run_extend(options: argparse.Namespace) -> int:
     except (ValueError, OSError) as error:  # ClassError, too
         print(error, file=sys.stderr)
         return 2
+    return 0
+
+
+def run_roster(options: argparse.Namespace) -> int:
+    """`course roster`; 0 when all are in the grade book, 2 when the list cannot be taken."""
+    root = course_root()
+    out = (options.out or root).resolve()
+    try:
+        listed, config = read_roster(options.file, options.column), course_config(root)
+        if options.db:
+            config.CourseDirectory.db_url = options.db
+        with alone(out), GradebookWriter(out, config) as book, one_transaction(book.gradebook):
+            told = enrol(book.gradebook, listed)
+    except (ValueError, OSError) as error:  # ClassError, too
+        print(readable(str(error)), file=sys.stderr)
+        return 2
+    print(readable(told))
     return 0
 
 

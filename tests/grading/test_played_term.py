@@ -251,7 +251,8 @@ def test_a_term(course, monkeypatch):
         "ben": "5.0",
         "chloe": "3.0",
         "dan": rows["dan"]["score"],
-        "eve": "",
+        "eve": "0.0",
     }
+    assert [name for name, row in rows.items() if row["status"] == "missing"] == ["eve"]
     assert json.loads((folder / "extensions.json").read_text())[LESSON].keys() == {"ben"}
     assert not Path(home(folder, "eve") / LESSON / "feedback").exists()
