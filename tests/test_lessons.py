@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from minutes import minutes
 
-from autograder.builder.names import cell_names
+from autograder.authoring import structure
 from autograder.builder.rules import validate
 from autograder.builder.source import LessonError, find_lessons, read_lesson
 from autograder.checkout import course_root
@@ -58,46 +57,7 @@ def test_every_place_that_names_lessons_names_them_all():
     assert rows == [(lesson, f"notebooks/{lesson}/{lesson.partition('-')[2]}.ipynb") for lesson in lessons]
 
 
+@pytest.mark.parametrize("promise", [structure.announced, structure.shorter, structure.further, structure.ends])
 @pytest.mark.parametrize("source", LESSONS)
-def test_announced_minutes_are_honest(source):
-    """Within a tenth in all and a third in each section: what is counted by rule, an author may know better."""
-    lesson = read_lesson(source, course_root())
-    ruled = {match[1]: value for name, value in minutes(lesson).items() if (match := re.match(r"(\d+) · ", name))}
-    rows = re.findall(r"^\# \| (\d+)(?: \|)? [^|\n]*\| (\d+) \|$", lesson.text, re.M)
-    assert {number for number, _ in rows} == ruled.keys()
-    assert sum(int(announced) for _, announced in rows) == pytest.approx(sum(ruled.values()), rel=0.1)
-    far = [n for n, announced in rows if abs(int(announced) - ruled[n]) > max(4, ruled[n] / 3)]
-    assert far == [], ruled
-
-
-@pytest.mark.parametrize("source", LESSONS)
-def test_a_shorter_path_is_as_short_as_it_says(source):
-    """Without what is headed Further and without the lines to compare with one's own; a tenth is an author's."""
-    lesson = read_lesson(source, course_root())
-    said = re.search(r"On the shorter path, about (\d+) minutes", lesson.text)
-    if said is not None:
-        assert int(said[1]) == pytest.approx(sum(minutes(lesson, shorter=True).values()), rel=0.1)
-
-
-@pytest.mark.parametrize("source", LESSONS)
-def test_nothing_needs_a_section_or_part_headed_further(source):
-    section, part, last, needed = False, False, {}, set()
-    for cell in read_lesson(source, course_root()).cells:
-        if not cell.is_code:
-            for level, heading in re.findall(r"^(###?) (?!BEGIN|END)(.*)$", cell.source, re.M):
-                section, part = ("Further" in heading, False) if level == "##" else (section, "Further" in heading)
-            continue
-        further = section or (part and cell.kind in ("solution", "step"))  # a part's given code runs, read or not
-        names = cell_names(cell.tree)
-        if not further:
-            needed |= {name for name in names.needed if last.get(name)}
-        last |= dict.fromkeys(names.bound, further)
-    assert needed == set()
-
-
-@pytest.mark.parametrize("source", LESSONS)
-def test_a_lesson_has_one_schematic_and_ends_as_all_do(source):
-    lesson = read_lesson(source, course_root())
-    assert len([cell for cell in lesson.cells if "schematic.canvas(" in cell.source]) == 1
-    headings = re.findall(r"^#{2,3} (.*)$", "\n".join(c.source for c in lesson.cells if not c.is_code), re.M)
-    assert headings[-3:] == ["Test yourself", "What comes next", "References"]
+def test_a_lesson_keeps_what_it_promises(source, promise):
+    assert list(promise(read_lesson(source, course_root()))) == []

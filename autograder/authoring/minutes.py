@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from autograder.builder.source import Lesson
+from ..builder.source import Lesson
 
 _TABLE_ROW = re.compile(r"^\|.*$", re.M)
 _MINUTES = re.compile(r"^### (?:Exercise|Step|Question).* (\d+) minutes", re.M)

@@ -1,0 +1,1 @@
+"""For authors: a lesson's skeleton, and its proofs alone, told in words."""

@@ -1,0 +1,65 @@
+"""A line that students shall find is nowhere above its exercise: not in prose, hints, docstrings, code or checks.
+
+A cell headed "Lines (17) to (19), to compare with yours" unfolds what the exercises and steps since the last such cell
+asked for. Its formulas are looked for in LaTeX, and the solutions' own expressions in code.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from ..builder.source import Cell, Lesson, Problem, find_regions, region_text, stubbed
+
+UNFOLDED = re.compile(r"<summary>Lines? \(\d+\).*?, to compare with yours</summary>(.*?)</details>", re.S)
+LONG = 22  # characters of a formula, without spaces: shorter ones are words of the field
+
+
+def blank(text: str) -> str:
+    """Without spaces, LaTeX's thin ones included, and without a sentence's last stop."""
+    return re.sub(r"\\[,;!]|\s|\\left|\\right|\\big", "", text).rstrip(".;")
+
+
+def formulas(unfolded: str) -> Iterator[str]:
+    """The right sides of the displayed equations."""
+    for display in re.findall(r"\$\$(.*?)\$\$", unfolded, re.S):
+        display = re.sub(r"\\(tag|underbrace|qquad)\b(\{[^}]*\})?", " = " if "qquad" in display else " ", display)
+        for side in re.split(r"(?<![{^_])=", display)[1:]:
+            if len(blank(side)) >= LONG:
+                yield blank(side)
+
+
+def expressions(cell: Cell) -> Iterator[str]:
+    """The longer arithmetic of a solution, as code without spaces."""
+    region = "\n".join(region_text(cell.source, found) for found in find_regions(cell.source, "SOLUTION"))
+    body = "\n".join(line[4:] for line in region.split("\n"))
+    for node in ast.walk(ast.parse("def _():\n" + "\n".join("    " + line for line in body.split("\n")))):
+        if isinstance(node, ast.BinOp) and sum(isinstance(part, ast.BinOp) for part in ast.walk(node)) >= 4:
+            yield blank(ast.unparse(node))
+
+
+def given_away(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, str]]:
+    """Every formula of an unfolded line that stands above its exercise, or in its docstring, hints or checks."""
+    waiting: list[int] = []
+    for position, cell in enumerate(cells):
+        if cell.kind in ("solution", "step"):
+            waiting.append(position)
+        found = UNFOLDED.search(cell.source) if not cell.is_code else None
+        if found is None:
+            continue
+        for place in waiting:
+            asked = cells[place]
+            above = [*cells[:place], *(c for c in cells[place + 1 : place + 3])]
+            text = blank("\n".join([*(c.source for c in above), stubbed(asked.name, asked.source)]))
+            for formula in [*formulas(found[1]), *expressions(asked)]:
+                if formula in text:
+                    yield asked, formula
+        waiting = []
+
+
+def problems(lesson: Lesson) -> Iterator[Problem]:
+    """Each formula that is given away, at the cell that asks for it."""
+    for asked, formula in given_away(lesson.cells):
+        text = f"{asked.name}: its answer stands above it, or in its docstring, hints or checks: {formula}"
+        yield lesson.problem(asked.line, text)
