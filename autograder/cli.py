@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # jsonschema, which nbformat imports, would take a second to build a grammar for a format that no notebook has.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     try:
-        from .authoring.commands import add_check
+        from .authoring.commands import add_check, add_new
         from .builder.commands import add_build
         from .builder.source import LessonError
         from .checkout import WrongCall
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError as error:
         print(f"{error}: `course doctor` says what is missing and how to mend it", file=sys.stderr)
         return 1
-    authors = (add_build, add_check)
+    authors = (add_new, add_build, add_check)
     teachers = (add_pack, add_roster, add_grade, add_extend, add_feedback, add_report, add_demo, add_page)
     for add in (*authors, *teachers, add_doctor):
         add(commands)

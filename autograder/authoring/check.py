@@ -61,7 +61,7 @@ def _of_exercises(lesson: Lesson, exercises: dict[str, Exercise]) -> Iterator[Pr
     mistakes = sum(len(exercise.misconceptions) for exercise in every)
     styles = sum(len(exercise.alternatives) for exercise in every)
     few = tuple(problem for exercise in every for problem in proofs.enough(exercise))
-    yield Proof("exercises", f"{len(exercises)} exercises have mistakes, hints and alternatives enough", few)
+    yield Proof("exercises", f"mistakes, hints and alternatives enough for all {len(exercises)}", few)
     refused = tuple(problem for exercise in every for problem in proofs.right(exercise))
     yield Proof("right answers", f"{styles} alternatives and the lesson's own get full marks, stubs nothing", refused)
     unnamed = tuple(problem for exercise in every for problem in proofs.wrong(exercise))

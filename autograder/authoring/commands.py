@@ -10,6 +10,20 @@ from rich.console import Console
 from ..builder.source import find_lessons
 from ..checkout import course_root
 from .check import check
+from .new import new_lesson
+
+
+def add_new(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `course new`."""
+    parser = commands.add_parser(
+        "new",
+        help="begin a lesson: a skeleton that builds and passes",
+        description="Writes the files of a small lesson LESSON, such as 12-flows, with one exercise, one step, one "
+        "figure and one widget, to be written over: see docs/authoring.md.",
+    )
+    parser.add_argument("lesson", metavar="LESSON", help="two digits, a dash and one word")
+    parser.add_argument("--exercise", default="", metavar="NAME", help="its exercise (default: first_<word>)")
+    parser.set_defaults(run=run_new)
 
 
 def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,6 +37,15 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     parser.add_argument("lesson", metavar="LESSON", help="such as 02-vae")
     parser.set_defaults(run=run_check)
+
+
+def run_new(options: argparse.Namespace) -> int:
+    """`course new LESSON`; 0 when the skeleton is written."""
+    for place in new_lesson(course_root(), options.lesson, options.exercise):
+        print(place)
+    lesson = options.lesson
+    print(f"Next: course build {lesson} && course doctor --record {lesson} && course check {lesson}")
+    return 0
 
 
 def run_check(options: argparse.Namespace) -> int:

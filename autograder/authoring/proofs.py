@@ -5,13 +5,18 @@ passes every tick earns full marks.
 from __future__ import annotations
 
 import inspect
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..builder.source import Lesson, Problem
-from ..exercise import Exercise, file_name
+from ..case import Case
+from ..exercise import Exercise, file_name, find_exercise
 from ..marking import Mark
+from ..student import local
 from .answers import HOUSE, builders_on, mark_here, replaced, solution, stub
 from .visible import Page, stops
 
@@ -43,6 +48,9 @@ def enough(exercise: Exercise) -> Iterator[Problem]:
 
 def right(exercise: Exercise) -> Iterator[Problem]:
     """The lesson's own answer and every alternative get full marks, whatever is drawn; the stub gets nothing."""
+    if raised := _raised(exercise):
+        yield problem(exercise, f"its checks fail by themselves, whatever is answered: {raised}")
+        return
     answers: list[tuple[str, Callable[..., Any] | None]] = [("the lesson's own answer", None)]
     answers += [(f"the alternative “{name}”", function) for name, function in exercise.alternatives.items()]
     for what, function in answers:
@@ -120,6 +128,19 @@ def problem(exercise: Exercise, text: str, function: Callable[..., Any] | None =
 
 def _points(mark: Mark) -> str:
     return f"{mark.points:g} of {mark.max_points:g} points"
+
+
+def _raised(exercise: Exercise) -> str:
+    """What the hidden checks themselves raise on the lesson's own answer, and where; a student is told otherwise."""
+    upstream = {name: local(name, {name: find_exercise(name).oracle}) for name in exercise.after}
+    try:
+        with torch.enable_grad():
+            exercise.check(local(exercise.name, solution(exercise.lesson)), Case(0, upstream))
+    except Exception as error:
+        ours = [frame for frame in traceback.extract_tb(error.__traceback__) if "lessons" in Path(frame.filename).parts]
+        where = f" in line {ours[-1].lineno} of {Path(ours[-1].filename).name}" if ours else ""
+        return f"{type(error).__name__}: {error}{where}"
+    return ""
 
 
 def _first(mark: Mark) -> str:
