@@ -82,7 +82,8 @@ def test_the_row_stands_in_its_place(tmp_path):
     (tmp_path / "solutions").mkdir()
     new_lesson(tmp_path, "12-nowhere", "")
     found = (tmp_path / "README.md").read_text().split("\n")
-    assert [found[0], found[2]] == rows and found[1].startswith("| [`12-nowhere`](notebooks/12-nowhere/nowhere.ipynb) |")
+    assert [found[0], found[2]] == rows
+    assert found[1].startswith("| [`12-nowhere`](notebooks/12-nowhere/nowhere.ipynb) |")
 
 
 def test_the_skeleton_has_all_that_the_guide_promises():
