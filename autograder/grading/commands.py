@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
+from traitlets.config import Config
 
 from ..builder.release import release
 from ..checkout import ADDED, course_config, course_root, database_url
@@ -16,6 +17,7 @@ from ..feedback.markup import readable
 from ..guard.enclosure import SandboxMissing, require
 from ..guard.limits import Limits
 from ..hand_in.finding import ClassError, Entry, find_submissions, misnamed
+from ..plugins.outside import GradeOutside
 from ..transaction import one_transaction
 from .alone import alone
 from .changes import FILE, Change
@@ -27,6 +29,12 @@ from .report import print_changes, print_table, write_json
 from .roster import enrol, read_roster
 
 WITHDRAW = "none"
+LIMITS = {
+    "cell-seconds": "seconds per cell",
+    "call-seconds": "seconds per call",
+    "seconds": "seconds in all",
+    "memory-gib": "GiB of all its processes",
+}
 
 
 def add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -56,8 +64,8 @@ def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: demo/")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all marks there, as JSON")
-    _add_limits(parser, cell_seconds=5.0)
-    parser.set_defaults(run=run_demo, new_secret=True, student=None)
+    _add_limits(parser)
+    parser.set_defaults(run=run_demo, new_secret=True, student=None, cell_seconds=5.0)
 
 
 def add_extend(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -94,12 +102,11 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--db", default="", metavar="URL", help="grade book, such as postgresql://… (as nbgrader's)")
 
 
-def _add_limits(parser: argparse.ArgumentParser, cell_seconds: float = Limits.cell) -> None:
-    limits = parser.add_argument_group("limits of a submission")
-    limits.add_argument("--cell-seconds", type=float, default=cell_seconds, metavar="S", help="per cell (%(default)g)")
-    limits.add_argument("--call-seconds", type=float, default=Limits.call, metavar="S", help="per call (%(default)g)")
-    limits.add_argument("--seconds", type=float, default=Limits.submission, metavar="S", help="in all (%(default)g)")
-    limits.add_argument("--memory-gib", type=float, default=3.0, metavar="G", help="all its processes (%(default)g)")
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    limits = parser.add_argument_group("limits of a submission, else those of c.GradeOutside in the course's settings")
+    for option, words in LIMITS.items():
+        default = getattr(GradeOutside, option.replace("-", "_")).default_value
+        limits.add_argument(f"--{option}", type=float, metavar="N", help=f"{words} ({default:g})")
     parser.add_argument("--scheduler", metavar="tcp://…", help="grade on the workers of this Dask scheduler")
     parser.add_argument("--db", default="", metavar="URL", help="grade book, such as postgresql://… (as nbgrader's)")
     parser.add_argument("--again", action="store_true", help="grade also what an earlier run has graded already")
@@ -199,7 +206,7 @@ def _grade(options: argparse.Namespace, root: Path, submitted: Path, out: Path) 
         entries = _of_students(find_submissions(submitted, options.lessons, known), options.student)
         sandbox = not options.unsafe_no_sandbox
         means = Means(
-            _limits(options),
+            _limits(options, course_config(root)),
             options.jobs,
             options.scheduler,
             sandbox,
@@ -233,15 +240,10 @@ def _of_students(entries: list[Entry], students: list[str] | None) -> list[Entry
     return [entry for entry in entries if not students or entry.student in students]
 
 
-def _limits(options: argparse.Namespace) -> Limits:
-    default = Limits()
-    return replace(
-        default,
-        cell=options.cell_seconds,
-        call=options.call_seconds,
-        submission=options.seconds,
-        all=replace(default.all, memory=int(options.memory_gib * 2**30)),
-    )
+def _limits(options: argparse.Namespace, config: Config) -> Limits:
+    """Those that were asked for, else the course's own."""
+    given = {name: getattr(options, name) for option in LIMITS if getattr(options, name := option.replace("-", "_"))}
+    return GradeOutside(config=config, **given).limits()
 
 
 def _tell_where(results: list[Graded], out: Path, console: Console) -> None:

@@ -18,6 +18,7 @@ from nbgrader.preprocessors import AssignLatePenalties
 from sqlalchemy import or_
 from traitlets.config import Config
 
+from ..dates import in_utc
 from ..feedback.markup import readable
 from ..hand_in.finding import ClassError
 
@@ -69,7 +70,7 @@ class Extensions:
 def settle(
     gradebook: Gradebook, config: Config, extensions: Extensions, lesson: str | None = None, student: str | None = None
 ) -> list[tuple[str, str]]:
-    """Bring extensions and penalties of all hand-ins, or of those of a lesson or a student, to what holds now.
+    """Bring due dates, extensions and penalties to what holds now: of all hand-ins, or of a lesson's or a student's.
 
     A penalty is what the late plug-in of `config` answers for the whole score, a person's marks included: at least 0
     and at most that score. There is none without a due date, nor in time, nor where the plug-in answers None.
@@ -77,10 +78,11 @@ def settle(
     Returns those, as (student, lesson), who have a due date and no time of handing in: they count as in time.
 
     Raises:
-        ClassError: the late plug-in fails, or answers no number, for some. Their penalties are as they were, all others
-            are settled.
+        ClassError: a due date of the settings is none; or the late plug-in fails, or answers no number, for some. Their
+            penalties are as they were, all others are settled.
     """
     known = extensions.all()
+    _set_due_dates(gradebook, config, lesson)
     query = (
         gradebook.db.query(SubmittedNotebook, SubmittedAssignment, Assignment, SubmittedNotebook.score)
         .join(SubmittedAssignment, SubmittedAssignment.id == SubmittedNotebook.assignment_id)
@@ -119,6 +121,22 @@ def settle(
             f"the late plug-in {type(plugin).__name__} fails for {wrong[0]}{more}: earlier penalties stand"
         )
     return list(timeless)
+
+
+def _set_due_dates(gradebook: Gradebook, config: Config, lesson: str | None) -> None:
+    """Bring due dates to what the settings say, `c.Lessons.due = {lesson: date}`; of a lesson that they do not name,
+    the grade book's own stands. Raises `ClassError` for what is no date.
+    """
+    for name, text in config.get("Lessons", {}).get("due", {}).items():
+        if lesson is not None and name != lesson:
+            continue
+        try:
+            due = None if text is None else in_utc(str(text), whole_day=True)
+        except ValueError as error:
+            raise ClassError(f"c.Lessons.due, {name}: {error}") from None
+        for assignment in gradebook.db.query(Assignment).filter(Assignment.name == name):
+            if assignment.duedate != due:
+                assignment.duedate = due
 
 
 def _extend(submission: SubmittedAssignment, assignment: Assignment, known: Mapping[str, Mapping[str, Any]]) -> None:

@@ -96,6 +96,12 @@ class GradeOutside(NbGraderPreprocessor):
     cell_seconds = Float(Limits.cell, help="seconds for one cell").tag(config=True)
     call_seconds = Float(Limits.call, help="seconds for one call of a student's function").tag(config=True)
     seconds = Float(Limits.submission, help="seconds for all of a submission's cells").tag(config=True)
+    memory_gib = Float(Limits().all.memory / 2**30, help="memory of all of a submission's processes").tag(config=True)
+
+    def limits(self) -> Limits:
+        """Of one submission."""
+        all_of_it = replace(Limits().all, memory=int(self.memory_gib * 2**30))
+        return Limits(cell=self.cell_seconds, call=self.call_seconds, submission=self.seconds, all=all_of_it)
 
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         """`nb` with outputs and verdicts."""
@@ -103,7 +109,7 @@ class GradeOutside(NbGraderPreprocessor):
         lesson = about["assignment"]
         cells = (plain(cell, [], "") for cell in nb.cells)  # a second time: nbgrader's own steps lie between
         submitted = NotebookNode(cells=[cell for cell in cells if cell is not None])
-        limits = Limits(cell=self.cell_seconds, call=self.call_seconds, submission=self.seconds)
+        limits = self.limits()
         try:
             master, keeper = Master.load(course_root(), lesson), _keeper()
         except (FileNotFoundError, SandboxMissing) as error:
