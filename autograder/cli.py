@@ -5,8 +5,24 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-from .doctor.commands import add_doctor
+# Where `add_<name>` stands, and what the command is for. Only the one that is asked for is imported: most bring PyTorch
+# or nbgrader along, and the doctor must run where others cannot even be imported.
+COMMANDS = {
+    "new": ("authoring.commands", "begin a lesson: a skeleton that builds and passes"),
+    "build": ("builder.commands", "make the notebooks of lessons from their sources"),
+    "check": ("authoring.commands", "run a lesson's proofs alone, and say in words what is missing"),
+    "pack": ("handout.commands", "make the zip that students get"),
+    "roster": ("grading.commands", "enter the students of a learning platform's list"),
+    "grade": ("grading.commands", "grade submissions, with grade book and feedback pages"),
+    "extend": ("grading.commands", "let a student hand in later"),
+    "feedback": ("feedback.commands", "bring feedback pages to what the grade book says"),
+    "report": ("report.commands", "show how the class is doing: marks, exercises, mistakes, answers that are alike"),
+    "demo": ("grading.commands", "grade a small sample class and show what everybody gets"),
+    "page": ("feedback.preview", "show what feedback pages look like, without grading"),
+    "doctor": ("doctor.commands", "say what works on this machine, and how to mend what does not"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,34 +30,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="course", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    if given[:1] == ["doctor"]:  # the one that must run where others cannot even be imported
-        add_doctor(commands)
-        options = parser.parse_args(given)
-        return int(options.run(options))
     # jsonschema, which nbformat imports, would take a second to build a grammar for a format that no notebook has.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    try:
-        from .authoring.commands import add_check, add_new
-        from .builder.commands import add_build
-        from .builder.source import LessonError
-        from .checkout import WrongCall
-        from .feedback.commands import add_feedback
-        from .feedback.preview import add_page
-        from .grading.commands import add_demo, add_extend, add_grade, add_roster
-        from .handout.commands import add_pack
-        from .report.commands import add_report
-    except ImportError as error:
-        print(f"{error}: `course doctor` says what is missing and how to mend it", file=sys.stderr)
-        return 1
-    authors = (add_new, add_build, add_check)
-    teachers = (add_pack, add_roster, add_grade, add_extend, add_feedback, add_report, add_demo, add_page)
-    for add in (*authors, *teachers, add_doctor):
-        add(commands)
+    for name, (room, purpose) in COMMANDS.items():
+        if name not in given[:1]:
+            commands.add_parser(name, help=purpose)
+            continue
+        try:
+            module = import_module(f".{room}", __package__)
+        except ImportError as error:
+            print(f"{error}: `course doctor` says what is missing and how to mend it", file=sys.stderr)
+            return 1
+        getattr(module, f"add_{name}")(commands)
     options = parser.parse_args(given)
     try:
         return int(options.run(options))
-    except WrongCall as error:
-        parser.error(str(error))
-    except LessonError as error:
+    except Exception as error:
+        from .builder.source import LessonError
+        from .checkout import WrongCall
+
+        if isinstance(error, WrongCall):
+            parser.error(str(error))
+        if not isinstance(error, LessonError):
+            raise
         print(error, file=sys.stderr)
         return 1

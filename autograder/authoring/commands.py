@@ -17,7 +17,6 @@ def add_new(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add `course new`."""
     parser = commands.add_parser(
         "new",
-        help="begin a lesson: a skeleton that builds and passes",
         description="Writes the files of a small lesson LESSON, such as 12-flows, with one exercise, one step, one "
         "figure and one widget, to be written over: see docs/authoring.md.",
     )
@@ -30,7 +29,6 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     """Add `course check`."""
     parser = commands.add_parser(
         "check",
-        help="run a lesson's proofs alone, and say in words what is missing",
         description="Holds LESSON against the rules of docs/authoring.md: its cells and equations, what it promises, "
         "spoilers, points, budget; and that mistakes are named, right answers accepted, and visible checks as strong "
         "as hidden ones. Changes nothing.",

@@ -20,7 +20,6 @@ from .source import LessonError, Problem, find_lessons
 def add_build(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "build",
-        help="make the notebooks of lessons from their sources",
         description="Runs solutions/LESSON/*.py and writes the solution's and the student's notebook.",
     )
     parser.add_argument("lessons", nargs="*", metavar="LESSON", help="such as 02-vae; all lessons if none is named")

@@ -28,7 +28,6 @@ def add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add `course doctor`."""
     parser = commands.add_parser(
         "doctor",
-        help="say what works on this machine, and how to mend what does not",
         description="Looks at Python, packages, device, memory, disk, data, sandbox, notebooks and grade book, and "
         "estimates each lesson's time here. Students have `python -m course_lib.doctor`.",
     )

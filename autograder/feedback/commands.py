@@ -21,7 +21,6 @@ def add_feedback(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add `course feedback`."""
     parser = commands.add_parser(
         "feedback",
-        help="bring feedback pages to what the grade book says",
         description="Fills scores, comments and penalties of the grade book into "
         "feedback/<student>/<lesson>/<name>.html; runs nothing, and writes only what has changed. "
         "`nbgrader generate_feedback` does the same.",

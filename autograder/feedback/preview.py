@@ -32,7 +32,6 @@ def add_page(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add `course page`."""
     parser = commands.add_parser(
         "page",
-        help="show what feedback pages look like, without grading",
         description="Writes page.html, of a made-up hand-in of LESSON, and refusal.html, of one that cannot be shown.",
     )
     parser.add_argument("lesson", nargs="?", default="02-vae", metavar="LESSON", help="default: %(default)s")

@@ -41,7 +41,6 @@ def add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     """Add `course grade`."""
     parser = commands.add_parser(
         "grade",
-        help="grade submissions, with grade book and feedback pages",
         description="Grades DIR/<student>/<lesson>/<name>.ipynb and leaves nbgrader's gradebook.db, autograded/ and "
         "feedback/ in the checkout, or below --out.",
     )
@@ -59,7 +58,6 @@ def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add `course demo`."""
     parser = commands.add_parser(
         "demo",
-        help="grade a small sample class and show what everybody gets",
         description=f"Writes sample submissions of {LESSON} to DIR/submitted, grades them, prints marks and messages.",
     )
     parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: demo/")
@@ -72,7 +70,6 @@ def add_extend(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add `course extend`."""
     parser = commands.add_parser(
         "extend",
-        help="let a student hand in later",
         description='Lets STUDENT hand in LESSON until DATE, such as "2031-06-01 11:30 PM Europe/Berlin" (UTC without '
         "a zone; the whole day without a time); before a due date is set, before or after the hand-in. "
         f'DATE "{WITHDRAW}" withdraws it.',
@@ -87,7 +84,6 @@ def add_roster(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add `course roster`."""
     parser = commands.add_parser(
         "roster",
-        help="enter the students of a learning platform's list",
         description="Enters the students of FILE, a CSV as Canvas, Moodle or a spreadsheet writes it, into the grade "
         "book, so that those who hand in nothing are in the export. Takes nobody out.",
     )

@@ -21,7 +21,6 @@ def add_pack(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add `course pack`."""
     parser = commands.add_parser(
         "pack",
-        help="make the zip that students get",
         description="One zip: student notebooks, course_lib, start scripts, a page of instructions; no solutions.",
     )
     parser.add_argument("lessons", nargs="+", metavar="LESSON", help="such as 02-vae")

@@ -29,7 +29,6 @@ def add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add `course report`."""
     parser = commands.add_parser(
         "report",
-        help="show how the class is doing: marks, exercises, mistakes, hand-ins, answers that are alike",
         description=f"Writes {PAGE}, one page that needs no network, {JSON} and CSV files, of what the grade book and "
         "the last `course grade` say. Runs nothing, changes nothing.",
     )
