@@ -31,6 +31,7 @@ try:
         device,
         exact,
         film,
+        logbook,
         metrics,
         networks,
         plots,
@@ -45,10 +46,12 @@ try:
     from course_lib.chains import chain
     from course_lib.checking import CheckFailed, expect, verify_equation
     from course_lib.device import get_device, seed_everything
+    from course_lib.logbook import progress
     from course_lib.times import stratified_times
     from course_lib.training import History, budget, checkpoint, fit, track
 
     complaint.install()
+    logbook.install()
 except Exception as error:  # a package is missing, or raises whatever a broken one raises
     _cause = error
 
@@ -76,9 +79,11 @@ __all__ = [
     "film",
     "fit",
     "get_device",
+    "logbook",
     "metrics",
     "networks",
     "plots",
+    "progress",
     "schematic",
     "seed_everything",
     "shapes",

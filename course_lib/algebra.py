@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from course_lib.checking import CheckFailed, told
+from course_lib.checking import CheckFailed, tick, told
 
 DRAWS, SEED = 5, 11
 
@@ -49,7 +49,7 @@ def expect_same(
             text = f"{what}: expected {_plain(true)}, got {_plain(mine)}, at {where or 'all places'}"
             raise CheckFailed(told(text, hint))
     certain = sympy.simplify(sides[0] - sides[1]) == 0
-    print(f"✓ {what}" if certain else f"✓ {what} (at {DRAWS} drawn places)")
+    tick(what if certain else f"{what} (at {DRAWS} drawn places)")
 
 
 def _plain(value: complex) -> str:

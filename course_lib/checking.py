@@ -51,6 +51,16 @@ def expect(
     problem = _difference(got, truth, rtol, atol)
     if problem:
         raise CheckFailed(told(f"{what}: {problem}", hint))
+    tick(what)
+
+
+passed = 0  # checks that have passed in this process
+
+
+def tick(what: str) -> None:
+    """Print "✓ what" and count it."""
+    global passed
+    passed += 1
     print(f"✓ {what}")
 
 
@@ -105,7 +115,7 @@ def verify_equation(
             within = f"to within {room.flatten()[worst]:.1g}"
             said = f"({number}) {pair} does not hold{_at(worst, left)}, {within}"
             raise CheckFailed(told(f"{of}: {said}" if of else said, hint))
-    print(f"✓ {f'{of}: ' if of else ''}({number}) {_equation(sides, relation, standard_error, coarse[1])}")
+    tick(f"{f'{of}: ' if of else ''}({number}) {_equation(sides, relation, standard_error, coarse[1])}")
 
 
 def _equation(sides: list[Tensor], relation: str, standard_error: float | None, rounding: float) -> str:

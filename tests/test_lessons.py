@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from autograder.authoring import structure
+from autograder.builder.minutes import announced_shorter, minutes, stretches
 from autograder.builder.rules import validate
 from autograder.builder.source import LessonError, find_lessons, read_lesson
 from autograder.checkout import course_root
@@ -61,3 +62,11 @@ def test_every_place_that_names_lessons_names_them_all():
 @pytest.mark.parametrize("source", LESSONS)
 def test_a_lesson_keeps_what_it_promises(source, promise):
     assert list(promise(read_lesson(source, course_root()))) == []
+
+
+@pytest.mark.parametrize("source", LESSONS)
+def test_stretches_are_the_shorter_path(source):
+    lesson = read_lesson(source, course_root())
+    said, (led, rest) = announced_shorter(lesson), stretches(lesson)
+    assert said == pytest.approx(sum(minutes(lesson, shorter=True).values()), rel=0.1)
+    assert sum(led.values()) + rest == pytest.approx(said, abs=1)

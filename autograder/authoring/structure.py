@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ..builder.minutes import ROW, SHORTER, minutes
 from ..builder.names import cell_names
 from ..builder.source import Lesson, Problem
-from .minutes import minutes
 
 ENDINGS = ["Test yourself", "What comes next", "References"]
-_ROW = re.compile(r"^\# \| (\d+)(?: \|)? [^|\n]*\| (\d+) \|$", re.M)
-_SHORTER = re.compile(r"On the shorter path, about (\d+) minutes")
 
 
 def problems(lesson: Lesson) -> Iterator[Problem]:
@@ -27,7 +25,7 @@ def announced(lesson: Lesson) -> Iterator[Problem]:
     tenth in all and a third in each section. What is counted by rule, an author may know better.
     """
     ruled = {match[1]: value for name, value in minutes(lesson).items() if (match := re.match(r"(\d+) · ", name))}
-    rows = {found[1]: (int(found[2]), _line(lesson, found.start())) for found in _ROW.finditer(lesson.text)}
+    rows = {found[1]: (int(found[2]), _line(lesson, found.start())) for found in ROW.finditer(lesson.text)}
     for number, (told, line) in rows.items():
         if number not in ruled:
             yield lesson.problem(line, f"the contents have a section {number}, and no heading says ## {number} · …")
@@ -45,7 +43,7 @@ def shorter(lesson: Lesson) -> Iterator[Problem]:
     """The shorter path, without what is headed Further and without lines to compare with one's own, is as short as it
     says; a tenth is an author's.
     """
-    if found := _SHORTER.search(lesson.text):
+    if found := SHORTER.search(lesson.text):
         true = sum(minutes(lesson, shorter=True).values())
         if abs(int(found[1]) - true) > 0.1 * true:
             line = _line(lesson, found.start())

@@ -25,6 +25,7 @@ from . import rules
 from .assemble import SIZE_LIMIT, as_text, assemble, source_hash
 from .execution import execute
 from .meaning import meaning
+from .outline import OUTLINE, note_outline, read_outlines
 from .release import ReleaseError, generate, replace_file, replace_folder, stage, submissions
 from .source import Lesson, LessonError, Problem, find_lessons, read_lesson
 
@@ -91,6 +92,7 @@ def build(
     if to is None:
         after = nbformat.read(student, as_version=4)
         kept.followed_by(Release.of(after)).keep(source.parent)
+        note_outline(lesson, root)
         means += meaning(before, after, submissions(lesson.lesson, db_url, config)) if before else []
     return Built(solution, student, tuple(sorted(pending)), tuple(means))
 
@@ -141,7 +143,20 @@ class Outdated(NamedTuple):
 
 
 def stale(source: Path, root: Path, exercises: Mapping[str, rules.HasPoints]) -> Iterator[Outdated]:
-    """A line for each notebook of the lesson that is missing, lags its source, or was edited by hand. Runs nothing."""
+    """A line for each notebook of the lesson that is missing, lags its source, or was edited by hand; where none is,
+    one for its entry in the outline if that lags. Runs nothing.
+    """
+    found = list(_stale_notebooks(source, root, exercises))
+    yield from found
+    if not found:
+        wanted = source_hash(source.read_text(encoding="utf-8"), points_of(exercises), source.parent)
+        if read_outlines(root).get(source.parent.name, {}).get("source_hash") != wanted:
+            text = f"{OUTLINE} lags {source.relative_to(root).as_posix()} or its points"
+            yield Outdated(text, f"run `course build {source.parent.name}`")
+
+
+def _stale_notebooks(source: Path, root: Path, exercises: Mapping[str, rules.HasPoints]) -> Iterator[Outdated]:
+    """The notebooks of `source` with which something is the matter."""
     lesson = source.parent.name
     try:
         wanted = source_hash(source.read_text(encoding="utf-8"), points_of(exercises), source.parent)

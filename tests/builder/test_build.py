@@ -147,6 +147,16 @@ def test_check_names_what_lags_is_missing_or_was_edited(course):
     assert [line.text.split()[0] for line in orphans(course)] == ["notebooks/02-gone/gone.ipynb"]
 
 
+def test_the_outline_says_what_a_lesson_asks_for_and_its_lag_is_named(course):
+    path = course / "course_lib/outline.json"
+    asked = json.loads(path.read_text())["01-tiny"]["asked"]
+    assert {name: held[0] for name, held in asked.items()} == {"double": 2, "Counter": 1.5, "why": 3, "doubled": 0}
+    assert asked["double"][1] == 0 and asked["why"][1] is None  # its checks tick nothing; a written answer has none
+    assert outdated(course) == []
+    path.write_text(path.read_text().replace('"source_hash": "', '"source_hash": "0'))
+    assert outdated(course) == ["course_lib/outline.json lags solutions/01-tiny/tiny.py or its points"]
+
+
 def test_check_runs_nothing_and_leaves_the_grade_book_alone(course, monkeypatch, capsys):
     monkeypatch.chdir(course)
     monkeypatch.setattr(commands, "hidden_checks", lambda lesson: EXERCISES)

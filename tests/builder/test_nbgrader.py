@@ -116,6 +116,6 @@ def test_feedback_shows_neither_hidden_region_nor_rubric(graded, student):
 
 def test_grading_leaves_the_tree_as_it_was(graded):
     there = {path.name for path in graded.iterdir()}
-    before = {"nbgrader_config.py", "notebooks", "solutions", "submitted"}
+    before = {"course_lib", "nbgrader_config.py", "notebooks", "solutions", "submitted"}
     assert there == before | {"autograded", "feedback", "gradebook.db", "grades.csv", ".graded"}
     assert not list((graded / "autograded").rglob("*.py"))
