@@ -92,8 +92,12 @@ class Course:
 
         patch.setattr(classroom, "workers", same)
 
-    def build(self, lesson, points, text="A sentence.", label="looked at", below="1 - x"):
-        """Release a lesson as it is from now on. `points`: what is asked for, and what it is worth; `below`: what the
+    def build(self, lesson, points, **how):
+        """Release a lesson as it is from now on, by `course build`; the rest as `add` takes it."""
+        return builder.build(self.add(lesson, points, **how), self.folder, self.exercises[lesson])
+
+    def add(self, lesson, points, text="A sentence.", label="looked at", below="1 - x"):
+        """Write a lesson's source and checks. `points`: what is asked for, and what it is worth; `below`: what the
         check of `plus_one` expects below zero.
         """
         self.exercises[lesson] = {one: self._check(lesson, one, worth, below) for one, worth in points.items()}
@@ -106,7 +110,7 @@ class Course:
             parts.append(EXERCISE.format(name=one, worth=said, answer=RIGHT[one], label=label))
         why = [WHY] if lesson == FIRST else []
         source.write_text("".join([f"# %% [markdown]\n# # {name}\n#\n# {text}\n\n", *parts, *why]))
-        return builder.build(source, self.folder, self.exercises[lesson])
+        return source
 
     def _check(self, lesson, name, points, below):
         """An exercise with its hidden checks in a file of its own, imported anew."""
