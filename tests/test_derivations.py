@@ -29,4 +29,6 @@ def test_a_formula_above_is_found():
         Cell("code", "k = (1 - now / before) * (1 - before) / (1 - now)", 1),
     ]
     for leak in leaks:
-        assert any(asked.name == "posterior_variance" for asked, _ in given_away((leak, *cells)))
+        assert any(
+            asked.name == "posterior_variance" and teller is leak for asked, _, teller in given_away((leak, *cells))
+        )

@@ -39,8 +39,10 @@ def expressions(cell: Cell) -> Iterator[str]:
             yield blank(ast.unparse(node))
 
 
-def given_away(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, str]]:
-    """Every formula of an unfolded line that stands above its exercise, or in its docstring, hints or checks."""
+def given_away(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, str, Cell]]:
+    """Every formula of an unfolded line that a student sees above its exercise, or in its docstring, hints or checks:
+    what asks for it, the formula, and the cell that has it.
+    """
     waiting: list[int] = []
     for position, cell in enumerate(cells):
         if cell.kind in ("solution", "step"):
@@ -50,16 +52,20 @@ def given_away(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, str]]:
             continue
         for place in waiting:
             asked = cells[place]
-            above = [*cells[:place], *(c for c in cells[place + 1 : place + 3])]
-            text = blank("\n".join([*(c.source for c in above), stubbed(asked.name, asked.source)]))
+            seen = [(other, blank(_shown(other))) for other in cells[: place + 3]]
             for formula in [*formulas(found[1]), *expressions(asked)]:
-                if formula in text:
-                    yield asked, formula
+                if (teller := next((other for other, text in seen if formula in text), None)) is not None:
+                    yield asked, formula, teller
         waiting = []
 
 
+def _shown(cell: Cell) -> str:
+    """A cell as students get it: what they are to write is not there yet."""
+    return stubbed(cell.name, cell.source) if cell.kind in ("solution", "step") else cell.source
+
+
 def problems(lesson: Lesson) -> Iterator[Problem]:
-    """Each formula that is given away, at the cell that asks for it."""
-    for asked, formula in given_away(lesson.cells):
-        text = f"{asked.name}: its answer stands above it, or in its docstring, hints or checks: {formula}"
-        yield lesson.problem(asked.line, text)
+    """Each formula that is given away, at the cell that has it."""
+    for asked, formula, teller in given_away(lesson.cells):
+        text = f"this cell gives away the answer to {asked.name}, which stands at line {asked.line}: {formula}"
+        yield lesson.problem(teller.line, text)

@@ -131,7 +131,7 @@ def test_an_answer_above_its_exercise_is_told():
     posterior = read_lesson(ROOT / "solutions/05-posterior/posterior.py", ROOT)
     leak = Cell("code", "k = (1 - now / before) * (1 - before) / (1 - now)", 1)
     found = said(spoilers.problems(replace(posterior, cells=(leak, *posterior.cells))))
-    assert any("posterior_variance: its answer stands above it" in text for text in found)
+    assert any("posterior.py:1: this cell gives away the answer to posterior_variance" in text for text in found)
 
 
 # ---- the places
