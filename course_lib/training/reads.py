@@ -68,11 +68,13 @@ def reads(function: Any, device: torch.device) -> tuple[Hashable, ...] | None:
 
 def settings(device: torch.device) -> tuple[Hashable, ...]:
     """What PyTorch is told apart from a function, by which it chooses its kernels on `device`, and the stream there."""
-    cudnn = torch.backends.cudnn
+    backends: Any = torch.backends
+    cudnn, products = backends.cudnn, backends.cuda.matmul
     stream = torch.cuda.current_stream(device).cuda_stream if device.type == "cuda" else None
     autocast = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
-    choices = cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32
-    precision = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
+    # The newer names: the older ones refuse to answer where somebody has set these.
+    precision = [part.fp32_precision for part in (products, cudnn.conv, cudnn.rnn)]
+    choices = cudnn.enabled, cudnn.benchmark, cudnn.deterministic, torch.are_deterministic_algorithms_enabled()
     return stream, autocast, torch.get_default_dtype(), torch.is_inference_mode_enabled(), *precision, *choices
 
 

@@ -76,14 +76,15 @@ def set_a_global(model):
 
 
 def set_the_precision_of_products(model):
-    torch.set_float32_matmul_precision("high")
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
 
 
 @pytest.fixture
 def as_before():
+    precision = torch.backends.cuda.matmul.fp32_precision
     yield
+    torch.backends.cuda.matmul.fp32_precision = precision
     Shared.share, walked.strength, strengths.common = 0.3, 1.0, 1.0
-    torch.set_float32_matmul_precision("highest")
 
 
 @pytest.mark.parametrize(
