@@ -4,7 +4,7 @@ VENV   ?= .venv
 RUN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: demo test lint types tests tests-grading tests-lessons lab build setup clean
+.PHONY: demo test lint types tests tests-grading tests-lessons lab build site setup clean
 
 demo: setup  ## build the student version, grade a small class, show marks, messages and feedback pages
 	$(RUN)/course build --check 02-vae || $(RUN)/course build 02-vae
@@ -36,6 +36,9 @@ lab: setup  ## JupyterLab on the student notebooks
 
 build: setup  ## rebuild every lesson whose source changed
 	$(RUN)/course build
+
+site: setup  ## the lessons without solutions, and the guides, as a static site in build/site
+	$(RUN)/course site
 
 setup: $(READY)
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "build": ("builder.commands", "make the notebooks of lessons from their sources"),
     "check": ("authoring.commands", "run a lesson's proofs alone, and say in words what is missing"),
     "pack": ("handout.commands", "make the zip that students get"),
+    "site": ("handout.commands", "make the lessons without solutions, and the guides, a static site"),
     "roster": ("grading.commands", "enter the students of a learning platform's list"),
     "grade": ("grading.commands", "grade submissions, with grade book and feedback pages"),
     "extend": ("grading.commands", "let a student hand in later"),

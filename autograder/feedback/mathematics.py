@@ -66,7 +66,7 @@ def rendered(markdown: str, attachments: dict[str, Any] | None = None, room: Roo
     markdown, rest = _cut(markdown)
     renderer = _Renderer(attachments or {}, room or Room())
     try:
-        page = clean_html(MarkdownWithMath(renderer=renderer).render(_bars_in_tables(markdown)))
+        page = clean_html(MarkdownWithMath(renderer=renderer).render(bars_in_tables(markdown)))
     except Exception:  # lists nested without end, and whatever else
         return f"<pre>{escape(markdown)}{escape(rest)}</pre>"
 
@@ -91,7 +91,7 @@ def _cut(markdown: str) -> tuple[str, str]:
     return markdown, rest
 
 
-def _bars_in_tables(markdown: str) -> str:
+def bars_in_tables(markdown: str) -> str:
     r"""`$|x|$` in a table as `$\vert x\vert$`: rows are cut at their bars before mathematics is known."""
     lines = markdown.split("\n")
     fenced = table = False

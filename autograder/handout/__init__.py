@@ -1,1 +1,1 @@
-"""What leaves the house: a pack for students (`course pack`), of what is theirs alone."""
+"""What leaves the house: packs for students (`course pack`) and the site (`course site`), of what is theirs alone."""

@@ -1,4 +1,4 @@
-"""`course pack`: options in, exit status out."""
+"""`course pack` and `course site`: options in, exit status out."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..builder.source import find_lessons
 from ..checkout import course_root
 from .answers import asked_for, shown_in
 from .pack import PackError, pack, zipped
+from .site import SiteError, site
 from .start import CPU_BUILD
 
 
@@ -62,4 +63,30 @@ def run_pack(options: argparse.Namespace) -> int:
         lesson = notebook.parent.name
         for earlier, names in shown_in(notebook, lesson, asked).items():
             print(f"{lesson} shows answers of {earlier} ({', '.join(names)}): hand it out when these are in")
+    return 0
+
+
+def add_site(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `course site`."""
+    parser = commands.add_parser(
+        "site",
+        help="make the lessons without solutions, and the guides, a static site",
+        description="Needs what pip install '.[site]' brings. Runs no notebook; shows no answer.",
+    )
+    parser.add_argument("lessons", nargs="*", metavar="LESSON", help="such as 02-vae; all lessons if none is named")
+    parser.add_argument("--to", type=Path, metavar="DIR", help="default: build/site")
+    parser.set_defaults(run=run_site)
+
+
+def run_site(options: argparse.Namespace) -> int:
+    """`course site [LESSON…] [--to DIR]`; 1 where Sphinx has something to say."""
+    root = course_root()
+    lessons = find_lessons(root, options.lessons)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            made = site(root, lessons, options.to or root / "build" / "site", Path(folder))
+    except (SiteError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(made / "index.html")
     return 0

@@ -8,19 +8,18 @@ import sys
 import sysconfig
 import venv
 import zipfile
-from functools import cache
 from pathlib import Path
 
 import nbformat
 import pytest
+from hidden_lines import ROOT, secrets_of
 
-from autograder.builder.source import find_lessons, find_regions, read_lesson, region_text
+from autograder.builder.source import find_lessons
 from autograder.cli import main
 from autograder.handout import start
 from autograder.handout.pack import PackError, fill_wheelhouse
 from course_lib.doctor import INSTALL
 
-ROOT = Path(__file__).resolve().parents[2]
 LESSONS = [source.parent.name for source in find_lessons(ROOT)]
 OFFLINE = ["bwrap", "--dev-bind", "/", "/", "--unshare-net", "--die-with-parent"]
 FIRST_CELLS = """
@@ -75,25 +74,6 @@ def texts(top: Path, lesson: str) -> dict[str, str]:
         else:
             found[name] = path.read_text(encoding="utf-8")
     return found
-
-
-@cache
-def secrets_of(lesson: str) -> list[str]:
-    """The lines of solutions, model answers and mark schemes, and of hidden checks: those that say something and stand
-    nowhere else in the lesson.
-    """
-    source = ROOT / "solutions" / lesson / f"{lesson.partition('-')[2]}.py"
-    hidden, given = "", ""
-    for cell in read_lesson(source, ROOT).cells:
-        regions = [region for mark in ("SOLUTION", "MARK SCHEME") for region in find_regions(cell.source, mark)]
-        hidden += "".join(region_text(cell.source, region) + "\n" for region in regions)
-        inside = {number for begin, end in regions for number in range(begin, end + 1)}
-        given += "\n".join(line for number, line in enumerate(cell.source.split("\n")) if number not in inside) + "\n"
-    library = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "course_lib").rglob("*.py"))
-    for path in (ROOT / "autograder/lessons" / lesson.partition("-")[2]).glob("*.py"):
-        hidden += "\n".join(re.findall(r'hint="(.*?)"', path.read_text(encoding="utf-8")))
-    lines = {line.strip() for line in hidden.split("\n") if len(line.strip()) >= 25}
-    return sorted(line for line in lines if line not in given and line not in library)
 
 
 def answers_in(top: Path, lesson: str) -> list[str]:
