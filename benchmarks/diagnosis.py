@@ -1,14 +1,17 @@
-"""How many wrong answers are caught, named, and named rightly: `python -m benchmarks.diagnosis [--each N] [EXERCISE…]`.
+"""How many wrong answers are caught, named, and named rightly: `python -m benchmarks.diagnosis [--seconds S]`.
 
 As somebody would judge it who did not write the list. Every right implementation is taken in turn. It and its changes
 are kept out of the diagnoser, which has the others left; then it is changed once by the operators of cosmic-ray, or
 twice by two makers, and marked like a submission. What gives the right values on drawn inputs, or ends in an exception
-(which the student reads anyway), is left out.
+(which the student reads anyway), is left out. An answer that is all NaN, infinite, zero or one number says nothing of a
+mistake, and is told as that: it is counted by itself.
 
 A name is *false* when it is not given again on another student's inputs: a mistake is in the code, not in the draw. It
 is *right* when the kind told is the kind made; what has no kind of its own (one number replaced) is not counted there.
 
-The second table is the hand-written list, switched off: how many of its mistakes the makers name by themselves.
+Below the table stand the hand-written lists of the same exercises, switched off: how many of their mistakes the makers
+name by themselves; and the processor time of a diagnosis. Exercises come in an order drawn once and for all, so that a
+run that ends after some time (`--seconds`) is a random sample of them.
 
 Needs cosmic-ray (`benchmarks/requirements.txt`) in the instructor's environment. Writes diagnosis.json and diagnosis.md
 below benchmarks/results.
@@ -33,9 +36,11 @@ from typing import Any
 import torch
 from rich.progress import track
 
+from autograder import marking
 from autograder.diagnosis import makers
 from autograder.diagnosis.kinds import KINDS
 from autograder.diagnosis.makers import Unfit
+from autograder.diagnosis.naming import explain
 from autograder.diagnosis.questions import Call, Questions
 from autograder.diagnosis.transcript import Transcript
 from autograder.exercise import Exercise, lesson_exercises, lesson_modules
@@ -54,6 +59,7 @@ MADE = {
     "Delete_USub": {"sign"},
     "USub_UAdd": {"sign"},
 }
+UNTELLING = ("Every value is NaN", "Every value is infinite", "Every value is zero", "Every value is the same")
 ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Pow", "FloorDiv", "Mod")
 
 
@@ -72,23 +78,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("exercises", nargs="*", help="names of exercises; all when none is given")
     parser.add_argument("--each", type=int, default=4, help="changes of each kind, of each right implementation")
-    parser.add_argument("--no-list", action="store_true", help="leave out the second table")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="of processor time, after which to end")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     found = [item for item in _exercises() if not asked.exercises or item.name in asked.exercises]
+    random.Random("exercises").shuffle(found)
     start = time.process_time()
-    rows = {"single changes": Counter(), "pairs": Counter()}
-    missed: list[str] = []
-    for exercise in track(found, "changing right answers"):
-        for name in list(exercise.alternatives):
-            with _held_out(exercise, name) as function:
-                for kind, wrong in _changes(exercise, name, function, asked.each):
-                    _count(rows[kind], wrong, function, missed)
+    rows: dict[str, Counter[str]] = {"single changes": Counter(), "pairs": Counter()}
     listed: Counter[str] = Counter()
-    if not asked.no_list:
-        for exercise in track(found, "the list, switched off"):
+    missed: list[str] = []
+    taken: list[str] = []
+    with _timed() as costs:
+        for exercise in track(found, "changing right answers"):
+            if time.process_time() - start > asked.seconds:
+                break
+            taken.append(exercise.name)
+            for name in list(exercise.alternatives):
+                with _held_out(exercise, name) as function:
+                    for kind, wrong in _changes(exercise, name, function, asked.each):
+                        _count(rows[kind], wrong, function, missed)
             _count_listed(exercise, listed)
-    _write(rows, listed, missed, time.process_time() - start, bool(asked.exercises))
+    seconds = time.process_time() - start
+    _write(rows, listed, missed, taken, len(found), costs, seconds, bool(asked.exercises))
+
+
+@contextmanager
+def _timed() -> Iterator[list[float]]:
+    """The processor time of every diagnosis within the block."""
+    costs: list[float] = []
+
+    def timed(*args: Any) -> Any:
+        start = time.process_time()
+        try:
+            return explain(*args)
+        finally:
+            costs.append(time.process_time() - start)
+
+    marking.explain = timed  # type: ignore[assignment]
+    try:
+        yield costs
+    finally:
+        marking.explain = explain
 
 
 def _exercises() -> Iterator[Exercise]:
@@ -197,6 +227,10 @@ def _count(row: Counter[str], wrong: Wrong, right: Any, missed: list[str]) -> No
     if any("raised" in mark.message for mark in marks):
         row["ended in an exception"] += 1
         return
+    if marks[0].diagnosis is None and "Every value is" in marks[0].message:
+        row["without information"] += any(word in marks[0].message for word in UNTELLING)
+        if any(word in marks[0].message for word in UNTELLING):
+            return
     row["wrong"] += 1
     caught = not marks[0].passed
     row["caught"] += caught
@@ -270,32 +304,49 @@ def _count_listed(exercise: Exercise, listed: Counter[str]) -> None:
         exercise.misconceptions.extend(kept)
 
 
-def _write(rows: dict[str, Counter[str]], listed: Counter[str], missed: list[str], seconds: float, part: bool) -> None:
-    lines = ["# Diagnosis", "", __doc__.split("\n\n")[1].replace("\n", " "), ""]
+def _write(
+    rows: dict[str, Counter[str]],
+    listed: Counter[str],
+    missed: list[str],
+    taken: list[str],
+    all_: int,
+    costs: list[float],
+    seconds: float,
+    part: bool,
+) -> None:
+    lines = ["# Diagnosis", "", "\n\n".join((__doc__ or "").split("\n\n")[1:3]), ""]
     lines += [
-        "| what was done | wrong | caught | named | false names | of a kind | named by it |",
-        "|---|---|---|---|---|---|---|",
+        "| what was done | wrong | caught (goal all) | named (goal 90%, 60%) | false names (goal 1%) "
+        "| of a kind | named by it | without information |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, row in rows.items():
         wrong, named, kind = max(row["wrong"], 1), max(row["named"], 1), max(row["with a kind, named"], 1)
         lines.append(
             f"| {name} | {row['wrong']} | {row['caught'] / wrong:.1%} | {row['named'] / wrong:.1%} | "
-            f"{row['false'] / named:.1%} | {row['with a kind, named']} | {row['rightly'] / kind:.1%} |"
+            f"{row['false'] / named:.1%} | {row['with a kind, named']} | {row['rightly'] / kind:.1%} | "
+            f"{row['without information']} |"
         )
-    if listed:
-        share = listed["named"] / listed["mistakes"]
-        lines += [
-            "",
-            f"The hand-written list switched off: {listed['named']} of {listed['mistakes']} ({share:.1%}) named.",
-        ]
-    lines += ["", f"{seconds:.0f} s of processor time, torch {torch.__version__}, Python {sys.version.split()[0]}."]
+    share, costs = listed["named"] / max(listed["mistakes"], 1), sorted(costs)
+    lines += [
+        "",
+        f"The hand-written lists switched off: {listed['named']} of {listed['mistakes']} named "
+        f"({share:.0%}; goal 80%).",
+        "",
+        f"{len(costs)} diagnoses: half of them below {costs[len(costs) // 2]:.2f} s of processor time, nine in ten "
+        f"below {costs[9 * len(costs) // 10]:.2f} s, the longest {costs[-1]:.2f} s (goal 0.25 s).",
+        "",
+        f"{len(taken)} of {all_} exercises, drawn: {', '.join(taken)}.",
+        "",
+        f"{seconds:.0f} s of processor time, torch {torch.__version__}, Python {sys.version.split()[0]}.",
+    ]
     print("\n".join(lines))
     print("\n".join(missed[:200]))
     if part:
         return
     results = HERE / "results"
     (results / "diagnosis.md").write_text("\n".join(lines) + "\n")
-    held = {"rows": rows, "listed": listed, "unnamed": missed, "seconds": round(seconds)}
+    held = {"exercises": taken, "rows": rows, "listed": listed, "unnamed": missed, "seconds": round(seconds)}
     (results / "diagnosis.json").write_text(json.dumps(held, indent=1) + "\n")
 
 

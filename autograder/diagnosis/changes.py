@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -124,6 +125,7 @@ CALLS: dict[str, list[tuple[str, str | None]]] = {
     "mean": [("mean", "sum"), ("axis", "over everything"), ("axis", "over the other axis")],
     "logsumexp": [
         ("logarithms", "average of logarithms"),
+        ("logarithms", "surrogate"),
         ("axis", "over the other axis"),
         ("mean", "mean"),
         ("mean", "sum"),
@@ -190,6 +192,10 @@ def instead_of_call(name: str, stands: str | None, function: Any, args: tuple, k
             return first.backward(first.detach())
         case "average of logarithms":
             return (torch.softmax(first, *args[1:], **kwargs) * first).sum(*args[1:], **kwargs)
+        case "surrogate":  # right in its slope alone, and not divided by the number of terms
+            weights = torch.softmax(first, *args[1:], **kwargs).detach()
+            count = first.numel() / torch.logsumexp(first, *args[1:], **kwargs).numel()
+            return (weights * first).sum(*args[1:], **kwargs) + math.log(count)
         case "root of the root":
             return _plain(name, args, kwargs) ** 0.5
         case "exp of the half":

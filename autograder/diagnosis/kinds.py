@@ -136,6 +136,11 @@ KINDS: dict[str, Kind] = {
     "term": Kind("term", "one term is missing", "Count the terms of the last line of the derivation, and yours."),
     "factor": Kind("factor", "one factor is missing", _FACTOR),
     "inverse": Kind("inverse", "something multiplies that should divide, or divides that should multiply", _INVERSE),
+    "rest": Kind(
+        "rest",
+        "1 minus a quantity stands where it belongs itself",
+        "Signal and noise add up to one: ask which of them is meant.",
+    ),
     "power": Kind("power", "a square or a root is missing, or one too many", _ROOT),
     "root": Kind("power", "a root is missing, or one too many", _ROOT),
     "square": Kind("power", "a square is missing", _ROOT),
@@ -180,6 +185,12 @@ KINDS: dict[str, Kind] = {
         "operation",
         "one operation is not the one that belongs there",
         "Go through the formula, operation by operation.",
+        vague=2,
+    ),
+    "part": Kind(
+        "operation",
+        "one part of the formula is not the one that belongs there",
+        "Go through the formula, operation by operation, and put in numbers that can be followed by hand.",
         vague=2,
     ),
     "quantity": Kind(

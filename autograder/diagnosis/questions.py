@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import torch
 
-from ..case import TOLERANCE, difference
 from ..exercise import Exercise
 from ..sandbox.responder import Responder
 from ..sandbox.wire import Handle, WireError, decode
 from . import makers
+from .comparing import Raised, differs, finite, fresh, right, right_kept
 from .kinds import Finding, vagueness
 from .makers import Arguments, Maker, ResultMaker, Unfit
 from .schemata import Board, Switch, TooLong, switched
@@ -24,13 +24,6 @@ from .transcript import Elsewhere, Exchange
 ENOUGH = 3  # numbers that have to agree, and to vary
 SELDOM = ("floor of", "constant in", "clip of", "average of", "order", "exp of", "log of", "inverse of", "size of")
 Function = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class Raised:
-    """A call that ended in an exception."""
-
-    cause: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,15 +58,31 @@ class Scene:
 
     def put(self, function: Function) -> list[Any]:
         """What `function` gives, up to the first reply that is another than the student's."""
-        host, said = Responder({self.name: function}), []
+        host, said = _Host({self.name: function}), []
         for exchange, got in zip(self.exchanges, self.got, strict=True):
             try:
-                said.append(_value(host.answer(exchange.request, exchange.server())))
+                said.append(_counted(exchange.request, _value(host.answer(exchange.request, exchange.server()))))
             except (Elsewhere, WireError):
                 said.append(Raised("Elsewhere: "))
             if differs(got, said[-1]):
                 break
         return said
+
+
+class _Host(Responder):
+    """Answers for a function that is only compared: where it runs is not asked."""
+
+    def _elsewhere(self, target: Any, args: list, method: str | None = None) -> None:
+        return None
+
+
+def _counted(frame: bytes, value: Any) -> Any:
+    """A reply without what was asked of devices along with other things."""
+    if not isinstance(value, list) or b"elsewhere" not in frame:
+        return value
+    asked = decode(frame, lambda reference: None).get("asked", value)
+    pairs = zip(asked, value, strict=True)
+    return [reply for one, reply in pairs if not (isinstance(one, dict) and one.get("op") == "elsewhere")]
 
 
 class Questions:
@@ -84,8 +93,9 @@ class Questions:
         self.names = tuple(inspect.signature(self.right).parameters)
         asked = _questions(exercise, exchanges)
         truths = [(question, question.put(self.right)) for question in asked]
-        self.wrong = [(q, truth) for q, truth in truths if differs(q.got, truth)]
-        self.all = [q for q, _ in self.wrong] + [q for q, truth in truths if not differs(q.got, truth)]
+        self._truths = {id(question): truth for question, truth in truths}
+        self.wrong = [(q, truth) for q, truth in truths if not right(q.got, truth)]
+        self.all = [q for q, _ in self.wrong] + [q for q, truth in truths if right(q.got, truth)]
         self.formulas = formulas(exercise) if self.wrong else []
         self.arguments = self._arguments() if self.wrong else []
 
@@ -113,9 +123,18 @@ class Questions:
         found = torch.cat([torch.zeros(0, dtype=torch.float64), *(finite(q.got) for q in counted)])
         return len(found) >= ENOUGH and bool((found - found[0]).abs().max() > 1e-9 * found.abs().max())
 
-    def agree(self, function: Function) -> bool:
-        """Whether `function` gives what the student gave, everywhere."""
-        return all(not differs(q.got, q.put(function)) for q in self.all)
+    def agree(self, function: Function, first: int | None = None, where_wrong: bool = False) -> bool:
+        """Whether `function` gives what the student gave, everywhere, or in answer to the first questions. With
+        `where_wrong`, the entries of an answer that are right need no explanation.
+        """
+        for question in self.all[:first]:
+            value, truth = question.put(function), self._truths[id(question)]
+            if where_wrong:
+                value = right_kept(question.got, truth, value)
+            refused = isinstance(truth, Raised) and right(question.got, truth) and right(value, truth)
+            if not refused and differs(question.got, value):
+                return False
+        return True
 
     def named(self, question: Call | Scene) -> Arguments:
         """A call's arguments by name."""
@@ -134,36 +153,58 @@ class Questions:
 
         return changed
 
-    def singles(self) -> Iterator[tuple[Finding, Function]]:
-        """Every function with one argument or one operation changed, the kinds that say most first."""
-        for function, board in self.formulas:  # where there is an optimiser, it is the first suspect
+    def singles(self, vague: bool) -> Iterator[Change]:
+        """Every function with one argument or one operation changed, the kinds that say most first; or those whose kind
+        says little.
+        """
+        if vague:
+            for level in (1, 2):
+                for i, (function, board) in enumerate(self.formulas[:1]):
+                    for switch in board.switches:
+                        if vagueness(switch.kind) == level:
+                            yield Change((Finding(switch.kind),), _turned(function, board, [switch]), i)
+            return
+        for i, (function, board) in enumerate(self.formulas):  # where there is an optimiser, it is the first suspect
             for switch in board.switches:
                 if switch.kind == "gradient":
-                    yield Finding(switch.kind), _turned(function, board, [switch])
+                    yield Change((Finding(switch.kind),), _turned(function, board, [switch]), i)
         for maker in self.arguments:
-            yield Finding(maker.kind, maker.about), self.made(self.right, [maker])
-        for vague in range(3):
-            for function, board in self.formulas[: 1 if vague else None]:
-                for switch in board.switches:
-                    if vagueness(switch.kind) == vague:
-                        yield Finding(switch.kind), _turned(function, board, [switch])
+            yield Change((Finding(maker.kind, maker.about),), self.made(self.right, [maker]), None)
+        for i, (function, board) in enumerate(self.formulas):
+            for switch in board.switches:
+                if not vagueness(switch.kind):
+                    yield Change((Finding(switch.kind),), _turned(function, board, [switch]), i)
 
-    def doubles(self) -> Iterator[tuple[tuple[Finding, Finding], Function]]:
-        """Every function with two of them changed, those of clear kinds alone."""
+    def doubles(self) -> Iterator[Change]:
+        """Every function with two of them changed, those of clear kinds alone; seldom ones at the end."""
         clear = [maker for maker in self.arguments if maker.kind not in SELDOM]
-        for one, other in combinations(clear, 2):
-            if one.about != other.about:
-                findings = Finding(one.kind, one.about), Finding(other.kind, other.about)
-                yield findings, self.made(self.right, [one, other])
+        yield from self._two_arguments(combinations(clear, 2))
         for function, board in self.formulas[:1]:
             switches = [switch for switch in board.switches if not vagueness(switch.kind)]
             for a, b in combinations(switches, 2):
                 if a.site != b.site:
-                    yield (Finding(a.kind), Finding(b.kind)), _turned(function, board, [a, b])
+                    yield Change((Finding(a.kind), Finding(b.kind)), _turned(function, board, [a, b]), 0)
             for maker in clear:
                 for switch in switches:
-                    turned = _turned(function, board, [switch])
-                    yield (Finding(maker.kind, maker.about), Finding(switch.kind)), self.made(turned, [maker])
+                    made = self.made(_turned(function, board, [switch]), [maker])
+                    yield Change((Finding(maker.kind, maker.about), Finding(switch.kind)), made, 0)
+        seldom = [maker for maker in self.arguments if maker.kind in SELDOM]
+        yield from self._two_arguments(product(clear, seldom))
+
+    def _two_arguments(self, pairs: Iterable[tuple[Maker, Maker]]) -> Iterator[Change]:
+        for one, other in pairs:
+            if one.about != other.about:
+                findings = Finding(one.kind, one.about), Finding(other.kind, other.about)
+                yield Change(findings, self.made(self.right, [one, other]), None)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A wrong function, what is wrong with it, and which of the formulas it is; None for the first right answer."""
+
+    findings: tuple[Finding, ...]
+    function: Function
+    formula: int | None
 
 
 def _turned(function: Function, board: Board, switches: Sequence[Switch]) -> Function:
@@ -193,34 +234,7 @@ def formulas(exercise: Exercise) -> list[tuple[Function, Board]]:
     return _formulas[key]
 
 
-# ---- comparing
-
-
-def differs(got: Any, value: Any) -> bool:
-    """Whether two answers are not the same, up to rounding; exceptions are the same when they say the same."""
-    if isinstance(got, Raised) or isinstance(value, Raised):
-        return got != value
-    if isinstance(got, torch.Tensor) and isinstance(value, torch.Tensor):
-        if got.shape != value.shape or got.dtype != value.dtype:
-            return True
-        if got.dtype in (torch.float64, torch.float32):
-            size = float(value.abs().nan_to_num(0.0, 0.0, 0.0).max()) if value.numel() else 0.0
-            return not torch.allclose(got, value, rtol=0.0, atol=TOLERANCE[got.dtype] * size, equal_nan=True)
-    return bool(difference(got, value, dtype=True))
-
-
-def fresh(value: Any) -> Any:
-    return value.clone() if isinstance(value, torch.Tensor) else value
-
-
-def finite(value: Any) -> torch.Tensor:
-    """The finite numbers of an answer."""
-    if isinstance(value, list | tuple):
-        return torch.cat([torch.zeros(0, dtype=torch.float64), *map(finite, value)])
-    if isinstance(value, bool) or not isinstance(value, torch.Tensor | int | float):
-        return torch.zeros(0, dtype=torch.float64)
-    numbers = torch.as_tensor(value).detach().double().flatten()[:1000]
-    return numbers[torch.isfinite(numbers)]
+# ---- what was asked
 
 
 def _first_right(exercise: Exercise) -> Function:
@@ -238,6 +252,8 @@ def _questions(exercise: Exercise, exchanges: Sequence[Exchange]) -> list[Call |
     for exchange in exchanges:
         request, alone = _request(exchange)
         if request["op"] == "elsewhere":  # no value is at stake
+            continue
+        if isinstance(request.get("target"), str) and request["target"] != exercise.name:
             continue
         if not alone:
             joined.append(exchange)
@@ -261,7 +277,7 @@ def _request(exchange: Exchange) -> tuple[dict[str, Any], bool]:
 def _scene(name: str, exchanges: tuple[Exchange, ...]) -> Scene:
     requests = [decode(exchange.request, lambda reference: None) for exchange in exchanges]
     first: dict[str, Any] = next((r for r in requests if r.get("target") == name and "args" in r), {})
-    got = [_value(exchange.reply) for exchange in exchanges]
+    got = [_counted(exchange.request, _value(exchange.reply)) for exchange in exchanges]
     return Scene(name, exchanges, first.get("args", []), first.get("kwargs", {}), got)
 
 

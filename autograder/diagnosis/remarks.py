@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from ..sandbox.wire import decode
+from .comparing import Raised, differs, finite
 from .makers import is_times
-from .questions import Call, Questions, Raised, Scene, differs, finite
+from .questions import Call, Questions, Scene
 
 NICE = {2.0: "twice", 0.5: "half", 3.0: "three times", 4.0: "four times", 0.25: "a quarter of", -1.0: "minus"}
 CLOSE = 1e-6

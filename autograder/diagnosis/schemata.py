@@ -11,7 +11,8 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any
@@ -44,11 +45,15 @@ class Board:
     def __init__(self) -> None:
         self.on: dict[int, int] = {}
         self.switches: list[Switch] = []
+        self._sites = 0
         self.ticks = 0
+        self.kept: dict[int, list[Any]] | None = None  # what each operation gave, while a call is traced
+        self._instead: tuple[int, Iterator[Any]] | None = None
 
     def site(self, kinds: list[str]) -> int:
         """A new operation that can be changed in as many ways as there are kinds."""
-        number = 1 + (self.switches[-1].site if self.switches else 0) if kinds else 0
+        self._sites += 1
+        number = self._sites
         self.switches.extend(Switch(number, change, kind) for change, kind in enumerate(kinds))
         return number
 
@@ -58,12 +63,28 @@ class Board:
             raise TooLong
         return self.on.get(site)
 
+    def _given(self, site: int, value: Any) -> Any:
+        if self.kept is not None:
+            self.kept.setdefault(site, []).append(value)
+        if self._instead is not None and self._instead[0] == site:
+            return next(self._instead[1])
+        return value
+
+    @contextmanager
+    def replacing(self, site: int, values: Iterable[Any]) -> Iterator[None]:
+        """Within the block, one operation gives these values, one after the other, in the place of its own."""
+        self.on, self.ticks, self._instead = {}, 0, (site, iter(values))
+        try:
+            yield
+        finally:
+            self._instead = None
+
     def binary(self, site: int, name: str, a: Any, b: Any) -> Any:
         change = self._change(site)
-        return BINARY[name](a, b) if change is None else BINARY_CHANGES[name][change][1](a, b)
+        return self._given(site, BINARY[name](a, b) if change is None else BINARY_CHANGES[name][change][1](a, b))
 
     def minus(self, site: int, a: Any) -> Any:
-        return -a if self._change(site) is None else a
+        return self._given(site, -a if self._change(site) is None else a)
 
     def compare(self, site: int, name: str, a: Any, b: Any) -> Any:
         change = self._change(site)
@@ -76,17 +97,21 @@ class Board:
     def index(self, site: int, table: Any, at: Any) -> Any:
         change = self._change(site)
         if change is None:
-            return table[at]
+            return self._given(site, table[at])
         if (isinstance(at, torch.Tensor) and at.dtype == torch.bool) or isinstance(at, slice | str):
             raise TypeError("not an index that moves")
         if change == 2:
             return table[at[:1].expand(len(at))]
         return table[at - 1] if change == 0 else table[at + 1]
 
+    def step(self, site: int, value: Any) -> Any:
+        """A call that cannot be changed, but replaced."""
+        return self._given(site, value)
+
     def call(self, site: int, name: str, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         change = self._change(site)
         if change is None:
-            return function(*args, **kwargs)
+            return self._given(site, function(*args, **kwargs))
         stands = CALLS[name][change][1]
         owner = getattr(function, "__self__", None)
         if owner is not None and not isinstance(owner, ModuleType):  # a method: its object is the first argument
@@ -214,7 +239,7 @@ class _Rewriter(ast.NodeTransformer):
         changes = CALLS.get(name, [])
         plain = bool(args or isinstance(function, ast.Attribute)) and all(k.arg for k in keywords)
         if not changes or not plain:
-            return ast.Call(function, args, keywords)
+            return self._through("step", self._board.site([]), ast.Call(function, args, keywords))
         site = self._board.site([kind for kind, _ in changes])
         named = ast.Dict([ast.Constant(k.arg) for k in keywords], [k.value for k in keywords])
         return self._through("call", site, ast.Constant(name), function, ast.Tuple(args, ast.Load()), named)

@@ -1,13 +1,15 @@
 """Which one change of a right answer, or which two, gives what the student gave: the search.
 
-Candidates come in a fixed order: the result changed, an argument changed, one operation of a right formula changed,
-then two of these at once. Each is put the questions that the student answered, beginning with one that went wrong, and
-nearly all are ruled out by it. The student's process is asked nothing.
+Candidates come in a fixed order: the result changed, an argument changed, one operation of a right formula changed, one
+step of a right formula made in another way, then two changes at once. Each is put the questions that the student
+answered, beginning with one that went wrong, and nearly all are ruled out by it. The student's process is asked
+nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +17,27 @@ import torch
 
 from ..case import TOLERANCE
 from . import makers
+from .comparing import Raised, differs
 from .kinds import Finding, vagueness
 from .makers import Arguments, ResultMaker, Unfit
-from .questions import Call, Function, Questions, Raised, Scene, differs
+from .parts import Parts
+from .quantities import cut
+from .questions import Call, Change, Function, Questions
+from .work import Work
 
-MAX_WORK = 60_000  # operations that are spent on one exercise
-MESSAGE = 50  # operations that a message to or from a host costs
-BASE = 8  # operations that a candidate costs beside its formula's own
+TRIES = 4  # candidates with the same finding that are compared with all answers
+NEAR = 1e-2  # how far off, as a share of the largest number, a small second change leaves an answer
+
+RESULTS = makers.of_results()
+COUNTED = [result for result in RESULTS if result.kind.startswith(("mean over", "sum over"))]
+COMPARED = 6  # what it costs to change a result and to compare it
+REST = [result for result in RESULTS if result not in COUNTED and not result.undo]  # compared directly
+SMALL = ("constant in", "floor of")
+SECONDS = 60  # what it costs to compare with the answer undone
+TRACED = 150  # what it costs to trace formulas, and to put one question more
+MOST_STEP = 6_000  # what one step may cost
+MOST_TRIES = 80  # replacements of a step that are put the whole question
+RARE = ("rest of the result", "one added", "one taken away", "exp of the result", "log of the result")  # in pairs
 
 
 @dataclass(frozen=True)
@@ -47,11 +63,26 @@ def search(questions: Questions) -> list[Candidate]:
     if not questions.wrong or not questions.tellable():
         return []
     work = Work(questions)
-    for tier in (_single, _double):
-        found = [candidate for candidate in tier(questions, work) if questions.agree(candidate.function)]
+    for name, tier in (("single", _single), ("step", _replaced), ("vague", _vague), ("pair", _double)):
+        work.share(name)
+        found = _agreeing(questions, tier(questions, work), where_wrong=name == "step")
         if found:
             return found
     return []
+
+
+def _agreeing(questions: Questions, candidates: Iterator[Candidate], where_wrong: bool) -> list[Candidate]:
+    """Those that agree everywhere: of each finding the first, and no more than `TRIES` are tried of one."""
+    found: list[Candidate] = []
+    tried: Counter[tuple[Finding, ...]] = Counter()
+    for candidate in candidates:
+        if tried[candidate.findings] >= TRIES or not questions.agree(candidate.function, 1, where_wrong):
+            continue
+        tried[candidate.findings] += 1
+        if questions.agree(candidate.function, where_wrong=where_wrong):
+            found.append(candidate)
+            tried[candidate.findings] = TRIES
+    return found
 
 
 # ---- one change
@@ -62,20 +93,30 @@ def _single(questions: Questions, work: Work) -> Iterator[Candidate]:
     by_value = isinstance(question, Call)
     given = questions.named(question) if by_value else {}
     if by_value:  # the result is at hand: no function needs to be asked
-        for result in makers.of_results():
+        for result in RESULTS:
             if not differs(question.got, _changed(result, truth, given)):
                 yield Candidate((Finding(result.kind),), questions.made(questions.right, after=result))
-    for finding, function in questions.singles():
-        if work.spent():
-            return
-        if not differs(question.got, question.put(function)):
-            yield Candidate((finding,), function)
-    for result in () if by_value else makers.of_results():
+    yield from _fitting(questions, work, questions.singles(vague=False))
+    for result in () if by_value else RESULTS:
         function = questions.made(questions.right, after=result)
-        if work.spent():
+        if work.spent(None):
             return
         if not differs(question.got, question.put(function)):
             yield Candidate((Finding(result.kind),), function)
+
+
+def _vague(questions: Questions, work: Work) -> Iterator[Candidate]:
+    yield from _fitting(questions, work, questions.singles(vague=True))
+
+
+def _fitting(questions: Questions, work: Work, changes: Iterable[Change]) -> Iterator[Candidate]:
+    """The changes that give the first of the wrong answers."""
+    question, _ = questions.wrong[0]
+    for change in changes:
+        if work.spent(change.formula):
+            return
+        if not differs(question.got, question.put(change.function)):
+            yield Candidate(change.findings, change.function)
 
 
 def _changed(result: ResultMaker, value: Any, given: Arguments) -> Any:
@@ -88,34 +129,102 @@ def _changed(result: ResultMaker, value: Any, given: Arguments) -> Any:
         return Raised(f"{type(error).__name__}: {error}")
 
 
+# ---- one step made in another way
+
+
+def _replaced(questions: Questions, work: Work) -> Iterator[Candidate]:
+    calls = [(q, truth) for q, truth in questions.wrong if isinstance(q, Call) and not isinstance(q.got, Raised)]
+    if not calls or isinstance(questions.right, type):
+        return
+    question, truth = min(calls, key=lambda pair: _dtype(pair[0].got) != torch.float64)
+    if len(question.args) > len(questions.names):
+        return
+    given, got = cut(questions.right, questions.named(question), truth, question.got)
+    parts = Parts(questions.formulas, given, got, any(_holds_nan(q.got) for q, _ in calls))
+    tries = 0
+    for formula, site in parts.sites():
+        cost = parts.cost(formula, site)
+        if cost > MOST_STEP:
+            continue
+        if work.pays(cost):
+            return
+        for part in parts.agreeing(formula, site):
+            tries += 1
+            if tries > MOST_TRIES or work.spent(formula, TRACED):
+                return
+            yield Candidate((part.finding,), parts.made(part, questions.names))
+
+
+def _dtype(value: Any) -> torch.dtype | None:
+    return _dtype(value[0]) if isinstance(value, tuple | list) and value else getattr(value, "dtype", None)
+
+
+def _holds_nan(value: Any) -> bool:
+    if isinstance(value, tuple | list):
+        return any(map(_holds_nan, value))
+    return isinstance(value, torch.Tensor) and bool(value.isnan().any())
+
+
 # ---- two changes
 
 
 def _double(questions: Questions, work: Work) -> Iterator[Candidate]:
-    """Two changes at once: one of the result on top of any other, which can be undone on the answer and compared
-    directly; then two arguments, two operations, an argument and an operation.
+    """Two changes at once: one of the result on top of any other, or one that hardly changes anything; then two
+    arguments, two operations, an argument and an operation.
     """
     question, _ = questions.wrong[0]
     if isinstance(question, Call):
-        given, undone = questions.named(question), _Undone(question.got)
-        for finding, function in questions.singles():
-            if work.spent():
-                return
-            value = question.put(function)
-            counted = [r for r in COUNTED if not differs(question.got, _changed(r, value, given))]
-            for result in (*undone.near(value), *counted):
-                yield Candidate((finding, Finding(result.kind)), questions.made(function, after=result))
-    for findings, function in questions.doubles():
-        if work.spent():
+        yield from _on_top(questions, question, work)
+    yield from _fitting(questions, work, questions.doubles())
+
+
+def _on_top(questions: Questions, question: Call, work: Work) -> Iterator[Candidate]:
+    """A result changed that has been changed before: undone on the answer where that can be, and compared directly."""
+    given, undone = questions.named(question), _Undone(question.got)
+    changed: list[tuple[Change, Any]] = []
+    for change in questions.singles(vague=False):
+        if work.spent(change.formula, SECONDS):
             return
-        if not differs(question.got, question.put(function)):
-            yield Candidate(findings, function)
+        value = question.put(change.function)
+        if isinstance(value, Raised):
+            continue
+        changed.append((change, value))
+        counted = [r for r in COUNTED if not differs(question.got, _changed(r, value, given))]
+        yield from _results(questions, change, [*undone.near(value), *counted])
+    yield from _with_small(questions, question, changed, work)
+    for change, value in changed:
+        if change.formula is None:
+            if work.pays(COMPARED * len(REST)):
+                return
+            found = [r for r in REST if not differs(question.got, _changed(r, value, given))]
+            yield from _results(questions, change, found)
 
 
-COUNTED = [result for result in makers.of_results() if result.kind.startswith(("mean over", "sum over"))]
+def _results(questions: Questions, change: Change, results: Iterable[ResultMaker]) -> Iterator[Candidate]:
+    for result in results:
+        yield Candidate((*change.findings, Finding(result.kind)), questions.made(change.function, after=result))
 
 
-RARE = ("rest of the result", "one added", "one taken away", "exp of the result", "log of the result")  # in pairs
+def _with_small(
+    questions: Questions, question: Call, changed: Iterable[tuple[Change, Any]], work: Work
+) -> Iterator[Candidate]:
+    """A change, and one besides that hardly changes anything."""
+    small = [maker for maker in questions.arguments if maker.kind in SMALL]
+    for change, value in changed:
+        for maker in small if _close(question.got, value) else ():
+            if work.spent(change.formula):
+                return
+            made = questions.made(change.function, [maker])
+            if not differs(question.got, question.put(made)):
+                yield Candidate((*change.findings, Finding(maker.kind, maker.about)), made)
+
+
+def _close(got: Any, value: Any) -> bool:
+    """Whether an answer is off by next to nothing."""
+    if not _real(got) or not _real(value) or got.shape != value.shape or not got.numel():
+        return False
+    apart, size = (got.double() - value.double()).abs(), value.abs().max()
+    return bool((apart <= NEAR * size).all())
 
 
 class _Undone:
@@ -139,23 +248,3 @@ class _Undone:
 
 def _real(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.is_floating_point()
-
-
-class Work:
-    """Counts what the search has done, in operations of the formula: the same on every machine, unlike a clock."""
-
-    def __init__(self, questions: Questions) -> None:
-        question, _ = questions.wrong[0]
-        self._each, self._done = BASE, 0
-        if questions.formulas:
-            function, board = questions.formulas[0]
-            board.on, board.ticks = {}, 0
-            question.put(function)
-            self._each += board.ticks
-        if isinstance(question, Scene):  # messages to and fro cost more than what is computed
-            self._each += sum(MESSAGE * (1 + len(exchange.callbacks)) for exchange in question.exchanges)
-
-    def spent(self) -> bool:
-        """Counts one more candidate; whether the room is used up."""
-        self._done += self._each
-        return self._done > MAX_WORK

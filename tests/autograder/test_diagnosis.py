@@ -6,7 +6,7 @@ import pytest
 import torch
 from lesson_answers import all_exercises, mark_here, replaced, solution
 
-from autograder.diagnosis import changes, kinds, makers
+from autograder.diagnosis import changes, kinds, makers, work
 from autograder.diagnosis.kinds import KINDS, Finding
 from autograder.diagnosis.makers import Maker
 from autograder.diagnosis.schemata import TooLong, switched
@@ -87,6 +87,61 @@ def test_two_mistakes_at_once_are_both_named(unlisted):
     result = unlisted("gaussian_kl", lambda mu, logvar: -(mu**2 + (2 * logvar).exp() - 1 - 2 * logvar).sum(-1) / 2)
     assert result.diagnosis.startswith("two things at once") and "logvar" in result.diagnosis
     assert "sign" in result.diagnosis
+
+
+def ratio(t, alpha_bar, meet):
+    """The variance of the posterior, its two factors put together by `meet`."""
+    now, before = alpha_bar[t], alpha_bar[t - 1]
+    return meet(1 - now / before, (1 - before) / (1 - now))
+
+
+@pytest.mark.parametrize(
+    ("meet", "word"),
+    [(torch.add, "operation"), (torch.pow, "operation"), (lambda a, b: a * b.sqrt(), "square or a root")],
+)
+def test_a_step_made_in_a_way_that_no_formula_has_is_found_by_values_alone(unlisted, monkeypatch, meet, word):
+    """The one right answer that is left has neither of the two factors as a step."""
+    exercise = find_exercise("posterior_variance")
+    for name in list(exercise.alternatives):
+        if not name.startswith("one over the precision"):
+            monkeypatch.delitem(exercise.alternatives, name)
+    for student in NAMES:
+        diagnosis = unlisted("posterior_variance", lambda t, alpha_bar: ratio(t, alpha_bar, meet), student).diagnosis
+        assert diagnosis is not None and word in diagnosis
+
+
+def test_the_search_is_cut_by_counted_work(unlisted, monkeypatch):
+    def mistake(t, alpha_bar):
+        return ratio(t, alpha_bar, torch.add)
+
+    monkeypatch.setattr(work, "ROOM", 100)
+    assert unlisted("posterior_variance", mistake).diagnosis is None
+
+
+def test_refusing_in_words_of_ones_own_does_not_hide_a_mistake(unlisted):
+    def p_step(xt, eps_hat, t, alpha_bar, z, variance="posterior"):
+        if variance not in ("posterior", "beta"):
+            raise ValueError("which variance?")
+        now, before = along(alpha_bar[t], xt), along(alpha_bar[t - 1], xt)
+        beta = 1 - now / before
+        size = beta * (1 - before) / (1 - now) if variance == "posterior" else beta
+        mean = (xt - beta / (1 - now).sqrt() * eps_hat) / (1 - beta).sqrt()
+        return mean - size.sqrt() * torch.where(along(t, xt) > 1, z, 0.0 * z)
+
+    assert "wrong sign" in unlisted("p_step", p_step).diagnosis
+
+
+def test_a_sampler_that_counts_from_0_is_told_so(unlisted):
+    def ddpm_sample(model, x_T, alpha_bar, noise):
+        now, before, x = alpha_bar[1:], alpha_bar[:-1], x_T
+        for i in reversed(range(len(now))):
+            beta = 1 - now[i] / before[i]
+            eps = model(x, torch.full((len(x),), i, dtype=torch.long))
+            mean = (x - beta / (1 - now[i]).sqrt() * eps) / (1 - beta).sqrt()
+            x = mean + (beta * (1 - before[i]) / (1 - now[i])).sqrt() * (noise[i] if i > 0 else 0)
+        return x
+
+    assert "one step early" in unlisted("ddpm_sample", torch.no_grad()(ddpm_sample)).diagnosis
 
 
 def test_a_batch_of_wrong_answers_never_tells_a_value(unlisted):

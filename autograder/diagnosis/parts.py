@@ -1,0 +1,269 @@
+"""One quantity of a right formula made in another way: mistakes without a switch, whatever the student's code is like.
+
+A right formula is run once, and each of its steps V kept. Somebody else may have made the same V as x + y, x - y, x y
+or x / y of quantities that stand elsewhere in one of the right formulas, or of their complements: y = V - x, y = V / x.
+So for every x at hand, every such pair and every wrong operation on it, V is replaced and the rest of the formula
+computed, thousands at once by `torch.vmap`. Nothing is asked of how the student wrote it down.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import accumulate, zip_longest
+from typing import Any
+
+import torch
+
+from .kinds import Finding
+from .makers import Arguments, Unfit, named
+from .quantities import FORMS, Quantity, aligned, close, trace
+from .schemata import Board, TooLong
+from .ways import (
+    ALONE,
+    EACH,
+    NOT_POWERS,
+    OPERATIONS,
+    PAIRS,
+    POWERS,
+    SECOND,
+    THREES,
+    WAYS,
+    WRONG,
+    fixed,
+    instead_of_both,
+    of_both,
+    second_changed,
+    unpowered,
+    wrongly,
+)
+
+Function = Callable[..., Any]
+Tensor = torch.Tensor
+
+BLOCKS = 2_400  # what it costs to make the replacements of one step, in units of `work`
+MOST_PLAIN = 40  # quantities whose forms and quotients are taken
+MOST_QUANTITIES = 150
+MOST_NUMBERS = 60_000  # of one step's replacements together: larger steps get fewer
+FEW = 24  # quantities that are taken two at a time
+FEWEST = 8  # quantities for which a step is tried at all
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some changes, each made with each of some quantities; its rows are what a step becomes, and `change(i)` gives
+    kind and function of the i-th.
+    """
+
+    change: Callable[[int], tuple[str, Callable[..., Tensor]]]
+    rows: Tensor
+    quantities: Sequence[tuple[Quantity, ...]]
+
+    def part(self, row: int, formula: int, site: int) -> Part:
+        """What one of the rows is."""
+        which, quantity = divmod(row, len(self.quantities))
+        kind, change = self.change(which)
+        return Part(Finding(kind), formula, site, self.quantities[quantity], change)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A step of a formula replaced: by `change` of itself, or of it and a quantity."""
+
+    finding: Finding
+    formula: int
+    site: int
+    quantities: tuple[Quantity, ...]
+    change: Callable[..., Tensor]
+
+
+class Parts:
+    """All replacements of the steps of some formulas, tried on one call. Where a replacement is NaN, the step stays as
+    it is, unless the answer holds NaN (`nan`).
+    """
+
+    def __init__(self, formulas: Sequence[tuple[Function, Board]], given: Arguments, got: Any, nan: bool) -> None:
+        self._formulas, self._given, self._got, self._nan = formulas, given, got, nan
+        self._traces = [trace(function, board, given) for function, board in formulas]
+        self._quantities = self._at_hand()
+
+    def _at_hand(self) -> list[tuple[Quantity, Tensor]]:
+        """The quantities of all formulas, each value once: arguments, steps, 1 and 2, then their other forms, then the
+        quotients of two.
+        """
+        plain = [Quantity(None, name) for name in self._given]
+        plain += [Quantity(i, site) for i, steps in enumerate(self._traces) for site in steps]
+        plain += [Quantity(None, 1.0), Quantity(None, 2.0)]
+        found: list[tuple[Quantity, Tensor]] = []
+        seen: set[tuple[Any, ...]] = set()
+        for quantity in plain:
+            self._keep(quantity, found, seen)
+        few = [quantity for quantity, _ in found[:MOST_PLAIN]]
+        for form in range(1, len(FORMS)):
+            for quantity in few:
+                self._keep(replace(quantity, form=form), found, seen)
+        for above in few[: MOST_PLAIN // 2]:
+            for below in few[: MOST_PLAIN // 2]:
+                if above is not below and len(found) < MOST_QUANTITIES:
+                    self._keep(replace(above, over=below), found, seen)
+        return found
+
+    def _keep(self, quantity: Quantity, found: list[tuple[Quantity, Tensor]], seen: set[Any]) -> None:
+        try:
+            value = quantity.value(self._given, self._traces).detach()
+        except (Unfit, RuntimeError):
+            return
+        mark = _mark(value)
+        if mark is not None and mark not in seen:
+            seen.add(mark)
+            found.append((quantity, value))
+
+    def sites(self) -> Iterator[tuple[int, int]]:
+        """(formula, step) of all steps whose replacement may be tried; of those with one value and one effect, the
+        first.
+        """
+        seen: set[Any] = set()
+        late = [list(reversed(steps)) for steps in self._traces]
+        for row in zip_longest(*late):  # the last steps of all formulas first
+            for i, site in enumerate(row):
+                if site is None:
+                    continue
+                value = self._traces[i][site].value.detach()
+                nudge = 1 + 0.01 * torch.arange(1, value.numel() + 1, dtype=value.dtype).reshape(value.shape)
+                try:
+                    effect = _mark(self._put(i, site, value * nudge + 0.01))
+                except (Exception, TooLong):
+                    continue
+                mark = _mark(value), effect
+                if effect is not None and mark not in seen:
+                    seen.add(mark)
+                    yield i, site
+
+    def cost(self, formula: int, site: int) -> float:
+        """What it costs to try a step, in units of `work`."""
+        steps = self._traces[formula]
+        room = MOST_NUMBERS // steps[site].value.numel()
+        rows = min(room, EACH * len(self._quantities)) if room >= EACH * FEWEST else len(ALONE)
+        later = list(steps)[list(steps).index(site) :]
+        return BLOCKS + 10 * len(later) + rows * sum(steps[i].value.numel() for i in later) / 1_500
+
+    def agreeing(self, formula: int, site: int) -> Iterator[Part]:
+        """The replacements of one step that give what came back."""
+        value = self._traces[formula][site].value.detach()
+        blocks = [*_alone(value), *self._of_two(value)]
+        stack = torch.cat([block.rows for block in blocks])
+        stack = self._filled(stack, value)
+        try:
+            got = torch.vmap(lambda instead: self._put(formula, site, instead))(stack)
+        except (Exception, TooLong):
+            return
+        starts = [0, *accumulate(len(block.rows) for block in blocks)]
+        for row in close(got, self._got).tolist():
+            i = bisect_right(starts, row) - 1
+            yield blocks[i].part(row - starts[i], formula, site)
+
+    def _of_two(self, value: Tensor) -> Iterator[Block]:
+        """`value` as x and a second quantity, and something wrong made of these."""
+        fitting: list[tuple[Quantity, Tensor]] = []
+        room = MOST_NUMBERS // value.numel() // EACH
+        for quantity, x in self._quantities:
+            try:
+                fitting.append((quantity, aligned(x, value.shape).to(value.dtype)))
+            except Unfit:
+                continue
+            if len(fitting) >= room:
+                break
+        if len(fitting) < min(FEWEST, len(self._quantities)):
+            return
+        x, quantities = torch.stack([x for _, x in fitting]), [(quantity,) for quantity, _ in fitting]
+        # all pairs one below the other, those whose result is turned upside down again at the end
+        ys = [second(1 / value if upside else value, x) for _, second, _, upside in WAYS]
+        one = torch.cat([x if way[2] else y for way, y in zip(WAYS, ys, strict=True)])
+        two = torch.cat([y if way[2] else x for way, y in zip(WAYS, ys, strict=True)])
+        half = len(one) // 2
+        for name, wrong in WRONG.items():
+            made = wrong(one, two)
+            yield Block(partial(wrongly, name), torch.cat([made[:half], 1 / made[half:]]), quantities)
+        y = torch.cat(ys)
+        for kind, change in SECOND:
+            parts = zip(WAYS, change(y).split(len(x)), strict=True)
+            both = [OPERATIONS[w[0]](*((x, part) if w[2] else (part, x))) for w, part in parts]
+            rows = torch.cat([*both[: len(PAIRS)], 1 / torch.cat(both[len(PAIRS) :])])
+            yield Block(partial(second_changed, kind, change), rows, quantities)
+        for c in POWERS:
+            y = value / x**c
+            for kind, other in NOT_POWERS:
+                yield Block(partial(unpowered, kind, other, c), other(x, y, c), quantities)
+        few = fitting[:FEW]
+        i, j = torch.cartesian_prod(torch.arange(len(few)), torch.arange(len(few))).unbind(1)
+        a, b = x[i], x[j]
+        products = _Products([quantity for quantity, _ in few])
+        for sign in (1, -1):
+            for three in THREES:
+                change = of_both(three, sign)
+                yield Block(partial(fixed, "operation", change), change(value, a, b), products)
+        for name in ("Add", "Sub", "Mult", "Div"):
+            for upside in (False, True):
+                change = instead_of_both(OPERATIONS[name], upside)
+                yield Block(partial(fixed, "part", change), change(value, a, b), products)
+
+    def _filled(self, instead: Tensor, value: Tensor) -> Tensor:
+        return instead if self._nan else torch.where(instead.isnan(), value, instead)
+
+    def _put(self, formula: int, site: int, instead: Tensor) -> Any:
+        function, board = self._formulas[formula]
+        with board.replacing(site, instead.unbind() if self._traces[formula][site].times else [instead]):
+            return function(**self._given)
+
+    def made(self, part: Part, names: tuple[str, ...]) -> Function:
+        """The wrong function that a replacement is."""
+        function, board = self._formulas[part.formula]
+
+        def changed(*args: Any, **kwargs: Any) -> Any:
+            given = named(names, list(args), kwargs)
+            wanted = {part.formula, *(formula for quantity in part.quantities for formula in quantity.formulas)}
+            traces = [trace(f, b, given) if i in wanted else {} for i, (f, b) in enumerate(self._formulas)]
+            if part.site not in traces[part.formula]:
+                function(**given)  # which refuses these arguments, or does not get there
+                raise Unfit
+            step = traces[part.formula][part.site]
+            value = step.value
+            found = [aligned(q.value(given, traces), value.shape).to(value.dtype) for q in part.quantities]
+            instead = part.change(value, *found)
+            instead = self._filled(instead, value)
+            with board.replacing(part.site, instead.unbind() if step.times else [instead]):
+                return function(**given)
+
+        return changed
+
+
+def _mark(value: Any) -> Any:
+    """The first numbers of a value, rounded; None where it has none, or some are NaN."""
+    if isinstance(value, tuple | list):
+        return tuple(map(_mark, value))
+    if not isinstance(value, Tensor) or not value.numel():
+        return None
+    numbers = value.detach().flatten()[:6].tolist()
+    if any(number != number for number in numbers):
+        return None
+    return value.shape, *(f"{number:.8g}" for number in numbers)
+
+
+class _Products(Sequence[tuple[Quantity, ...]]):
+    """All pairs of some quantities, made when they are asked for."""
+
+    def __init__(self, quantities: Sequence[Quantity]) -> None:
+        self._quantities = quantities
+
+    def __len__(self) -> int:
+        return len(self._quantities) ** 2
+
+    def __getitem__(self, index: Any) -> Any:
+        return tuple(self._quantities[i] for i in divmod(index, len(self._quantities)))
+
+
+def _alone(value: Tensor) -> Iterator[Block]:
+    for kind, change in ALONE:
+        yield Block(partial(fixed, kind, change), change(value)[None], [()])

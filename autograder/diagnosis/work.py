@@ -1,0 +1,63 @@
+"""What a search has cost, counted instead of timed: the same on every machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from .questions import Function, Questions, Scene
+
+ROOM = 85_000  # what is spent on one exercise: a unit is about 2 microseconds
+SHARES = {"single": 0.35, "step": 0.45, "vague": 0.03}  # of it, at most; what is left goes to pairs
+MESSAGE = 12  # what a message to or from a host costs
+BASE = 8  # what a candidate costs beside its formula's own operations
+NUMBERS = 2_000  # numbers that cost as much as one operation
+
+
+class _Counter(TorchDispatchMode):
+    """Counts the operations of torch, and the numbers that they make."""
+
+    cost = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        value = func(*args, **(kwargs or {}))
+        self.cost += 1 + (value.numel() / NUMBERS if isinstance(value, torch.Tensor) else 0)
+        return value
+
+
+class Work:
+    """The work that is left to a search."""
+
+    def __init__(self, questions: Questions) -> None:
+        self._question, _ = questions.wrong[0]
+        messages, self._scene = 0, isinstance(self._question, Scene)
+        if isinstance(self._question, Scene):  # messages to and fro cost more than what is computed
+            messages = sum(MESSAGE * (1 + len(exchange.callbacks)) for exchange in self._question.exchanges)
+        self._costs: dict[int | None, float] = {None: BASE + messages + self._cost(questions.right)}
+        for i, (function, board) in enumerate(questions.formulas):
+            board.on, board.ticks = {}, 0
+            self._costs[i] = BASE + messages + self._cost(function)
+            self._costs[i] += board.ticks / 2
+        self._left, self._until = float(ROOM), 0.0
+
+    def _cost(self, function: Function) -> float:
+        with _Counter() as counter:
+            self._question.put(function)
+        return counter.cost
+
+    def share(self, part: str) -> None:
+        """From here on no more is spent than the share of this part; of one without a share, all that is left. Where
+        no call can be asked by value, there are no steps to be replaced.
+        """
+        self._until = self._left - ROOM * SHARES[part] if part in SHARES and not self._scene else 0.0
+
+    def spent(self, formula: int | None, extra: float = 0.0) -> bool:
+        """Counts one more candidate made of a formula; whether the room is used up."""
+        return self.pays(self._costs[formula] + extra)
+
+    def pays(self, cost: float) -> bool:
+        """Counts this much; whether the room is used up."""
+        self._left -= cost
+        return self._left < max(self._until, 0.0)
