@@ -187,12 +187,6 @@ KINDS: dict[str, Kind] = {
         "Go through the formula, operation by operation.",
         vague=2,
     ),
-    "part": Kind(
-        "operation",
-        "one part of the formula is not the one that belongs there",
-        "Go through the formula, operation by operation, and put in numbers that can be followed by hand.",
-        vague=2,
-    ),
     "quantity": Kind(
         "quantity", "one quantity stands where another belongs", "Go through the formula, symbol by symbol.", vague=1
     ),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate, zip_longest
@@ -32,10 +33,11 @@ from .ways import (
     THREES,
     WAYS,
     WRONG,
+    Told,
     fixed,
-    instead_of_both,
     of_both,
     second_changed,
+    third,
     unpowered,
     wrongly,
 )
@@ -48,6 +50,7 @@ MOST_PLAIN = 40  # quantities whose forms and quotients are taken
 MOST_QUANTITIES = 150
 MOST_NUMBERS = 60_000  # of one step's replacements together: larger steps get fewer
 FEW = 24  # quantities that are taken two at a time
+AT_HAND = 40  # quantities of which a second one may be made
 FEWEST = 8  # quantities for which a step is tried at all
 
 
@@ -57,15 +60,15 @@ class Block:
     kind and function of the i-th.
     """
 
-    change: Callable[[int], tuple[str, Callable[..., Tensor]]]
+    change: Callable[[int], Told]
     rows: Tensor
     quantities: Sequence[tuple[Quantity, ...]]
 
     def part(self, row: int, formula: int, site: int) -> Part:
         """What one of the rows is."""
         which, quantity = divmod(row, len(self.quantities))
-        kind, change = self.change(which)
-        return Part(Finding(kind), formula, site, self.quantities[quantity], change)
+        kind, change, other = self.change(which)
+        return Part(Finding(kind), formula, site, self.quantities[quantity], change, other)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class Part:
     site: int
     quantities: tuple[Quantity, ...]
     change: Callable[..., Tensor]
+    other: Callable[..., Tensor] | None  # what has to be at hand as well
 
 
 class Parts:
@@ -162,7 +166,24 @@ class Parts:
         starts = [0, *accumulate(len(block.rows) for block in blocks)]
         for row in close(got, self._got).tolist():
             i = bisect_right(starts, row) - 1
-            yield blocks[i].part(row - starts[i], formula, site)
+            part = blocks[i].part(row - starts[i], formula, site)
+            if part.finding.kind and (part.other is None or self._is_at_hand(part, value)):
+                yield part
+
+    def _is_at_hand(self, part: Part, value: Tensor) -> bool:
+        """Whether the second quantity of a replacement stands in one of the formulas, or is the product, quotient, sum
+        or difference of two that do: else it would explain anything.
+        """
+        assert part.other is not None
+        others = [aligned(q.value(self._given, self._traces), value.shape).to(value.dtype) for q in part.quantities]
+        other = part.other(value, *others).detach()
+        fitting = []
+        for _, x in self._quantities:
+            with suppress(Unfit):
+                fitting.append(aligned(x, value.shape).to(value.dtype))
+        x = torch.stack(fitting[:AT_HAND])
+        made = [x, *(OPERATIONS[name](x[:, None], x[None]).flatten(0, 1) for name in ("Mult", "Div", "Add", "Sub"))]
+        return any(len(close(rows, other)) for rows in made)
 
     def _of_two(self, value: Tensor) -> Iterator[Block]:
         """`value` as x and a second quantity, and something wrong made of these."""
@@ -203,11 +224,7 @@ class Parts:
         for sign in (1, -1):
             for three in THREES:
                 change = of_both(three, sign)
-                yield Block(partial(fixed, "operation", change), change(value, a, b), products)
-        for name in ("Add", "Sub", "Mult", "Div"):
-            for upside in (False, True):
-                change = instead_of_both(OPERATIONS[name], upside)
-                yield Block(partial(fixed, "part", change), change(value, a, b), products)
+                yield Block(partial(fixed, "operation", change, third(sign)), change(value, a, b), products)
 
     def _filled(self, instead: Tensor, value: Tensor) -> Tensor:
         return instead if self._nan else torch.where(instead.isnan(), value, instead)
@@ -266,4 +283,4 @@ class _Products(Sequence[tuple[Quantity, ...]]):
 
 def _alone(value: Tensor) -> Iterator[Block]:
     for kind, change in ALONE:
-        yield Block(partial(fixed, kind, change), change(value)[None], [()])
+        yield Block(partial(fixed, kind, change, None), change(value)[None], [()])

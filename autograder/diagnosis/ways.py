@@ -104,23 +104,31 @@ THREES: tuple[Callable[[Tensor, Tensor, Tensor], Tensor], ...] = (
 )
 
 
-def fixed(kind: str, change: Change, which: int) -> tuple[str, Change]:
+Told = tuple[str, Change, Change | None]  # kind, change, and what a second quantity has to be for that to be said
+
+
+def fixed(kind: str, change: Change, other: Change | None, which: int) -> Told:
     """One kind and one change, whichever is asked for."""
-    return kind, change
+    return kind, change, other
 
 
-def wrongly(wrong: str, which: int) -> tuple[str, Change]:
-    """One operation in the place of another on x and y."""
-    right, _, first, _ = WAYS[which]
+def wrongly(wrong: str, which: int) -> Told:
+    """One operation in the place of another on x and y. The kind is "" where nothing of V is left: x alone would
+    explain whatever somebody made of it.
+    """
+    right, second, first, upside = WAYS[which]
     do = WRONG[wrong]
-    return kind_of(right, wrong), _paired(which, do if first else lambda x, y: do(y, x))
+    bare = wrong == "first" if first else "second" in wrong
+    kind = "" if bare else kind_of(right, wrong)
+    change = _paired(which, do if first else lambda x, y: do(y, x))
+    return kind, change, (lambda value, x: second(1 / value if upside else value, x)) if kind == "operation" else None
 
 
-def second_changed(kind: str, change: Change, which: int) -> tuple[str, Change]:
+def second_changed(kind: str, change: Change, which: int) -> Told:
     """The right operation on x and a changed y."""
     right, _, first, _ = WAYS[which]
     do = OPERATIONS[right]
-    return kind, _paired(which, lambda x, y: do(x, change(y)) if first else do(change(y), x))
+    return kind, _paired(which, lambda x, y: do(x, change(y)) if first else do(change(y), x)), None
 
 
 def _paired(which: int, wrong: Change) -> Change:
@@ -133,9 +141,9 @@ def _paired(which: int, wrong: Change) -> Change:
     return change
 
 
-def unpowered(kind: str, other: Change, c: float, which: int) -> tuple[str, Change]:
+def unpowered(kind: str, other: Change, c: float, which: int) -> Told:
     """x and c, with the rest of a product, where x ** c belongs."""
-    return kind, lambda value, x: other(x, value / x**c, c)
+    return kind, lambda value, x: other(x, value / x**c, c), lambda value, x: value / x**c
 
 
 def of_both(three: Change, sign: int) -> Change:
@@ -143,6 +151,6 @@ def of_both(three: Change, sign: int) -> Change:
     return lambda value, x, b: three(x, b, sign * (value - x) / b)
 
 
-def instead_of_both(operation: Change, upside: bool) -> Change:
-    """Two quantities in the place of the step."""
-    return lambda value, x, b: 1 / operation(x, b) if upside else operation(x, b)
+def third(sign: int) -> Change:
+    """The second factor of y, b being the first."""
+    return lambda value, x, b: sign * (value - x) / b
