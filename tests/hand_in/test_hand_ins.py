@@ -60,7 +60,7 @@ def _source(master):
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
     """A checkout with the lesson released by nbgrader, and every hand-in below `submitted/`."""
-    from conftest import tiny_master
+    from tiny import tiny_master
 
     folder = tmp_path_factory.mktemp("course")
     (folder / "solutions" / LESSON).mkdir(parents=True)
