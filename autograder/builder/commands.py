@@ -13,6 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..checkout import WrongCall, course_root
 from ..exercise import Exercise, lesson_exercises, lesson_modules
+from ..grading.changes import Standings
+from ..grading.ledger import CHECK, of_files
+from ..grading.sources import check_sources
 from .notebooks import build, orphans, stale
 from .source import LessonError, Problem, find_lessons
 
@@ -93,5 +96,17 @@ def _build_one(source: Path, root: Path, to: Path | None) -> None:
     for problem in built.pending:
         print(problem, file=sys.stderr)
     print(f"{lesson}: {built.solution} and {built.student} in {time.perf_counter() - started:.1f} s")
-    for line in built.means:
+    for line in (*built.means, *(mended(lesson, root) if to is None else ())):
         print(f"  {line}")
+
+
+def mended(lesson: str, root: Path) -> list[str]:
+    """A line on hidden checks that are others than those by which hand-ins have been graded into `root`."""
+    now = {name: of_files(files) for name, files in check_sources(lesson).items()}
+    graded = [standing.parts for standing in Standings.kept(root, lesson).students.values()]
+    others = {name: sum(parts.get(CHECK + name, one) != one for parts in graded) for name, one in now.items()}
+    changed = {name: count for name, count in others.items() if count}
+    if not changed:
+        return []
+    said = f"hidden checks of {', '.join(changed)} have changed since {max(changed.values())} were graded by them: "
+    return [f"{said}the next `course grade` grades these again"]

@@ -94,10 +94,10 @@ def course_parts(
     library = {name: path for name, path in code.items() if name.startswith("course_lib/")}
     grader = {name: path for name, path in code.items() if name not in library}
     return {
-        **{CHECK + name: _of_files(files) for name, files in checks.items()},
+        **{CHECK + name: of_files(files) for name, files in checks.items()},
         "lesson": _of((*lesson, master.added_counts)),
-        "course_lib": _of_files(library),
-        "grader": _of_files(grader),
+        "course_lib": of_files(library),
+        "grader": of_files(grader),
         "limits": _of((asdict(limits), sandbox)),
         "packages": _of(tuple(installed)),
         "secret": _of(master.secret),
@@ -128,7 +128,8 @@ def _of(value: Any) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()[:SHORT]
 
 
-def _of_files(files: Mapping[str, Path]) -> str:
+def of_files(files: Mapping[str, Path]) -> str:
+    """The digest of a part that is files."""
     digest = hashlib.sha256()
     for name in sorted(files):
         _add(digest, name.encode(), files[name].read_bytes())

@@ -9,6 +9,7 @@ import pytest
 from changing import FIRST, SECOND, Course
 from nbgrader.api import Gradebook
 
+from autograder.builder.commands import mended
 from autograder.grading import commands
 from autograder.grading.changes import FILE
 
@@ -166,6 +167,17 @@ def test_removed_students_stay_removed_with_a_line(term, capsys):
     assert "removed" not in capsys.readouterr().out
     with book_of(course) as book:
         assert book.find_submission(FIRST, "eve").score == 3.0
+
+
+def test_a_build_says_whom_mended_checks_concern(term):
+    """The last test: it mends one."""
+    course, *_ = term
+    course.grade()
+    assert mended(FIRST, course.folder) == []
+    course.add(FIRST, {"plus_one": 3, "thrice": 1}, below="1 + -x")
+    (line,) = mended(FIRST, course.folder)
+    assert line.startswith("hidden checks of plus_one have changed since 5 were graded by them")
+    assert mended(SECOND, course.folder) == []
 
 
 def options(course, **given):
