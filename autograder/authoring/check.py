@@ -49,7 +49,9 @@ def check(source: Path, root: Path) -> Iterator[Proof]:
     found = [*places.points(root, name, exercises), *places.named(root, name), *places.built(source, root, exercises)]
     yield Proof("places", "points, README, notebooks", tuple(found))
     seconds, late = places.budget(lesson)
-    yield Proof("budget", "" if seconds is None else f"about {seconds:.0f} of {places.SECONDS} s here", tuple(late))
+    yield Proof(
+        "budget", "" if seconds is None else f"about {seconds:.0f} of {places.SECONDS} s on a laptop", tuple(late)
+    )
     if any("syntax" in one.text for one in wrong) or exercises.keys() - {cell.name for cell in lesson.cells}:
         return
     with _short():

@@ -40,7 +40,8 @@ RUN = 6  # tokens that are compared at a time
 COMMON = 0.2  # of the class: what more of it share says nothing about two
 ALIKE = 0.6  # from here on two students are listed; so are they with the same answers to
 SAME = 3  # exercises, statement by statement, where at most
-FEW = 4  # students have these answers
+FEW = 4  # students have these answers, or in a large class one of
+ONE_OF = 150
 LONGEST = 30_000  # characters of an answer that are looked at
 MOST = 100  # pairs that are listed
 SEEN = 6  # statements of a pair that are shown
@@ -203,7 +204,8 @@ def _the_same(written: Sequence[Mapping[str, tuple[Statement, ...]]]) -> list[tu
         for name, told in one.items():
             if told:
                 holders[name, frozenset(statement.shape for statement in told)].append(place)
-    together = Counter(pair for group in holders.values() if len(group) <= FEW for pair in combinations(group, 2))
+    few = max(FEW, len(written) // ONE_OF)
+    together = Counter(pair for group in holders.values() if len(group) <= few for pair in combinations(group, 2))
     return [pair for pair, count in together.items() if count >= SAME]
 
 

@@ -15,7 +15,7 @@ from ..feedback.markup import readable
 from ..feedback.page import POLICY
 from ..grading.lateness import said
 from . import figures
-from .alike import ALIKE, FEW, SAME
+from .alike import ALIKE, SAME
 from .attention import POOR
 from .numbers import percent, shown
 from .summary import Summary
@@ -46,7 +46,7 @@ def page(summaries: Sequence[Summary], names: bool, made: datetime) -> str:
         }
         for one in summaries
     ]
-    bounds = {"alike": ALIKE, "same": SAME, "few": FEW, "poor": POOR}
+    bounds = {"alike": ALIKE, "same": SAME, "poor": POOR}
     return made_by.get_template("report.html.j2").render(
         lessons=list(zip(summaries, pictures, strict=True)),
         names=names,
