@@ -155,6 +155,8 @@ def test_a_checkout_without_lessons(checkout):
 def test_a_notebook_that_lags_its_source(checkout):
     for kind in ("solutions", "notebooks"):
         shutil.copytree(ROOT / kind / "04-forward", checkout / kind / "04-forward")
+    (checkout / "course_lib").mkdir()
+    shutil.copy(ROOT / "course_lib/outline.json", checkout / "course_lib")
     assert only(probes.notebooks).status == WORKS
     source = checkout / "solutions" / "04-forward" / "forward.py"
     source.write_text(source.read_text() + "\n# %%\n1 + 1\n")
