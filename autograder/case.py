@@ -7,16 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy
 import torch
 
-from .sandbox.wire import Source
-from .slope import Slope
-from .student import Failure, Remote
-
-# Relative to the largest entry of the truth. Wide enough for every correct formula, far below any mistake worth a name.
-TOLERANCE = {torch.float64: 1e-7, torch.float32: 2e-4, torch.complex128: 1e-7, torch.complex64: 2e-4}
-COARSE = TOLERANCE[torch.float32]
+from .conventions import Conventions, Manner
+from .difference import difference, failure_in, form
+from .student import Failure
 
 
 @dataclass(frozen=True)
@@ -146,60 +141,25 @@ class Case:
         *,
         also: Sequence[Sequence[Any]] = (),
         gradient: Sequence[int] = (),
-        detached: bool = False,
+        detached: Sequence[int] | None = None,
+        manner: Manner | None = None,
     ) -> bool:
         """Report whether what goes in as float32 or float64 comes out as such, right to float32's precision, however
         the tensors lie in memory and on whatever device, and every input stays as it was.
 
         `also` are further arguments to be right at, `ones(args)` for axes of length 1 among them; gradients must reach
-        the arguments numbered in `gradient`; with `detached` no graph may stand behind the answer.
+        the arguments numbered in `gradient`; with `detached` no graph may stand behind the answer, even where one
+        stands behind the arguments numbered there.
 
         One outcome, so that a function which does nothing earns nothing here. `args` as for the student, a `Source`
-        where a function is handed over; the oracle sees the same numbers in float64.
+        where a function is handed over; the oracle sees the same numbers in float64. `manner` says how they go in.
         """
         what = "the dtype that goes in comes out, inputs untouched"
-        given = [_permuted(_cast(argument, torch.float32)) for argument in args]
-        wide = [a.run() if isinstance(a, Source) else _cast(a, torch.float64) for a in given]
-        doubled = [a if isinstance(a, Source) else b for a, b in zip(given, wide, strict=True)]
-        exact = oracle(*wide)
-        truth, got, fine = _cast(exact, torch.float32), function(*given), function(*doubled)
-        also = [[_permuted(argument) for argument in more] for more in also]
-        tensors = [i for i, argument in enumerate(given) if isinstance(argument, torch.Tensor)]
-        failed = failure_in(truth)
-        slope = Slope(oracle, wide, exact, gradient, self.normal) if gradient and not failed else None
-        asked: list[dict[str, Any]] = [{"op": "call", "args": given, "kwargs": {}, "inputs": True}]
-        asked += [{"op": "call", "args": list(more), "kwargs": {}} for more in also]
-        asked += [{**slope.request, "args": doubled}] if slope else []
-        asked += [{"op": "carries", "args": doubled}] if detached else []
-        elsewhere: list[dict[str, Any]] = [{"op": "elsewhere", "args": doubled}] if tensors else []
-        if isinstance(function, Remote):
-            after, *rest = function.several(*asked, *elsewhere)
-        else:  # what stands around a student's function has no more than these two, and the function itself
-            after, rest = function.inputs_after(*given), [function(*more) for more in also]
-            inner = next((held for held in vars(function).values() if isinstance(held, Remote)), None)
-            rest += inner.several(*elsewhere) if inner else [None for _ in elsewhere]
-        before, left = [given[i] for i in tensors], [after[i] for i in tensors]
-        refused = rest.pop() if elsewhere else None
-        graph = rest.pop() if detached else False
-        slopes = slope.along(rest.pop()) if slope else []
-        true_rest = [oracle(*(a.run() if isinstance(a, Source) else a for a in more)) for more in also]
-        failed = failure_in([got, left, fine, rest, slopes, graph]) or failed or failure_in(true_rest)
-        if failed:
-            return self._report(False, what, points, failed.message, got=failed)
-        problem = difference(got, truth, dtype=True) or difference(fine, exact, COARSE, dtype=True)
-        if not problem and difference(left, before):
-            problem = "an input was modified: work on a new tensor instead of writing into the one you were given"
-        if not problem and (problem := difference(rest, true_rest)):
-            problem = f"at the edge, with axes of length 1 or extreme numbers: {problem}"
-        if not problem and slope:
-            problem = slope.problem(slopes)
-        if not problem and graph:
-            problem = "a graph stands behind the answer: it shall carry no gradients on"
-        got = [got, fine, *left, *rest, *slopes, bool(graph)]
-        if not problem and isinstance(refused, str) and refused:
-            problem, got = _on_a_gpu(refused), [*got, refused]
-        truths = [truth, exact, *before, *true_rest, *(slope.truths if slope else []), False]
-        return self._report(not problem, what, points, problem, got=got, truth=truths)
+        found = Conventions(function, oracle, args, also, gradient, detached, manner or Manner())
+        found.ask(self.normal)
+        if isinstance(found.got, Failure):
+            return self._report(False, what, points, found.got.message, got=found.got)
+        return self._report(not found.problem, what, points, found.problem, got=found.got, truth=found.truth)
 
     def check(self, passed: Any, what: str, points: float = 0.0, hint: str = "", evidence: Any = None) -> bool:
         """Report a property. `passed` is a bool, a 0-dim bool tensor or a Failure; `evidence` is what tells one
@@ -217,131 +177,8 @@ class Case:
         return passed
 
 
-def ones(args: Sequence[Any]) -> list[Any]:
-    """The arguments with every axis cut to length 1, the first example and its first entry; tables (floating, one axis)
-    stay whole.
-    """
-
-    def cut(value: Any) -> Any:
-        table = isinstance(value, torch.Tensor) and value.ndim == 1 and value.is_floating_point()
-        return value[(slice(1),) * value.ndim] if isinstance(value, torch.Tensor) and not table else value
-
-    return [cut(value) for value in args]
-
-
-def failure_in(value: Any) -> Failure | None:
-    """The first `Failure` in a value or in the lists, tuples and dicts it is made of."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        return next((found for item in value if (found := failure_in(item))), None)
-    return value if isinstance(value, Failure) else None
-
-
-def _cast(value: Any, dtype: torch.dtype) -> Any:
-    """`value` with its floating tensors in `dtype`."""
-    if isinstance(value, list | tuple):
-        return type(value)(_cast(item, dtype) for item in value)
-    return value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
-
-
-def _permuted(value: Any) -> Any:
-    """A floating tensor of several axes with the last one first in memory, as `permute` leaves it."""
-    if isinstance(value, torch.Tensor) and value.ndim > 1 and value.is_floating_point():
-        return value.transpose(0, -1).contiguous().transpose(0, -1)
-    return value
-
-
-def _on_a_gpu(operation: str) -> str:
-    """What to say of a call that a GPU would refuse, by the operation at which it ends."""
-    where = "the answer is left there" if operation == "return" else f"it meets the inputs in `{operation[:80]}`"
-    return (
-        f"on a GPU this fails: a tensor is made on the CPU wherever the inputs are, and {where}. "
-        "Make it with device= as theirs, or from one of them (zeros_like, new_tensor)"
-    )
-
-
 def _differs(got: Any, value: Any, rtol: float | None, atol: float) -> bool:
     return failure_in(value) is not None or bool(difference(got, value, rtol, atol))
-
-
-def form(value: Any) -> str:
-    """A value's form in a few words: what a student may be told instead of the value itself."""
-    if isinstance(value, torch.Tensor):
-        return f"a tensor of shape {tuple(value.shape)}"
-    if isinstance(value, list | tuple):
-        return f"a {type(value).__name__} of {len(value)}"
-    if value is None:
-        return "None (is the return statement missing?)"
-    if isinstance(value, Remote):
-        return "a function or an object"
-    return f"{'an' if type(value) is int else 'a'} {type(value).__name__}"
-
-
-def difference(got: Any, truth: Any, rtol: float | None = None, atol: float = 0.0, dtype: bool = False) -> str:
-    """What sets `got` apart from `truth`, in words that name forms and shares but no hidden value; "" where nothing
-    does.
-    """
-    if isinstance(truth, dict):
-        if not isinstance(got, dict) or got.keys() != truth.keys():
-            return f"expected a dict with {', '.join(truth)}, got {form(got)}"
-        parts = [(f"{key}: ", got[key], truth[key]) for key in truth]
-    elif isinstance(truth, list | tuple):
-        if not isinstance(got, list | tuple) or len(got) != len(truth):
-            return f"expected {len(truth)} values, got {form(got)}"
-        parts = [(f"value {i + 1}: ", a, b) for i, (a, b) in enumerate(zip(got, truth, strict=True))]
-    else:
-        return _leaf_difference(got, truth, rtol, atol, dtype)
-    return next((label + problem for label, a, b in parts if (problem := difference(a, b, rtol, atol, dtype))), "")
-
-
-def _leaf_difference(got: Any, truth: Any, rtol: float | None, atol: float, dtype: bool) -> str:
-    if truth is None or isinstance(truth, str):
-        return "" if type(got) is type(truth) and got == truth else f"expected {truth!r}, got {form(got)}"
-    if isinstance(truth, torch.Tensor) != isinstance(got, torch.Tensor) or isinstance(got, str):
-        return f"expected {form(truth)}, got {form(got)}"
-    if not isinstance(got, torch.Tensor | int | float) or isinstance(got, bool) != isinstance(truth, bool):
-        return f"expected {form(truth)}, got {form(got)}"
-    a, b = _number(got), _number(truth)
-    if a.shape != b.shape:
-        return f"expected shape {tuple(b.shape)}, got {tuple(a.shape)}"
-    if dtype and isinstance(truth, torch.Tensor) and a.dtype != b.dtype:
-        return f"expected dtype {b.dtype}, got {a.dtype}"
-    share = rtol if rtol is not None else max(TOLERANCE.get(d, TOLERANCE[torch.float64]) for d in (a.dtype, b.dtype))
-    wide = torch.complex128 if a.is_complex() or b.is_complex() else torch.float64
-    return _values_difference(_plain(a, wide), _plain(b, wide), share, atol)
-
-
-def _values_difference(a: numpy.ndarray, b: numpy.ndarray, share: float, atol: float) -> str:
-    """What sets arrays of one shape apart. In NumPy: of a few numbers, calling torch would take most of the time."""
-    finite = numpy.isfinite(b)
-    everywhere = finite.all()
-    sizes = numpy.abs(b if everywhere else b[finite])
-    scale = sizes.max() if sizes.size else 0.0
-    with numpy.errstate(all="ignore"):
-        same = numpy.abs(a - b) <= atol + share * scale
-    if not everywhere:
-        same = numpy.where(finite, same, (a == b) | (numpy.isnan(a) & numpy.isnan(b)))
-    if same.all():
-        return ""
-    if (numpy.isnan(a) & ~numpy.isnan(b)).any():
-        return "some values are NaN"
-    if (numpy.isinf(a) & finite).any():
-        return "some values are infinite"
-    return "the value is wrong" if a.size == 1 else f"{int((~same).sum())} of {a.size} values are wrong"
-
-
-def _plain(value: torch.Tensor, dtype: torch.dtype) -> numpy.ndarray:
-    return value.detach().to("cpu", dtype).resolve_conj().resolve_neg().numpy()
-
-
-def _number(value: Any) -> torch.Tensor:
-    if isinstance(value, torch.Tensor):
-        return value
-    try:
-        return torch.tensor(float(value), dtype=torch.float64)
-    except OverflowError:  # an integer beyond every float
-        return torch.tensor(math.inf if value > 0 else -math.inf, dtype=torch.float64)
 
 
 def total(outcomes: Sequence[Outcome]) -> float:

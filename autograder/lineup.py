@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from .difference import failure_in
 from .exercise import find_exercise
 from .sandbox.responder import Responder
-from .student import Link, LocalLink, Remote
+from .student import Failure, Link, LocalLink, Remote, describe
 
 
 def lineups(after: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -84,9 +85,39 @@ def truth(name: str) -> Callable[..., Any]:
     return find_exercise(name).oracle
 
 
+class Right(Remote):
+    """An oracle in the place of an earlier function: by value as well, without the way across."""
+
+    _function: Callable[..., Any]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if failed := failure_in([*args, *kwargs.values()]):
+            return failed
+        try:
+            with torch.enable_grad():
+                return _copied(self._function(*_copied(args), **{key: _copied(value) for key, value in kwargs.items()}))
+        except Exception as error:
+            return self._failure(describe(error))
+
+    def inputs_after(self, *args: Any) -> Any:
+        given = _copied(args)
+        value = self(*given)
+        return value if isinstance(value, Failure) else list(given)
+
+
+def _copied(value: Any) -> Any:
+    """A value with tensors of its own, cut off from every graph."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_copied, value))
+    return value.detach().clone() if isinstance(value, torch.Tensor) else value
+
+
 def oracle(name: str, seed: int) -> Remote:
     """The oracle, called as the student's function is: by value, with `gradient` and `inputs_after`."""
     function = truth(name)
     host = Responder({name: function})
-    # A class makes objects, which change; a function of values may be remembered.
-    return Remote(LocalLink(host) if isinstance(function, type) else Remembering(host), name, seed=seed)
+    if isinstance(function, type):  # which makes objects, and these change: they are not remembered
+        return Remote(LocalLink(host), name, seed=seed)
+    right = Right(Remembering(host), name, seed=seed)
+    right._function = function
+    return right

@@ -16,9 +16,10 @@ from typing import Any
 
 import torch
 
-from .case import Case, Outcome, difference, total
+from .case import Case, Outcome, total
 from .diagnosis.naming import NOTHING, Explanation, explain
 from .diagnosis.transcript import Exchange, Transcript
+from .difference import difference
 from .exercise import Exercise, Misconception
 from .lineup import Own, lineups, oracle, own, truth
 from .student import Failure, Link, Remote, Sitting, StandIn, Tell, local

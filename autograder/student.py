@@ -7,7 +7,7 @@ optimiser comes back as a `Remote`, whose methods are called the same way; and w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -242,7 +242,7 @@ class Remote:
             request["stand_ins"] = self._link.stand_ins
         if not bare:
             request["target"] = self._target
-        given = next((item for item in _leaves(request) if isinstance(item, Failure)), None)
+        given = _failure_among(request.values())
         if given is not None:
             return given
         try:
@@ -303,10 +303,15 @@ def is_module(value: Any) -> bool:
     return isinstance(value, Remote) and isinstance(value._target, Handle) and value._target.kind == "module"
 
 
-def _leaves(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    return [leaf for item in value for leaf in _leaves(item)] if isinstance(value, list | tuple) else [value]
+def _failure_among(values: Iterable[Any]) -> Failure | None:
+    """The first Failure among what a request holds."""
+    for value in values:
+        if isinstance(value, Failure):
+            return value
+        inner = value.values() if type(value) is dict else value if isinstance(value, list | tuple) else ()
+        if inner and (found := _failure_among(inner)) is not None:
+            return found
+    return None
 
 
 def local(name: str, namespace: dict[str, Any], seed: int = 0) -> Remote:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..case import TOLERANCE, difference
+from ..difference import TOLERANCE, difference
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..case import TOLERANCE
+from ..difference import TOLERANCE
 from .comparing import apart
 from .makers import Arguments, Unfit
 from .schemata import Board, TooLong

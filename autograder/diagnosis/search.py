@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ..case import TOLERANCE
+from ..difference import TOLERANCE
 from . import makers
 from .comparing import Raised, differs
 from .kinds import Finding, vagueness

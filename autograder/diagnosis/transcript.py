@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..case import difference
+from ..difference import difference
 from ..sandbox.wire import WireError, decode, encode
 from ..student import Link
 
@@ -76,8 +76,20 @@ def _parts(exchange: Exchange) -> list[Exchange]:
     if request.get("op") != "several" or exchange.callbacks or not isinstance(replies, list):
         return [exchange]
     common = {key: value for key, value in request.items() if key not in ("op", "asked")}
-    pairs = zip(request["asked"], replies, strict=False)
-    return [Exchange(encode({**common, **one}, layouts=True), (), encode(answer)) for one, answer in pairs]
+    found = []
+    for one, answer in zip(request["asked"], replies, strict=False):
+        asked = [one]
+        if one.get("inputs") == "too":  # the value and the arguments after the call, as two questions
+            asked = [{**one, "inputs": inputs} for inputs in (False, True)]
+        said = answer.get("value") if isinstance(answer, dict) else None
+        answers = [answer] * len(asked)
+        if len(asked) == 2 and isinstance(said, list):
+            answers = [{"value": part} for part in said]
+        found += [
+            Exchange(encode({**common, **part}, layouts=True), (), encode(reply))
+            for part, reply in zip(asked, answers, strict=False)
+        ]
+    return found
 
 
 def same(one: bytes, other: bytes) -> bool:

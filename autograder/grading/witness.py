@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from ..case import difference
+from ..difference import difference
 from ..sandbox.wire import Handle, WireError, decode, encode
 from ..student import Link, LinkBroken
 

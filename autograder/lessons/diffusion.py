@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 
+from ..conventions import Rows
 from ..student import Failure
 
 
@@ -27,12 +28,22 @@ def table(beta):
 
 
 def edges(case, inputs, first=2):
-    """Arguments at legal extremes, one batch for each time: betas of 1e-7 at first, a last step that leaves 1e-8 of
-    the signal. `inputs(t, table)` makes the arguments of one call.
+    """Arguments of one call at legal extremes, held against the truth time by time: betas of 1e-7 at first, a last step
+    that leaves 1e-8 of the signal. `inputs(t, table)` makes them, for a batch of three.
     """
+    ends = extreme_table(case)
+    return [Rows(inputs(torch.tensor([first, first + 1, len(ends) - 1]), ends))]
+
+
+def edges_apart(case, inputs, first=2):
+    """The same for answers that are no batches: `inputs(t, table)` makes the arguments of each call, t a number."""
+    ends = extreme_table(case)
+    return [inputs(t, ends) for t in (first, first + 1, len(ends) - 1)]
+
+
+def extreme_table(case):
     slight = case.uniform(3, low=0.5e-7, high=1.5e-7)
-    ends = table(torch.cat([slight, torch.tensor([0.5, 1 - 1e-8], dtype=torch.float64)]))
-    return [inputs(torch.full((2,), t), ends) for t in (first, first + 1, len(ends) - 1)]
+    return table(torch.cat([slight, torch.tensor([0.5, 1 - 1e-8], dtype=torch.float64)]))
 
 
 def ranks(batch):

@@ -2,16 +2,18 @@
 
 A request and its reply are values of `wire`. Requests, by their "op", and the value of the reply:
 
-- call (target, method, args, kwargs, inputs, grad): the returned value; with inputs=True the arguments after the call;
-  with grad=False it is called as a sampler would, gradients switched off
-- carries (target, method, args): whether the returned tensor hangs on a graph; None where none was returned
+- call (target, method, args, kwargs, inputs, grad): the returned value; with inputs=True the arguments after the call
+  in its place, with inputs="too" both; with grad=False it is called as a sampler would, gradients switched off
+- carries (target, method, args, leaves): whether a returned tensor hangs on a graph, the arguments numbered in `leaves`
+  being on one; None where none was returned
 - elsewhere (target, method, args): where a GPU would refuse the call, by `whereabouts`; None where nobody can say
 - gradient (target, method, args, weights, wrt): d/d args[i] of sum_k <weights[k], output k>, for i in wrt
 - slopes (target, method, args, weights): the same sum's gradient by parameter name, None where none flows
 - parameters (target): {name: tensor} of a module
 - load (target, values): None; copies values into the parameters of these names
 - grads (target): {name: tensor or None}, what stands in .grad now
-- several (target, method, asked): the replies to several requests about one target, each as if it had come alone
+- several (target, method, asked): the replies to several requests about one target, each as if it had come alone; one
+  of them may name another method
 - keep (value): `value` itself, so that what a `Source` defines comes back as a handle
 
 `target` is the name of a function or class of the notebook, or a handle. Every request may carry a "seed" for torch's
@@ -23,7 +25,7 @@ Answering never raises.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -75,7 +77,7 @@ class Responder:
         replies = []
         for request in asked:
             try:
-                replies.append({"value": self._one(seed, **common, **request)})
+                replies.append({"value": self._one(seed, **{**common, **request})})
             except Exception as error:  # what stops a call, such as a timeout, stops them all
                 replies.append({"error": describe(error)})
         return replies
@@ -137,16 +139,27 @@ class Responder:
         return target if method is None else getattr(target, method)
 
     def _call(
-        self, target: Any, args: list, kwargs: dict, method: str | None = None, inputs: bool = False, grad: bool = True
+        self,
+        target: Any,
+        args: list,
+        kwargs: dict,
+        method: str | None = None,
+        inputs: bool | str = False,
+        grad: bool = True,
     ) -> Any:
         with torch.set_grad_enabled(grad):
             value = self._target(target, method)(*args, **kwargs)
+        if inputs == "too":
+            return [value, list(args)]
         return list(args) if inputs else value
 
-    def _carries(self, target: Any, args: list, method: str | None = None) -> bool | None:
+    def _carries(self, target: Any, args: list, method: str | None = None, leaves: Sequence[int] = ()) -> bool | None:
         with torch.enable_grad():
+            for i in leaves:
+                args[i] = args[i].detach().clone().requires_grad_().clone()
             value = self._target(target, method)(*args)
-        return value.requires_grad if isinstance(value, torch.Tensor) else None
+        parts = [part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, torch.Tensor)]
+        return any(part.requires_grad for part in parts) if parts else None
 
     def _elsewhere(self, target: Any, args: list, method: str | None = None) -> str | None:
         places = Whereabouts()

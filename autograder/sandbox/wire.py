@@ -19,6 +19,8 @@ import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 import torch
@@ -69,8 +71,13 @@ class Source:
     def run(self) -> Any:
         """What the text defines under `name`; the text finds `torch` imported."""
         namespace: dict[str, Any] = {"torch": torch}
-        exec(compile(self.text, f"<given {self.name}>", "exec"), namespace)
+        exec(_compiled(self.text, self.name), namespace)
         return namespace[self.name]
+
+
+@lru_cache(maxsize=64)
+def _compiled(text: str, name: str) -> CodeType:
+    return compile(text, f"<given {name}>", "exec")
 
 
 def encode(value: Any, refer: Callable[[Any], Any] | None = None, layouts: bool = False) -> bytes:
@@ -137,7 +144,9 @@ def _pack_tensor(value: torch.Tensor, blobs: list[bytes], layouts: bool) -> Any:
         raise WireError(f"a tensor with dtype {value.dtype} and layout {value.layout} on {value.device}")
     if value.numel() * value.element_size() > MAX_TENSOR:
         raise WireError(f"a tensor of shape {tuple(value.shape)}, more than {MAX_TENSOR >> 20} MiB")
-    held, order = value.detach().cpu().resolve_conj().resolve_neg(), []
+    held, order = value.detach(), []
+    if held.is_complex() or held.is_neg() or held.device.type != "cpu":
+        held = held.cpu().resolve_conj().resolve_neg()
     if layouts and not held.is_contiguous():
         strides = held.stride()
         order = sorted(range(held.ndim), key=lambda axis: -strides[axis])

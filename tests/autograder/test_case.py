@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from autograder.case import Case, difference, failure_in, form, total
+from autograder.case import Case, total
+from autograder.difference import difference, failure_in, form
 from autograder.student import Failure, local
 
 X = torch.tensor([1.0, 2.0, -4.0], dtype=torch.float64)

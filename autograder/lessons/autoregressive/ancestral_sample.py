@@ -34,10 +34,10 @@ def ancestral_sample(student, case):
     def pairs(*given):
         return [student(*one) for one in given], [truth(*one) for one in given]
 
-    small = Painter(case, 2, 2, 3)
+    small = torn(case, 2, 3)
     every = torch.cartesian_prod(*[torch.arange(2)] * 6).reshape(-1, 2, 3)
     boxes = small.middles(every)
-    case.expect(*pairs((small, boxes)), "2x3 pixels, black and white: the middle of each image's box", points=0.4)
+    case.expect(*pairs((small, boxes)), "2x3 pixels, black and white: the middle of each image's box", points=0.3)
     batch, height, width, levels = case.sizes(4, low=3, high=6)
     model = Painter(case, levels, height, width)
     meant = torch.randint(levels, (batch, height, width), generator=case.generator)
@@ -51,7 +51,7 @@ def ancestral_sample(student, case):
     other = torch.randint(levels, (batch, height * width), generator=case.generator)
     numbers = [0, 1, width + 2, height * width]
     beginnings = [(model.again(), u, 1.0, other[:, :m]) for m in numbers]
-    case.expect(*pairs(*beginnings), "0, 1, more than a row, and all pixels given", points=0.4)
+    case.expect(*pairs(*beginnings), "0, 1, more than a row, and all pixels given", points=0.3)
     counted = [(case_model := model.again(), student(case_model, u, 1.0, other[:, :m])) for m in numbers]
     calls = [answer if isinstance(answer, Failure) else len(asked.calls) for asked, answer in counted]
     case.expect(calls, [height * width - m for m in numbers], "one call for each pixel that is drawn", points=0.2)
@@ -66,6 +66,23 @@ def ancestral_sample(student, case):
     half = torch.full(shape, 0.5, dtype=torch.float64)
     off = (torch.arange(shape[1] * shape[2]).reshape(shape[1:]) + 1) % 3
     case.expect(student(WATCHER, half), off.expand(*shape), "gradients are switched off", points=0.2)
+    some = boxes[torch.randperm(64, generator=case.generator)[:5]]
+    single, row = torn(case, 1, 1), torn(case, 1, 3)
+    also = [(single, single.middles(every[1:2, :1, :1])), (row, row.middles(every[:9:4, :1]), 1.0, every[:9:4, 0, :1])]
+    given = every[:5, 0, :2]
+    case.conventions(student, (small, some, 1.0, given), truth, points=0.2, also=also)
+
+
+def torn(case, height, width):
+    """A Painter of two levels whose every pixel leans to one of them, half or less as much once any single pixel before
+    it is 1: none can be left out unseen.
+    """
+    model, count = Painter(case, 2, height, width), height * width
+    sides = torch.where(case.uniform(count, 1) < 0.5, -1.0, 1.0) * torch.tensor([1.0, -1.0], dtype=torch.float64)
+    model.bias = sides * case.uniform(count, 1, low=0.4, high=0.75)
+    pull = case.uniform(count, 1, count, low=0.75, high=1.0)
+    model.weight = -sides[..., None] * pull * torch.ones(count, count).tril(-1)[:, None]
+    return model
 
 
 def canvases(model, answer):
@@ -129,7 +146,7 @@ def level_of(logits, u, temperature):
     if temperature == 0:
         return logits.argmax(-1)
     p = (logits / temperature).softmax(-1)
-    last = ((p > 0) * torch.arange(p.shape[-1])).amax(-1)
+    last = ((p > 0) * torch.arange(p.shape[-1], device=p.device)).amax(-1)
     return torch.minimum((p.cumsum(-1) <= u[..., None]).sum(-1), last)
 
 
@@ -138,7 +155,7 @@ def level_of(logits, u, temperature):
 def two_loops_over_rows_and_columns(model, u, temperature=1.0, given=None):
     B, H, W = u.shape
     m = 0 if given is None else given.size(1)
-    x = torch.zeros((B, H, W), dtype=torch.int64)
+    x = torch.zeros((B, H, W), dtype=torch.int64, device=u.device)
     for r in range(H):
         for c in range(W):
             if r * W + c < m:
@@ -153,7 +170,7 @@ def flat_canvas_under_inference_mode(model, u, temperature=1.0, given=None):
     with torch.inference_mode():
         pixels = u[0].numel()
         start = u.new_zeros(len(u), 0).long() if given is None else given
-        x = torch.cat([start, torch.ones(len(u), pixels - start.shape[1], dtype=torch.long)], 1)
+        x = torch.cat([start, torch.ones(len(u), pixels - start.shape[1], dtype=torch.long, device=u.device)], 1)
         for n in range(start.shape[1], pixels):
             logits = model(x.view(u.shape)).flatten(2)[..., n]
             x[:, n] = level_of(logits, u.flatten(1)[:, n], temperature)
@@ -167,7 +184,7 @@ def list_of_columns_that_grows(model, u, temperature=1.0, given=None):
     drawn = [] if given is None else list(given.T)
     while len(drawn) < H * W:
         n = len(drawn)
-        blank = [torch.zeros(B, dtype=torch.long)] * (H * W - n)
+        blank = [torch.zeros(B, dtype=torch.long, device=u.device)] * (H * W - n)
         logits = model(torch.stack(drawn + blank, 1).reshape(B, H, W)).reshape(B, -1, H * W)[:, :, n]
         drawn.append(level_of(logits, u.reshape(B, -1)[:, n], temperature))
     return torch.stack(drawn, 1).reshape(B, H, W)

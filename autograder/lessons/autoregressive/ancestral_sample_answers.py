@@ -17,7 +17,7 @@ def places(u, order="rows"):
 
 def began(u, given):
     """A canvas of zeros, its beginning given, and how long that is."""
-    x = torch.zeros(u.shape, dtype=torch.long)
+    x = torch.zeros(u.shape, dtype=torch.long, device=u.device)
     known = 0 if given is None else given.shape[1]
     if known:
         x.view(len(x), -1)[:, :known] = given
@@ -97,7 +97,9 @@ def same_u_for_all_pixels(model, u, temperature=1.0, given=None):
     hint="All chance comes in through u: the same u always gives the same image.",
 )
 def chance_of_its_own(model, u, temperature=1.0, given=None):
-    return drawn(model, u, temperature, given, number=lambda u, r, c: torch.rand(len(u), dtype=u.dtype))
+    return drawn(
+        model, u, temperature, given, number=lambda u, r, c: torch.rand(len(u), dtype=u.dtype, device=u.device)
+    )
 
 
 @ancestral_sample.misconception(

@@ -20,7 +20,10 @@ def chain_rule_tables(student, case):
     )
     case.expect(student(single), truth(single), "a single variable", points=0.15)
     case.expect(student(holed), truth(holed), "a past that never happens has a uniform row", points=0.25)
-    case.conventions(student, (whole,), truth, points=0.2)
+    rare = whole.clone()
+    rare[0] *= 1e-14  # a past that hardly ever happens has a row of its own all the same
+    also = [(rare / rare.sum(),), (torch.ones(1, 1, 1, dtype=torch.float64),), (joint_table(case, 1, 3, 1),)]
+    case.conventions(student, (whole,), truth, points=0.2, also=also)
 
 
 @chain_rule_tables.truth

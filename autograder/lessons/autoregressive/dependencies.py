@@ -39,11 +39,8 @@ def dependencies(student, case):
     case.expect(*both(net("-y.abs() - y**2", 1e-4), net("1e-6 * y.sin()")), "small and negative slopes", points=0.2)
     ignoring = Source("def f(x):\n    return torch.ones(1, 2, *x.shape[2:], dtype=x.dtype)", "f")
     case.expect(*both(net("y.sin()"), ignoring), "a function that ignores its input", points=0.1)
-    narrow, source = x.float(), net("y.tanh()")
-    after = student.inputs_after(source, narrow)
-    case.expect(
-        [student(source, narrow), after[1]], [truth(source.run(), x), narrow], "float32, x untouched", points=0.1
-    )
+    single = Source("def f(x):\n    return 1e-9 * x.sin()", "f"), case.normal(1, 1, 1, 1)
+    case.conventions(student, (net("y.tanh()"), x), truth, points=0.1, also=[single])
 
 
 def network(case, channels, out, height, width, ending, scale=1.0):
@@ -73,7 +70,7 @@ def truth(f, x):
     pixels = x.shape[2] * x.shape[3]
     columns = []
     for place in range(x.numel()):
-        direction = torch.zeros_like(x).view(-1)
+        direction = torch.zeros(x.numel(), dtype=x.dtype)
         direction[place] = 1
         tangent = torch.func.jvp(f, (x,), (direction.reshape(x.shape),))[1]
         columns.append((tangent != 0).any(1).reshape(-1))
@@ -97,7 +94,7 @@ def loop_over_outputs(f, x):
     leaf = x.detach().clone().requires_grad_(True)
     y = f(leaf)
     H, W = x.shape[-2:]
-    found = torch.zeros(H * W, H * W, dtype=torch.bool)
+    found = torch.zeros(H * W, H * W, dtype=torch.bool, device=x.device)
     if not y.requires_grad:
         return found
     for k in range(y.shape[1]):
@@ -197,7 +194,7 @@ def only_last_pixels_row_is_filled(f, x):
 )
 def column_by_column_instead_of_row_by_row(f, x):
     n = x[0, 0].numel()
-    order = torch.arange(n).reshape(x.shape[2:]).T.reshape(-1)
+    order = torch.arange(n, device=x.device).reshape(x.shape[2:]).T.reshape(-1)
     return (slopes(f, x) != 0).any(2).any(0)[order][:, order]
 
 

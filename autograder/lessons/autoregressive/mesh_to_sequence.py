@@ -24,11 +24,8 @@ def mesh_to_sequence(student, case):
         "the same mesh, written in two ways",
         points=0.2,
     )
-    after = student.inputs_after(*turned)
-    got = case.unpack(student(*turned), "vertices", "faces")
-    case.expect(
-        [got, list(after)], [list(truth(*turned)), list(turned)], "vertices and faces that came in stay", points=0.1
-    )
+    lone = points[:3], torch.tensor([[2, 0, 1]])
+    case.conventions(student, turned, truth, points=0.1, also=[lone])
 
 
 def mesh(case):
@@ -47,7 +44,7 @@ def rewritten(case, points, faces):
     """The same mesh: vertices and faces in another order, faces turned."""
     order = torch.randperm(len(points), generator=case.generator)
     number = torch.empty_like(order)
-    number[order] = torch.arange(len(order))
+    number[order] = torch.arange(len(order), device=order.device)
     turned = torch.stack([face.roll(case.integer(0, 2)) for face in number[faces]])
     return points[order], turned[torch.randperm(len(turned), generator=case.generator)]
 
@@ -67,7 +64,7 @@ def truth(vertices, faces):
 
 def by_columns(rows, columns):
     """The order of rows sorted by these columns, the last one counting most."""
-    order = torch.arange(len(rows))
+    order = torch.arange(len(rows), device=rows.device)
     for column in columns:
         order = order[rows[order, column].argsort(stable=True)]
     return order
@@ -83,7 +80,7 @@ def steps(vertices, faces, columns=(0, 1, 2), renumber=True, turn=None, sort=(2,
 
 def turned(faces):
     """Each face from its lowest number on, its sense of rotation kept."""
-    return faces.gather(1, (faces.argmin(1, keepdim=True) + torch.arange(3)) % 3)
+    return faces.gather(1, (faces.argmin(1, keepdim=True) + torch.arange(3, device=faces.device)) % 3)
 
 
 @mesh_to_sequence.alternative("stable sorts")
@@ -100,7 +97,8 @@ def plain_python(vertices, faces):
     for a, b, c in faces.tolist():
         a, b, c = number[a], number[b], number[c]
         out.append(min((a, b, c), (b, c, a), (c, a, b)))
-    return torch.tensor([v[i] for i in order]), torch.tensor(sorted(out))
+    place = vertices.device
+    return torch.tensor([v[i] for i in order], device=place), torch.tensor(sorted(out), device=place)
 
 
 @mesh_to_sequence.alternative("one number for each row")
@@ -108,8 +106,8 @@ def one_number_for_each_row(vertices, faces):
     z = vertices - vertices.min(0).values
     base = int(z.max()) + 1
     order = torch.argsort((z[:, 2] * base + z[:, 1]) * base + z[:, 0])
-    number = torch.zeros(len(order), dtype=torch.long)
-    number[order] = torch.arange(len(order))
+    number = torch.zeros_like(order)
+    number[order] = torch.arange(len(order), device=order.device)
     f = number[faces].clone()
     for _ in range(2):
         later = f[:, 0] != f.amin(1)
@@ -195,7 +193,7 @@ def faces_are_turned_before_they_are_renumbered(vertices, faces):
 def lowest_number_is_exchanged_with_first(vertices, faces):
     def exchange(faces):
         out, at = faces.clone(), faces.argmin(1)
-        rows = torch.arange(len(faces))
+        rows = torch.arange(len(faces), device=faces.device)
         out[rows, at], out[:, 0] = faces[:, 0], faces[rows, at]
         return out
 

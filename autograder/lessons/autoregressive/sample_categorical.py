@@ -44,7 +44,10 @@ def sample_categorical(student, case):
     far = torch.stack([logits[:, 0] + 900, logits[:, 1] - 900])
     beside = u[:, :2].T.contiguous()
     case.expect(student(far, beside), truth(far, beside), "logits of 900 and of -900", points=0.1)
-    case.conventions(student, (logits, u), truth, points=0.1)
+    faint = torch.tensor([[-31.0, 0.0, 1.0]], dtype=torch.float64)  # the first level is rare, and possible
+    none = torch.zeros(1, dtype=torch.float64)
+    also = [(faint, none), (logits[:1, :1], u[:1, :1]), (none[:, None], none)]
+    case.conventions(student, (logits, u), truth, points=0.1, also=also)
 
 
 def clear_of_ends(case, logits, temperature=1.0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ...conventions import Manner
 from ...exercise import exercise
 from ...student import Failure
 
@@ -38,20 +39,14 @@ def self_attention(student, case):
         points=0.3,
     )
     single = x, w_qkv, w_out, heads
-    case.conventions(First(student), single, lambda *given: first(truth(*given)), points=0.4)
+    case.conventions(student, single, lambda *given: first(truth(*given)), points=0.4, manner=First())
 
 
-class First:
-    """The student's function, of whose answer only y is looked at."""
+class First(Manner):
+    """Only y of the answer is looked at."""
 
-    def __init__(self, function):
-        self.function = function
-
-    def __call__(self, *given):
-        return first(self.function(*given))
-
-    def inputs_after(self, *given):
-        return self.function.inputs_after(*given)
+    def answer(self, values, args):
+        return first(values[0])
 
 
 def first(value):

@@ -7,6 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 
+from ...conventions import Manner
 from ...exercise import exercise
 from ...sandbox.wire import Source
 from ...student import Failure
@@ -63,14 +64,12 @@ def teacher_forcing_log_prob(student, case):
         points=0.25,
         hint="the answer must stay connected to the model's: no detach, no no_grad, no .item()",
     )
-    narrow = model.again(torch.float32)
-    case.expect(
-        [student(narrow, x, levels), *untouched(student, narrow, x, levels)],
-        [right.float(), x],
-        "the dtype of the logits comes out, x untouched",
-        points=0.25,
-        dtype=True,
-    )
+
+    def by_weights(weights, x, start):
+        return truth(smooth(weights), x, start)
+
+    also = [(weights, x[:1, :1], levels), (1e-9 * weights, x, 0)]
+    case.conventions(student, (weights, x, levels), by_weights, points=0.25, also=also, manner=Weighed())
 
 
 def asked(model, answer):
@@ -92,9 +91,12 @@ def smooth(weights):
     return model
 
 
-def untouched(student, model, x, start):
-    after = student.inputs_after(model, x, start)
-    return [after if isinstance(after, Failure) else after[1]]
+class Weighed(Manner):
+    """A model with these weights, whose logits have their dtype."""
+
+    def calls(self, args):
+        weights, *rest = args
+        return [[smooth(weights), *rest]]
 
 
 class Steep:
@@ -123,7 +125,7 @@ def truth(model, x, start):
 
 @teacher_forcing_log_prob.alternative("minus the cross-entropy")
 def minus_cross_entropy(model, x, start):
-    tokens = torch.cat([torch.full((x.shape[0], 1), start, dtype=x.dtype), x], dim=1)[:, :-1]
+    tokens = torch.cat([torch.full((x.shape[0], 1), start, dtype=x.dtype, device=x.device), x], dim=1)[:, :-1]
     return -F.cross_entropy(model(tokens).movedim(-1, 1), x, reduction="none").sum(-1)
 
 
@@ -140,7 +142,7 @@ def token_by_token_from_one_answer(model, x, start):
     tokens = torch.empty_like(x)
     tokens[:, 0], tokens[:, 1:] = start, x[:, :-1]
     logits = model(tokens)
-    rows = torch.arange(len(x))
+    rows = torch.arange(len(x), device=x.device)
     nats = [logits[rows, n, x[:, n]] - torch.logsumexp(logits[:, n], -1) for n in range(x.shape[1])]
     return torch.stack(nats).sum(0)
 

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from ...case import difference, failure_in
+from ...difference import difference, failure_in
 from ...exercise import exercise
 from .elbo_discrete import elbo_discrete
 from .shared import distribution, under, with_rare, with_zeros
@@ -45,7 +45,7 @@ def elbo_gap_discrete(student, case):
     expect([(holes, q), (holes, with_zeros(q, 0))], "a z that cannot have made x", 0.3)
     faint = with_zeros(q, 0)
     faint[0] = 1e-13
-    also = [(1e-30 * p_xz, q), (holes, faint)]
+    also = [(1e-30 * p_xz, q), (holes, faint), (p_xz[:1], torch.ones(1, dtype=torch.float64))]
     case.conventions(student, (p_xz, q), route([(p_xz, q)]), points=0.3, also=also)
 
 

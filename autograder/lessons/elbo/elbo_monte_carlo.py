@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from ...case import ones
+from ...conventions import ones
 from ...exercise import exercise
 
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch.distributions import Normal
 
-from ...case import ones
+from ...conventions import ones
 from ...exercise import exercise
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ...case import ones
+from ...conventions import ones
 from ..diffusion import times_among
 
 

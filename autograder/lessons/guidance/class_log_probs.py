@@ -47,7 +47,7 @@ def class_log_probs(student, case):
     single = x[:, :1].contiguous(), t, torch.ones(1, dtype=x.dtype), given[1][:1, :1], given[2][:1, :1], alpha_bar
 
     def extreme(times, table):
-        return x[:2], times, *given, table
+        return x[:3], times, *given, table
 
     also = [(x, t, *pointlike, alpha_bar), single, (x[:1], t[:1], *given, alpha_bar), *edges(case, extreme)]
     case.conventions(student, near, truth, points=0.5, also=also, gradient=[0])

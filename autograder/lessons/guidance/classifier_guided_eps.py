@@ -100,7 +100,7 @@ def classifier_guided_eps(student, case):
     first, source = points[0], points[1]
 
     def extreme(times, table):
-        return first[:2], source, points[2][:2], times, points[4][:2], rows, table
+        return first[:3], source, points[2][:3], times, points[4][:3], rows, table
 
     films = [given(*shape, scale=rows) for shape in ranks(4)]
     one = first[:1], source, points[2][:1], points[3][:1], points[4][:1], rows, alpha_bar

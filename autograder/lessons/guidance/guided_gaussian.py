@@ -9,7 +9,7 @@ import torch
 from course_lib.exact import GaussianData
 
 from ...exercise import exercise
-from ..diffusion import edges, schedule
+from ..diffusion import edges_apart, schedule
 
 
 @exercise("guided_gaussian", points=3)
@@ -45,12 +45,12 @@ def guided_gaussian(student, case):
     )
     numbers = half[:4]
 
-    def extreme(times, table):
-        return *numbers, 0.5, table[: int(times[0]) + 1], 0.5
+    def extreme(time, table):
+        return *numbers, 0.5, table[: time + 1], 0.5
 
     single = *(value[:1] for value in numbers), 1.0, long, 1.0
     one_step = *numbers, 2.0, long[:2], 1.0
-    also = [single, one_step, *edges(case, extreme)[:2]]
+    also = [single, one_step, *edges_apart(case, extreme)[:2]]
     case.conventions(student, half, truth, points=0.5, also=also)
 
 

@@ -70,7 +70,7 @@ def inpaint_step(student, case):
     )
 
     def extreme(times, table):
-        return *(value[:2] for value in rows[:4]), times, table, *(value[:2] for value in rows[6:])
+        return *(value[:3] for value in rows[:4]), times, table, *(value[:3] for value in rows[6:])
 
     films = [inputs(coins(*shape), *shape) for shape in ranks(4)]
     one = *(value[:1] for value in rows[:5]), alpha_bar, *(value[:1] for value in rows[6:])

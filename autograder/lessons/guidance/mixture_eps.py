@@ -55,7 +55,7 @@ def mixture_eps(student, case):
     pointlike = x, t, mixed, given[0], given[1], 0 * given[2], alpha_bar
 
     def extreme(times, table):
-        return x[:2], times, mixed[:2], *given, table
+        return x[:3], times, mixed[:3], *given, table
 
     also = [pointlike, (*single, given[2][:1, :1], alpha_bar), (x[:1], t[:1], mixed[:1], *given, alpha_bar)]
     case.conventions(student, (x, t, mixed, *given, alpha_bar), truth, points=0.5, also=[*also, *edges(case, extreme)])

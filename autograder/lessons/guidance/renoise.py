@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...exercise import exercise
-from ..diffusion import AXIS, OVERWRITTEN, along, ranks, schedule
+from ..diffusion import AXIS, OVERWRITTEN, along, edges, ranks, schedule
 from .shared import FRESH
 
 
@@ -35,7 +35,12 @@ def renoise(student, case):
     )
     films = [(case.normal(*shape), s[:4], t[:4], alpha_bar, case.normal(*shape)) for shape in ranks(4)]
     one = rows[0][:1], s[:1], t[:1], alpha_bar, rows[4][:1]
-    case.conventions(student, rows, truth, points=0.25, also=[*films, one])
+
+    def extreme(times, table):
+        return case.normal(3, 4), times - 1, times, table, case.normal(3, 4)
+
+    also = [*films, one, *edges(case, extreme, first=1)]
+    case.conventions(student, rows, truth, points=0.25, also=also)
 
 
 @renoise.truth

@@ -8,8 +8,19 @@ from torch.distributions.transforms import AffineTransform
 
 from ...exercise import exercise
 from ...sandbox.wire import Source
-from ..diffusion import AXIS, ONE_TIME, Denoiser, along, asked, first_of, schedule, times_among
-from .shared import flows, single
+from ..diffusion import (
+    AXIS,
+    ONE_TIME,
+    Denoiser,
+    along,
+    asked,
+    edges_apart,
+    first_of,
+    ranks,
+    schedule,
+    times_among,
+)
+from .shared import flows
 
 # A network that is its own weights: a tensor that can be called. Only one of the two in a call: the other is plain.
 TRAINED_MODEL = """
@@ -94,14 +105,16 @@ def latent_diffusion_loss(student, case):
         points=0.25,
         hint="the encoder is finished when the diffusion begins: call it under torch.no_grad()",
     )
-    narrow = single(*rows[:-1])
-    case.expect(
-        [student(PLAIN_ENCODER, PLAIN_MODEL, *narrow, scale), student.inputs_after(encoder, seen, *narrow, scale)[2:7]],
-        [truth(PLAIN_ENCODER.run(), PLAIN_MODEL.run(), *narrow, scale).float(), narrow],
-        "the dtype that goes in comes out, inputs untouched",
-        points=0.25,
-        dtype=True,
-    )
+
+    def extreme(time, table):
+        x, _, noise, eps, _, _ = inputs(5, 4)
+        return PLAIN_ENCODER, PLAIN_MODEL, x, torch.full((5,), time), noise, eps, table, scale
+
+    films = [(PLAIN_ENCODER, PLAIN_MODEL, *inputs(*shape)) for shape in ranks(5)]
+    x, t, noise, eps, *rest = rows
+    lone = PLAIN_ENCODER, PLAIN_MODEL, x[:1, :2], t[:1], noise[:1, :1], eps[:1, :1], *rest
+    also = [*films, lone, *edges_apart(case, extreme, first=1)]
+    case.conventions(student, (PLAIN_ENCODER, PLAIN_MODEL, *rows), truth, points=0.25, also=also)
 
 
 @latent_diffusion_loss.truth

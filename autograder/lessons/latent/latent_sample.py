@@ -9,8 +9,7 @@ import torch
 from ...exercise import exercise
 from ...sandbox.wire import Source
 from ...student import Failure
-from ..diffusion import Denoiser, asked, schedule
-from .shared import single
+from ..diffusion import Denoiser, asked, extreme_table, ranks, schedule
 
 PLAIN_MODEL = Source("def model(x, t):\n    return 0.4 * x + 0.1 * x.sin()", "model")
 # The answer hangs on a weight of this network unless the walk is cut off from it.
@@ -75,16 +74,10 @@ def latent_sample(student, case):
         "maps of latents; one step from T to 0; every step, for one latent",
         points=0.5,
     )
-    narrow = [*single(rows), gaps, alpha_bar.float()]
-    given = TRAINABLE, PLAIN_MODEL
-    carries = student.carries(*given, rows, gaps, alpha_bar, scale)
-    case.expect(
-        [student(*given, *narrow, scale), student.inputs_after(*given, *narrow, scale)[2:5], carries],
-        [truth(*(part.run() for part in given), *narrow, scale).detach().float(), narrow, False],
-        "the dtype that goes in comes out, inputs untouched, no graph behind it",
-        points=0.25,
-        dtype=True,
-    )
+    given, ends = (TRAINABLE, PLAIN_MODEL), extreme_table(case)
+    also = [(*given, case.normal(*shape), gaps, alpha_bar, scale) for shape in (*ranks(2), (1, 1))]
+    also += [(*given, rows, torch.tensor([len(ends) - 1, 3, 1, 0]), ends, scale)]
+    case.conventions(student, (*given, rows, gaps, alpha_bar, scale), truth, points=0.25, also=also, detached=())
 
 
 @latent_sample.truth
@@ -107,7 +100,7 @@ def _step(z, eps, t, s, alpha_bar):
 
 
 def _at(z, t):
-    return torch.full((len(z),), int(t))
+    return torch.full((len(z),), int(t), device=z.device)
 
 
 @latent_sample.alternative("one factor for the latent, one for the noise")
@@ -124,7 +117,7 @@ def two_factors(decode, model, z_T, times, alpha_bar, scale):
 def detached_each_step(decode, model, z_T, times, alpha_bar, scale):
     z, walk = z_T.clone(), times.tolist()
     for i in range(len(walk) - 1):
-        eps = model(z, torch.tensor([walk[i]] * len(z))).detach()
+        eps = model(z, torch.tensor([walk[i]] * len(z), device=z.device)).detach()
         z = _step(z, eps, walk[i], walk[i + 1], alpha_bar)
     return decode(z.detach() / scale).detach()
 

@@ -25,7 +25,7 @@ def perplexity(student, case):
     )
     every = torch.arange(count).repeat(3)
     more = [(every, count), (every, count + 5), (torch.full((7,), count - 1), count), (line[:2], count)]
-    case.conventions(student, (line.reshape(-1, 1), count), truth, points=0.25, also=more)
+    case.conventions(student, (grid, count), truth, points=0.25, also=[*more, (line.reshape(-1, 1), count)])
 
 
 @perplexity.truth

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ...case import failure_in
+from ...difference import failure_in
 
 FLOWS_TO_CODES = (
     "a gradient reaches the codes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...exercise import exercise
-from .shared import single
+from ..diffusion import ranks
 
 
 @exercise("vq_loss", points=2)
@@ -36,13 +36,10 @@ def vq_loss(student, case):
         "the gradient to z, from the second term alone, with beta",
         points=0.5,
     )
-    small = single(*images)
-    case.expect(
-        [student(*small, beta), student.inputs_after(*small)],
-        [truth(*small, beta).float(), small],
-        "the dtype that goes in comes out, inputs untouched",
-        points=0.25,
-        dtype=True,
+    films = [(*(case.normal(*shape) for _ in range(2)), beta) for shape in ranks(2)]
+    close = z, z + 1e-7 * case.normal(*z.shape), beta
+    case.conventions(
+        student, (*images, beta), truth, points=0.25, also=[*films, close, (z[:1, :1], codes[:1, :1], 0.0)]
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ...case import difference, failure_in
+from ...difference import difference, failure_in
 from ...exercise import exercise
 from ...student import Failure
 

@@ -94,7 +94,7 @@ def reward_guided_eps(student, case):
     )
 
     def extreme(times, table):
-        return model, reward, rows[2][:2], times, table, usual
+        return model, reward, rows[2][:3], times, table, usual
 
     films = [given(*shape, scale=usual) for shape in ranks(4)]
     lone = model, reward, rows[2][:1, :1], rows[3][:1], alpha_bar, usual

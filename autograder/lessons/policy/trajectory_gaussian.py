@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ...conventions import Manner
 from ...exercise import exercise
 
 
@@ -40,24 +41,14 @@ def trajectory_gaussian(student, case):
     )
     slight, wide, line = list(given(2, 1, 2, 2.0**-30)), given(2, 3, 2), given(1, 1, 3)
     slight[3] = 1e-10 * slight[3]
-    case.conventions(InOrder(student), usual, truth, points=0.5, also=[slight, wide, line])
+    case.conventions(student, usual, truth, points=0.5, also=[slight, wide, line], manner=InOrder())
 
 
-class InOrder:
-    """The student's function, for matrices row by row in memory: torch.kron, a right tool here, refuses others."""
+class InOrder(Manner):
+    """Matrices row by row in memory: torch.kron, a right tool here, refuses others."""
 
-    def __init__(self, student):
-        self.student = student
-
-    def __call__(self, *given):
-        return self.student(*map(in_order, given))
-
-    def inputs_after(self, *given):
-        return self.student.inputs_after(*map(in_order, given))
-
-
-def in_order(value):
-    return value.contiguous() if isinstance(value, torch.Tensor) else value
+    def calls(self, args):
+        return [[value.contiguous() if isinstance(value, torch.Tensor) else value for value in args]]
 
 
 @trajectory_gaussian.truth

@@ -5,34 +5,30 @@ from __future__ import annotations
 import torch
 from torch.distributions import Normal
 
-from ...case import ones
+from ...conventions import Manner, ones
 from ...exercise import exercise
-from ...student import Failure
 from ..diffusion import ranks
 from .shared import log_joint
 
 
-class Differences:
+class Differences(Manner):
     """The student's exponent at one x_{t-1} minus at another: what is free of x_{t-1} drops out."""
 
-    def __init__(self, student):
-        self.student = student
+    def calls(self, args):
+        one, other, *rest = args
+        return [[one, *rest], [other, *rest]]
 
-    def __call__(self, one, other, *rest):
-        return self.student(one, *rest) - self.student(other, *rest)
-
-    def inputs_after(self, one, other, *rest):
-        first, second = self.student.inputs_after(one, *rest), self.student.inputs_after(other, *rest)
-        for failed in (first, second):
-            if isinstance(failed, Failure):
-                return failed
-        return [first[0], second[0], *first[1:]]
+    def answer(self, values, args):
+        return values[0] - values[1]
 
 
 @exercise("posterior_exponent", points=2)
 def posterior_exponent(student, case):
     """log q(x_t given x_{t-1}) + log q(x_{t-1} given x_0), elementwise, up to terms free of x_{t-1}."""
-    asked, truth = Differences(student), _true_difference
+    truth = _true_difference
+
+    def asked(one, other, *rest):
+        return student(one, *rest) - student(other, *rest)
 
     def inputs(*shape, low=0.2, high=0.9):
         values = [case.normal(*shape) for _ in range(4)]
@@ -46,7 +42,7 @@ def posterior_exponent(student, case):
     case.expect(asked(*tiny), truth(*tiny), "alpha_t and alpha_bar_{t-1} close to 0", points=0.25)
     *_, film = (inputs(*shape) for shape in ranks(3))
     slight = inputs(2, 3, low=1 - 1e-6, high=1 - 1e-7)
-    case.conventions(asked, rows, truth, points=0.5, also=[film, slight, ones(rows)])
+    case.conventions(student, rows, truth, points=0.5, also=[film, slight, ones(rows)], manner=Differences())
 
 
 def _true_difference(one, other, *rest):

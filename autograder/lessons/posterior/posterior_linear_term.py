@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ...case import ones
+from ...conventions import ones
 from ...exercise import exercise
 from ..diffusion import (
     AXIS,
@@ -46,7 +46,7 @@ def posterior_linear_term(student, case):
     )
 
     def at(t, levels):
-        return case.normal(2, 3), case.normal(2, 3), t, levels
+        return case.normal(3, 4), case.normal(3, 4), t, levels
 
     also = [*(inputs(*shape) for shape in ranks(4)), ones(rows), *edges(case, at)]
     case.conventions(student, rows, truth, points=0.5, also=also)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ...case import ones
+from ...conventions import ones
 from ...exercise import exercise
 from ..diffusion import (
     AXIS,
@@ -50,7 +50,7 @@ def posterior_mean_from_eps(student, case):
     case.expect(student(*square), truth(*square), "a batch as long as its last axis", points=0.25)
 
     def at(t, levels):
-        return case.normal(2, 3), case.normal(2, 3), t, levels
+        return case.normal(3, 4), case.normal(3, 4), t, levels
 
     given = inputs(*case.sizes(2, low=4), first=1)
     also = [*(inputs(*shape) for shape in ranks(4)), ones(given), *edges(case, at)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ...case import ones
+from ...conventions import ones
 from ...exercise import exercise
 from ..diffusion import (
     EARLY,

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import torch
 
-from ...case import ones
+from ...conventions import Manner, ones
 from ...exercise import exercise
 from ...student import Failure
 from ..diffusion import AXIS, EARLY, ONE_TIME, SHIFTED, along, early, edges, first_of, ranks, schedule, shifted, tables
 from .shared import spread, times
 
 
-class Spread:
-    """The student's q_posterior with its variance at every entry of the mean: (B, 1, ..., 1) and the full shape are
-    both right.
-    """
+class Spread(Manner):
+    """The variance at every entry of the mean: (B, 1, ..., 1) and the full shape are both right."""
 
-    def __init__(self, case, student):
-        self.case, self.student = case, student
+    def __init__(self, case):
+        self.case = case
 
-    def __call__(self, x0, *rest):
-        mean, variance = self.case.unpack(self.student(x0, *rest), "mean", "variance")
-        variance = spread(variance, x0.shape)
+    def answer(self, values, args):
+        mean, variance = self.case.unpack(values[0], "mean", "variance")
+        variance = spread(variance, args[0].shape)
         return next((part for part in (mean, variance) if isinstance(part, Failure)), (mean, variance))
-
-    def inputs_after(self, *args):
-        return self.student.inputs_after(*args)
 
 
 @exercise("q_posterior", points=2, after=("posterior_variance", "posterior_coefficients"))
 def q_posterior(student, case):
     """(mean, variance) of q(x_{t-1} given x_t, x_0): the mean like x_0, the variance broadcastable to it."""
     variance_of, coefficients_of = case.upstream("posterior_variance"), case.upstream("posterior_coefficients")
-    asked = Spread(case, student)
+    manner = Spread(case)
+
+    def asked(*given):
+        return manner.answer([student(*given)], given)
 
     def truth(x0, xt, t, alpha_bar):  # with the student's own coefficients where those are followed through
         c0, ct = case.unpack(coefficients_of(t, alpha_bar), "c0", "ct")
@@ -59,10 +57,10 @@ def q_posterior(student, case):
     case.expect(asked(*square), truth(*square), "a batch as long as its last axis", points=0.25, atol=1e-12)
 
     def at(t, levels):
-        return case.normal(2, 3), case.normal(2, 3), t, levels
+        return case.normal(3, 4), case.normal(3, 4), t, levels
 
     also = [*(inputs(*shape) for shape in ranks(4)), ones(rows), *edges(case, at)]
-    case.conventions(asked, rows, truth, points=0.5, also=also)
+    case.conventions(student, rows, truth, points=0.5, also=also, manner=manner)
 
 
 @q_posterior.truth

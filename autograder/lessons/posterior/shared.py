@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch.distributions import Normal
 
-from ...case import difference, ones
+from ...conventions import ones
+from ...difference import difference
 from ...student import Failure
 from ..diffusion import edges, fine_schedule, ranks, schedule, times_among
 
@@ -51,7 +52,7 @@ def check_inverse(student, case, truth):
     case.expect(student(*square), truth(*square), "a batch as long as its last axis", points=0.25)
 
     def at(t, levels):
-        return case.normal(2, 3), case.normal(2, 3), t, levels
+        return case.normal(3, 4), case.normal(3, 4), t, levels
 
     also = [*(inputs(*shape) for shape in ranks(4)), ones(rows), *edges(case, at, first=1)]
     case.conventions(student, rows, truth, points=0.25, also=also, gradient=(0, 1))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ...case import difference
+from ...conventions import InDtype
+from ...difference import difference
 from ...exercise import exercise
 from ...student import Failure, is_module
 
@@ -29,23 +30,7 @@ def adaptive_norm(student, case):
     check_groups(case, student, h, embed)
     check_gradients(case, bench, h, emb, towards)
     faint = 0.05 * h  # so that the 1e-5 beside the variance shows, for everybody
-    case.conventions(InDtype(bench.model), (faint, emb), bench.truth, points=0.5)
-
-
-class InDtype:
-    """The student's module, its weights brought to the dtype of what goes in."""
-
-    def __init__(self, model):
-        self.model = model
-
-    def cast(self, h):
-        return self.model.double() if h.dtype == torch.float64 else self.model.float()
-
-    def __call__(self, h, emb):
-        return self.cast(h)(h, emb)
-
-    def inputs_after(self, h, emb):
-        return self.cast(h).inputs_after(h, emb)
+    case.conventions(bench.model, (faint, emb), bench.truth, points=0.5, manner=InDtype())
 
 
 NO_MODULE = "AdaptiveNorm(...) is no nn.Module: derive the class from it and call super().__init__() first"
@@ -82,13 +67,11 @@ class Bench:
 
 
 def modulated(h, emb, weight, bias, groups):
-    """Group by group and from the definition: the mean and the standard deviation of all entries of a group."""
-    out = []
-    for image, row in zip(h, emb, strict=True):
-        scale, shift = (weight @ row + bias).reshape(2, -1)
-        parts = [(g - g.mean()) / (g.var(correction=0) + 1e-5).sqrt() for g in image.tensor_split(groups)]
-        out.append((1 + scale)[:, None, None] * torch.cat(parts) + shift[:, None, None])
-    return torch.stack(out)
+    """From the definition: the mean and the standard deviation of all entries of a group."""
+    parts = h.reshape(len(h), groups, -1)
+    middle, spread = parts.mean(-1, keepdim=True), parts.var(-1, correction=0, keepdim=True)
+    scale, shift = (emb @ weight.T + bias).reshape(len(h), 2, -1, 1, 1).unbind(1)
+    return (1 + scale) * ((parts - middle) / (spread + 1e-5).sqrt()).reshape(h.shape) + shift
 
 
 def check_start(case, bench, h, emb):

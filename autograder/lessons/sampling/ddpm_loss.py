@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.distributions import Normal
 
-from ...case import ones
+from ...conventions import ones
 from ...exercise import exercise
 from ...sandbox.wire import Source
 from ..diffusion import AXIS, ONE_TIME, Denoiser, along, asked, first_of, ranks, schedule

@@ -60,7 +60,8 @@ def ddpm_sample(student, case):
     check_graphs(case, student.carries(model, *given), model)
     denoiser = Denoiser(alpha_bar, mean, spread)
     also = [(denoiser, *inputs(*shape, levels=alpha_bar[:3])) for shape in (*ranks(2), (1, 1))]
-    case.conventions(student, (denoiser, *given), truth, points=0.5, also=also)
+    usual = inputs(batch, width, levels=alpha_bar[:4])
+    case.conventions(student, (denoiser, *usual), truth, points=0.5, also=also)
 
 
 def check_graphs(case, end, model):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from ...case import ones
+from ...conventions import ones
 from ...exercise import exercise
 from ..diffusion import (
     AXIS,
@@ -54,7 +54,7 @@ def denoising_kl(student, case):
     case.expect(student(*square), truth(*square), "a batch as long as its last axis", points=0.25)
 
     def at(t, levels):
-        return inputs(2, 3, t=t, levels=levels)
+        return inputs(3, 4, t=t, levels=levels)
 
     also = [*(inputs(*shape) for shape in ranks(4)), ones(rows), *edges(case, at)]
     case.conventions(student, rows, truth, points=0.5, also=also, gradient=(2,))

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import torch
 
+from ...conventions import Manner
 from ...exercise import exercise
-from ...student import Failure
 
 
-class Flat:
-    """The student's ema_update with the tensors of both lists as arguments of their own."""
+class Lists(Manner):
+    """The tensors of both lists as arguments of their own."""
 
-    def __init__(self, student):
-        self.student = student
-
-    @staticmethod
-    def _lists(args):
+    def calls(self, args):
         *tensors, decay = args
         half = len(tensors) // 2
-        return tensors[:half], tensors[half:], decay
-
-    def __call__(self, *args):
-        return self.student(*self._lists(args))
-
-    def inputs_after(self, *args):
-        after = self.student.inputs_after(*self._lists(args))
-        return after if isinstance(after, Failure) else [*after[0], *after[1], after[2]]
+        return [[tensors[:half], tensors[half:], decay]]
 
 
 @exercise("ema_update", points=1)
@@ -43,14 +32,15 @@ def ema_update(student, case):
     )
 
     def flat_truth(*args):
-        return truth(*Flat._lists(args))
+        return truth(*Lists().calls(args)[0])
 
     case.conventions(
-        Flat(student),
+        student,
         (*average, *current, decay),
         flat_truth,
         points=0.25,
         also=[(average[0][:1], current[0][:1], decay)],
+        manner=Lists(),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ...case import ones
+from ...conventions import ones
 from ...exercise import exercise
 from ...student import Failure
 from ..diffusion import along, clean, condition, edges, ranks, schedule, tables
@@ -54,7 +54,7 @@ def p_step(student, case):
     )
 
     def at(t, levels):
-        return case.normal(2, 3), case.normal(2, 3), t, levels, case.normal(2, 3)
+        return case.normal(3, 4), case.normal(3, 4), t, levels, case.normal(3, 4)
 
     also = [*(inputs(*shape) for shape in ranks(4)), ones(rows), *edges(case, at)]
     case.conventions(student, rows, truth, points=0.5, also=also)

@@ -43,6 +43,8 @@ def annealed_langevin(student, case):
         points=0.25,
     )
     also = [(score(), *inputs(2, 2, *shape)) for shape in (*ranks(3), (1, 1))]
+    x, sigmas, *rest = inputs(2, 2, 2, 3)
+    also += [(score(), x, 2.0**-20 * sigmas, *rest)]
     case.conventions(student, (score(), *rows), truth, points=0.5, also=also)
 
 

@@ -68,7 +68,9 @@ def dsm_loss(student, case):
         points=0.25,
         hint="the loss must stay connected to the model's answer: no detach, no no_grad, no .item()",
     )
-    also = [(trained, *inputs(*shape)) for shape in ranks(4)]
+    also = [(trained, *inputs(*shape)) for shape in (*ranks(4), (1, 1))]
+    x0, sigma, eps, weight = rows
+    also += [(trained, x0, 2.0**-20 * sigma, eps, 2.0**-40 * weight)]
     case.conventions(student, (trained, *rows), truth, points=0.5, also=also)
 
 

@@ -69,6 +69,9 @@ def flow_matching_loss(student, case):
         hint="the loss must stay connected to the model's answer: no detach, no no_grad, no .item()",
     )
     also = [(trained, *inputs(*shape)) for shape in ranks(4)]
+    x0, tau, eps = rows
+    also += [(trained, x0[:1, :1], tau[:1], eps[:1, :1])]
+    also += [(trained, x0, torch.full_like(tau, end), eps) for end in (0.0, 1.0)]
     case.conventions(student, (trained, *rows), truth, points=0.25, also=also)
 
 

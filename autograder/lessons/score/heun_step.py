@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...exercise import exercise
-from ..diffusion import asked, ranks, schedule
+from ..diffusion import asked, edges_apart, ranks, schedule
 from .shared import Noted
 
 
@@ -45,6 +45,7 @@ def heun_step(student, case):
         points=0.25,
     )
     also = [(model(), case.normal(*shape), t, s, alpha_bar) for shape in (*ranks(3), (1, 1))]
+    also += edges_apart(case, lambda time, levels: (model(), x, time, time - 1, levels), first=1)
     case.conventions(student, (model(), x, t, s, alpha_bar), truth, points=0.25, also=also)
 
 

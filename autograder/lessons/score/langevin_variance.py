@@ -30,7 +30,9 @@ def langevin_variance(student, case):
         "where it never settles, the case of equality among it",
         points=0.5,
     )
-    case.conventions(student, (torch.cat([calm, overshooting, lost]), a), truth, points=0.25)
+    every = torch.cat([calm, overshooting, lost])
+    slight = 2.0**-40 * every, 2.0**-40 * a
+    case.conventions(student, (every, a), truth, points=0.25, also=[slight, (calm[:1], a)])
 
 
 @langevin_variance.truth

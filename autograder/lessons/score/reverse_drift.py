@@ -35,6 +35,7 @@ def reverse_drift(student, case):
         points=0.25,
     )
     also = [(*inputs(*shape), between[1]) for shape in (*ranks(4), (1, 1))]
+    also += [(*rows[:2], 2.0**-40 * rows[2], 2.0**-20)]
     case.conventions(student, (*rows, between[0]), truth, points=0.5, also=also)
 
 

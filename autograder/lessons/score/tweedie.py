@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from ...case import ones
+from ...conventions import ones
 from ...exercise import exercise
-from ..diffusion import AXIS, EARLY, ONE_TIME, along, clean, first_of, ranks, schedule, times_among
+from ..diffusion import AXIS, EARLY, ONE_TIME, along, clean, edges, first_of, ranks, schedule, times_among
 
 
 @exercise("tweedie", points=1)
@@ -27,7 +27,11 @@ def tweedie(student, case):
         "images, and a batch as long as its last axis",
         points=0.25,
     )
-    also = [*(inputs(*shape) for shape in ranks(4)), ones(rows)]
+
+    def at(t, levels):
+        return case.normal(3, 4), case.normal(3, 4), t, levels
+
+    also = [*(inputs(*shape) for shape in ranks(4)), ones(rows), *edges(case, at, first=1)]
     case.conventions(student, rows, truth, points=0.25, also=also)
 
 

@@ -32,7 +32,8 @@ def vp_alpha_bar(student, case):
         "both ends, and a tensor without axes",
         points=0.25,
     )
-    case.conventions(student, (tau, low, high), truth, points=0.25)
+    gone = torch.tensor([[1.0]], dtype=torch.float64), 0.25, 40.0
+    case.conventions(student, (tau, low, high), truth, points=0.25, also=[gone, (grid[:1, :1], low, high), (grid,)])
 
 
 @vp_alpha_bar.truth

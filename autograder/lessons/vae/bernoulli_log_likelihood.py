@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch.distributions import Bernoulli, ContinuousBernoulli
 
-from ...case import ones
+from ...conventions import ones
 from ...exercise import exercise
 
 

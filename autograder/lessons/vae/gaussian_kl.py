@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from ...case import ones
+from ...conventions import ones
 from ...exercise import exercise
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch.distributions import MultivariateNormal, Normal
 
-from ...case import ones
+from ...conventions import ones
 from ...exercise import exercise
 
 

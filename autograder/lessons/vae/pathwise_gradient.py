@@ -37,7 +37,7 @@ def pathwise_gradient(student, case):
         points=0.25,
         hint="the derivative at a sample knows nothing of a jump elsewhere, wrong as that makes the estimate",
     )
-    case.conventions(student, (f, mu, sigma, eps), truth, points=0.5, detached=True)
+    case.conventions(student, (f, mu, sigma, eps), truth, points=0.5, detached=())
 
 
 @pathwise_gradient.truth

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch.distributions.transforms import AffineTransform
 
-from ...case import ones
+from ...conventions import ones
 from ...exercise import exercise
 
 

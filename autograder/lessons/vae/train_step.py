@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from ...conventions import on_a_gpu, permuted
 from ...exercise import exercise
 from ...sandbox.wire import Source
 from ...student import Failure
@@ -53,7 +54,8 @@ def train_step(student, case):
     ]
     maps[1] = 2 * case.normal(latent, pixels)
     start = dict(zip(("x_to_logits", "eps_to_logits", "x_to_mu", "x_to_logvar"), maps, strict=True))
-    batches = [(case.uniform(batch, pixels, low=0.2), case.normal(batch, latent)) for _ in range(2)]
+    batches = [(case.uniform(size, pixels, low=0.2), case.normal(size, latent)) for size in (batch, 1)]
+    batches[0] = tuple(map(permuted, batches[0]))
     beta = case.number(2.0, 4.0)
 
     loss, slope = descent(case, start, *batches[0], 1.0)
@@ -69,7 +71,7 @@ def train_step(student, case):
     case.expect(
         [student(model, optimizer, *batches[1], beta), model.parameters()],
         [later_loss, last],
-        "a second step with another batch and another beta",
+        "a second step with a batch of one and another beta",
         points=0.5,
         rtol=1e-6,
     )
@@ -77,14 +79,22 @@ def train_step(student, case):
     littered = student.make(MODEL)(*maps)
     student.make(LITTER)(littered)
     answer = student.inputs_after(littered, student.make(OPTIMIZER)(littered), *batches[0])
+    moved = left(answer, littered)
     case.expect(
-        [left(answer, littered), *(answer if isinstance(answer, Failure) else answer[2:])],
-        [after, *batches[0]],  # and the batch stays as it was
+        [moved, *(answer if isinstance(answer, Failure) else answer[2:]), refusal(student, littered, batches[0])],
+        [after, *batches[0], ""],  # and the batch stays as it was, wherever it is
         "gradients left over from before do not count",
         points=0.5,
         rtol=1e-6,
         hint="clear the gradients before backward adds to them",
     )
+
+
+def refusal(student, model, batch):
+    """Why a GPU would refuse a step, in words for the student; "" where it would not."""
+    asked = {"op": "elsewhere", "args": [model, student.make(OPTIMIZER)(model), *batch]}
+    (said,) = [""] if isinstance(model, Failure) else student.several(asked)
+    return on_a_gpu(said) if isinstance(said, str) and said else ""
 
 
 def left(answer, model):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ...case import difference
+from ...conventions import permuted
+from ...difference import difference
 from ...exercise import exercise
 from ...student import Failure, is_module
 
@@ -223,11 +224,19 @@ def check_each_alone(case, model, x, z, eps):
             evidence = evidence or "batch"
         if not evidence and difference(method.inputs_after(given), [given]):
             evidence = "overwritten"
-    if not failed and not evidence and difference(model.inputs_after(x, eps), [x, eps]):
-        evidence = "overwritten"
+        if not evidence and difference(method(permuted(given)), whole, rtol=CLOSE):
+            evidence = "permuted"
+    if not failed and not evidence:
+        after, refused = model.several(
+            {"op": "call", "args": [x, eps], "kwargs": {}, "inputs": True}, {"op": "elsewhere", "args": [x, eps]}
+        )
+        evidence = "overwritten" if difference(after, [x, eps]) else None
+        evidence = evidence or ("elsewhere" if isinstance(refused, str) and refused else None)
     hint = {
         "random": "the same input gives another answer the second time: no dropout, no sampling in encode or decode",
         "batch": "an example's answer changes with the rest of the batch: no batch normalisation",
+        "permuted": "x or z fails with its axes in another order in memory: reshape or flatten in place of view",
+        "elsewhere": "on a GPU this fails: what encode, decode or forward makes belongs on the inputs' device",
         "overwritten": "x, z or eps was modified: work on new tensors instead of writing into those you were given",
     }.get(str(evidence), "")
     what = "every example on its own, the same every time"

@@ -23,7 +23,7 @@ def chamfer_distance(student, case):
         points=0.25,
     )
     one = x[:1, :1, :1], y[:1, :1, :1]
-    case.conventions(student, (x, y), truth, points=0.25, also=[one])
+    case.conventions(student, (x, y), truth, points=0.25, also=[one, (2.0**-40 * x, 2.0**-40 * y)])
 
 
 def doubled(case):

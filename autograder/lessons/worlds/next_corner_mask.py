@@ -7,7 +7,6 @@ import itertools
 import torch
 
 from ...exercise import exercise
-from ...student import Failure
 
 
 @exercise("next_corner_mask", points=2)
@@ -29,21 +28,13 @@ def next_corner_mask(student, case):
         points=0.25,
         hint="where nothing goes on every entry is False, and nothing is raised",
     )
-    questions = [(corners, count) for corners in beginnings(case, count, 1)]
-    after = asked(student, questions, inputs=True)
-    case.expect(
-        [asked(student, questions), [one if isinstance(one, Failure) else one[0] for one in after]],
-        [right(questions), [corners for corners, _ in questions]],
-        "corners stay as they came",
-        points=0.25,
-    )
+    first, *others = [(corners, count) for corners in beginnings(case, count, 1)]
+    case.conventions(student, first, next_corner_mask.oracle, points=0.25, also=[*others, (none, 1)])
 
 
-def asked(student, questions, inputs=False):
-    """All of them in one crossing; with `inputs`, the arguments as they are afterwards."""
-    return student.several(
-        *({"op": "call", "args": list(question), "kwargs": {}, "inputs": inputs} for question in questions)
-    )
+def asked(student, questions):
+    """All of them in one crossing."""
+    return student.several(*({"op": "call", "args": list(question), "kwargs": {}} for question in questions))
 
 
 def right(questions):
@@ -174,7 +165,7 @@ def numbered(corners, num_vertices):
 )
 def may_come_again(corners, num_vertices):
     last, begun = split(corners)
-    mask = torch.zeros(num_vertices, dtype=torch.bool)
+    mask = torch.zeros(num_vertices, dtype=torch.bool, device=corners.device)
     for face in canonical(num_vertices):
         if (last is None or face >= last) and list(face[: len(begun)]) == begun:
             mask[face[len(begun)]] = True
@@ -188,7 +179,7 @@ def may_come_again(corners, num_vertices):
 )
 def one_orientation(corners, num_vertices):
     last, begun = split(corners)
-    mask = torch.zeros(num_vertices, dtype=torch.bool)
+    mask = torch.zeros(num_vertices, dtype=torch.bool, device=corners.device)
     for face in itertools.combinations(range(num_vertices), 3):
         if (last is None or face > last) and list(face[: len(begun)]) == begun:
             mask[face[len(begun)]] = True
@@ -235,7 +226,7 @@ def order_forgotten(corners, num_vertices):
 def new_is_enough(corners, num_vertices):
     _, begun = split(corners)
     written = {tuple(face) for face in corners[: len(corners) // 3 * 3].reshape(-1, 3).tolist()}
-    mask = torch.zeros(num_vertices, dtype=torch.bool)
+    mask = torch.zeros(num_vertices, dtype=torch.bool, device=corners.device)
     for face in canonical(num_vertices):
         if face not in written and list(face[: len(begun)]) == begun:
             mask[face[len(begun)]] = True
@@ -247,7 +238,11 @@ def new_is_enough(corners, num_vertices):
     hint="The first corner of all is a lowest one already: two larger vertices have to be left for the other two.",
 )
 def anything_begins(corners, num_vertices):
-    return torch.ones(num_vertices, dtype=torch.bool) if len(corners) == 0 else rules(corners, num_vertices)
+    return (
+        torch.ones(num_vertices, dtype=torch.bool, device=corners.device)
+        if len(corners) == 0
+        else rules(corners, num_vertices)
+    )
 
 
 @next_corner_mask.misconception(
@@ -258,7 +253,7 @@ def corner_by_corner(corners, num_vertices):
     last, begun = split(corners)
     mask = rules(corners, num_vertices)
     if last is not None:
-        mask &= torch.arange(num_vertices) >= last[len(begun)]
+        mask &= torch.arange(num_vertices, device=corners.device) >= last[len(begun)]
     return mask
 
 
@@ -292,7 +287,7 @@ def second_corner_strict(corners, num_vertices):
 )
 def last_three(corners, num_vertices):
     last, begun = split(corners)
-    mask = torch.zeros(num_vertices, dtype=torch.bool)
+    mask = torch.zeros(num_vertices, dtype=torch.bool, device=corners.device)
     known = tuple(corners[-3:].tolist()) if last is not None else None
     for face in canonical(num_vertices):
         if (known is None or face > known) and list(face[: len(begun)]) == begun:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from ...conventions import InDtype
 from ...exercise import exercise
-from .shared import CLOSE, Bench, InDtype
+from .shared import CLOSE, Bench
 
 
 @exercise("Pseudo3DConv", points=3)
@@ -34,7 +35,7 @@ def pseudo_3d_conv(student, case):
         rtol=CLOSE,
     )
     usual.check_gradients(case, x[:2], tap_by_tap, points=0.25)
-    case.conventions(InDtype(model), (x,), lambda x: bench_truth(usual, x), points=0.25)
+    case.conventions(model, (x,), lambda x: bench_truth(usual, x), points=0.25, manner=InDtype())
 
 
 def made(case, student, inner, out, size):

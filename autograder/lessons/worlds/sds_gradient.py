@@ -10,7 +10,7 @@ from torch.func import jvp
 from ...exercise import exercise
 from ...sandbox.wire import Source
 from ...student import Failure
-from ..diffusion import edges, schedule, times_among
+from ..diffusion import edges_apart, schedule, times_among
 
 # Images that are no linear function of theta, each pixel with entries of its own, and a count of the calls.
 RENDER = """
@@ -136,12 +136,12 @@ def sds_gradient(student, case):
         hint="theta is the caller's, and theta.grad too: torch.autograd.grad returns a gradient and leaves .grad alone",
     )
 
-    def extreme(times, table):
-        render, model, theta, _, eps, *_ = given((3,), len(times), 4)
-        return render, model, theta, times, eps, table, weight[: len(table)]
+    def extreme(time, table):
+        render, model, theta, _, eps, *_ = given((3,), 2, 4)
+        return render, model, theta, torch.full((2,), time), eps, table, weight[: len(table)]
 
-    also = edges(case, extreme, first=1)
-    case.conventions(student, given((2, 3), views, pixels), truth, points=0.25, also=also, detached=True)
+    also = edges_apart(case, extreme, first=1)
+    case.conventions(student, given((2, 3), views, pixels), truth, points=0.25, also=also, detached=())
 
 
 def books(render, model):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ...conventions import InDtype
 from ...exercise import exercise
-from .shared import CLOSE, Bench, InDtype
+from .shared import CLOSE, Bench
 
 
 @exercise("SetLinear", points=2)
@@ -29,7 +30,7 @@ def set_linear(student, case):
         rtol=CLOSE,
     )
     bench.check_gradients(case, x, summed, points=0.25)
-    case.conventions(InDtype(model), (x,), lambda x: bench_truth(bench, x), points=0.25)
+    case.conventions(model, (x,), lambda x: bench_truth(bench, x), points=0.25, manner=InDtype())
 
 
 def shapes(inner, out):

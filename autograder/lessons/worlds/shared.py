@@ -72,19 +72,3 @@ class Bench:
         parts = [slopes] if isinstance(slopes, Failure) else [slopes.get(name) for name in names]
         got = [*parts, *(inner if isinstance(inner, list) else [inner])]
         case.expect(got, list(true), "gradients reach every parameter and the input", points=points, rtol=1e-3)
-
-
-class InDtype:
-    """The student's module, its weights brought to the dtype of what goes in."""
-
-    def __init__(self, model):
-        self.model = model
-
-    def cast(self, x):
-        return self.model.double() if x.dtype == torch.float64 else self.model.float()
-
-    def __call__(self, x):
-        return self.cast(x)(x)
-
-    def inputs_after(self, x):
-        return self.cast(x).inputs_after(x)

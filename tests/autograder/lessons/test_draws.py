@@ -1,5 +1,8 @@
 """What hidden checks draw: right answers in any style that a user meets keep their points, whoever wrote them."""
 
+from functools import cache
+from unittest.mock import patch
+
 import pytest
 import torch
 from lesson_answers import all_exercises, mark_here, points_here, replaced, solution
@@ -7,6 +10,7 @@ from torch import nn
 
 from autograder.exercise import Exercise, find_exercise
 from autograder.notebook import render
+from autograder.sandbox.responder import Responder
 
 EXERCISES = all_exercises()
 exercises = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: f"{exercise.lesson}-{exercise.name}")
@@ -123,9 +127,9 @@ def test_the_courses_own_pathwise_gradient_is_0_for_a_step():
 
 def flattened(value):
     """What a `.view` of the whole tensor does: it raises where the axes lie in another order."""
-    if isinstance(value, torch.Tensor) and value.is_floating_point() and value.ndim > 1:
-        return value.view(-1).view(value.shape)
-    return value
+    if isinstance(value, list | tuple):
+        return type(value)(map(flattened, value))
+    return value.view(-1).view(value.shape) if type(value) is torch.Tensor and value.ndim > 1 else value
 
 
 def squeezed(value):
@@ -151,54 +155,98 @@ def spoilt(change, *names):
     return [pytest.param(find_exercise(name), change, id=f"{name}: {change.__name__}") for name in names]
 
 
-def takes_tensors_of_several_axes(exercise: Exercise) -> bool:
-    """Whether a solution is a function that is given floating tensors of two axes or more."""
-    seen = []
+# ---- what is asked of every exercise
 
-    def look(value):
-        seen.append(isinstance(value, torch.Tensor) and value.is_floating_point() and value.ndim > 1)
-        return value
+CONVENTIONS = {"device", "inputs untouched", "order of axes", "float32", "float64", "axis of length 1"}
+NO_TENSOR = "no tensor goes in", CONVENTIONS
+WHOLE = "whole numbers go in, and what comes out has a dtype of its own", {"float32", "float64"}
+TABLE = "a table has two entries at least", {"axis of length 1"}
+NOT_DRAWN = {  # why, and what
+    **dict.fromkeys(("latent_grid", "conv_mask", "linear_beta", "cosine_alpha_bar", "ddim_times"), NO_TENSOR),
+    **dict.fromkeys(("mesh_to_sequence", "timestep_embedding", "perplexity", "next_corner_mask"), WHOLE),
+    **dict.fromkeys(("alpha_bar_from_beta", "beta_from_alpha_bar", "variance_after"), TABLE),
+    "teacher_forcing_log_prob": ("tokens go in; a model's logits, in either dtype, come from callbacks", WHOLE[1]),
+    "VAE": ("a network of float32 weights, as it is trained", {"float64"}),
+    "train_step": ("the model's weights say the dtype", {"float32"}),
+    "trajectory_gaussian": ("torch.kron, a right tool, refuses matrices in another order", {"order of axes"}),
+}
 
-    points_here(exercise, replaced(exercise, around(exercise, look)), "ada")
-    return any(seen)
+
+def tensors(value):
+    if isinstance(value, list | tuple):
+        return [tensor for item in value for tensor in tensors(item)]
+    return [value] if type(value) is torch.Tensor else []
 
 
-FUNCTIONS = [exercise for exercise in EXERCISES if exercise.lesson < "07" and exercise.lesson != "03-autoregressive"]
+@cache
+def asked(exercise_name: str) -> tuple[set[str], bool]:
+    """What the right answer is asked, and whether any tensor of several axes goes in."""
+    found, several, answer = set(), False, Responder._one
+
+    def look(self, seed, op, **request):
+        nonlocal several
+        given = tensors(request.get("args", []))
+        several |= any(tensor.ndim > 1 and tensor.numel() > 1 for tensor in given)
+        ways = {
+            "device": op == "elsewhere",
+            "inputs untouched": bool(request.get("inputs")),
+            "order of axes": any(not tensor.is_contiguous() for tensor in given),
+            "float32": any(tensor.dtype == torch.float32 for tensor in given),
+            "float64": any(tensor.dtype == torch.float64 for tensor in given),
+            "axis of length 1": any(1 in tensor.shape for tensor in given),
+        }
+        found.update(way for way, holds in ways.items() if holds)
+        return answer(self, seed, op, **request)
+
+    with patch.object(Responder, "_one", look):
+        exercise = find_exercise(exercise_name)
+        points_here(exercise, solution(exercise.lesson), "ada")
+    return found, several
 
 
-@pytest.mark.parametrize("exercise", FUNCTIONS, ids=lambda exercise: exercise.name)
+@exercises
+def test_every_convention_is_asked_of_every_exercise_or_it_is_said_why_not(exercise):
+    found, several = asked(exercise.name)
+    _, left_out = NOT_DRAWN.get(exercise.name, ("", set()))
+    if not several:  # one axis alone has no order
+        found, left_out = found | {"order of axes"}, left_out - {"order of axes"}
+    assert CONVENTIONS - found == left_out
+
+
+@exercises
 def test_a_view_of_what_may_be_permuted_costs_points(exercise):
-    if not takes_tensors_of_several_axes(exercise) or exercise.name in {
-        "VAE",
-        "AdaptiveNorm",
-        "train_step",
-        "ema_update",
-    }:
-        pytest.skip("no tensor of two axes is given to it")
+    _, left_out = NOT_DRAWN.get(exercise.name, ("", set()))
+    if (
+        not asked(exercise.name)[1]
+        or "order of axes" in left_out
+        or isinstance(solution(exercise.lesson)[exercise.name], type)
+    ):
+        pytest.skip("no tensor whose axes may lie in another order, or a class, of which answers are judged")
     names = replaced(exercise, around(exercise, flattened))
     assert points_here(exercise, names, "ada") < exercise.points
 
 
-SQUEEZED = ("tweedie", "langevin_step", "reverse_drift", "heun_step", "euler_maruyama", "annealed_langevin")
+NO_AXIS = {  # whose answers have no axis that may have length 1
+    *("linear_beta", "cosine_alpha_bar", "alpha_bar_from_beta", "beta_from_alpha_bar", "variance_after"),
+    *("ddim_times", "trajectory_gaussian"),  # two entries at least; the others are single numbers
+    *("kl_discrete", "elbo_discrete", "elbo_gap_discrete", "negative_elbo", "train_step", "context_entropy"),
+    *("ddpm_loss", "dsm_loss", "flow_matching_loss", "vq_loss", "perplexity", "jensen_shannon", "gan_losses"),
+    *("adaptive_weight", "latent_scale", "latent_diffusion_loss", "policy_loss", "planning_loss"),
+}
 
 
-@pytest.mark.parametrize("exercise", [*FUNCTIONS, *map(find_exercise, SQUEEZED)], ids=lambda exercise: exercise.name)
+@exercises
 def test_a_bare_squeeze_costs_points(exercise):
-    right = solution(exercise.lesson)[exercise.name]
-    tables = {"alpha_bar_from_beta", "beta_from_alpha_bar", "variance_after"}  # of two entries at least
-    wholes = {
-        "kl_discrete",
-        "elbo_discrete",
-        "elbo_gap_discrete",
-        "negative_elbo",
-        "ddpm_loss",
-        "train_step",
-        "ddim_times",
-    }
-    if isinstance(right, type) or exercise.name in wholes | tables | {"latent_grid", "linear_beta", "cosine_alpha_bar"}:
-        pytest.skip("its answer has no axis that may have length 1")
-    names = replaced(exercise, after(exercise, squeezed))
-    assert points_here(exercise, names, "ada") < exercise.points
+    if isinstance(solution(exercise.lesson)[exercise.name], type):
+        pytest.skip("a class, of which answers are judged")
+    changed = []
+
+    def noted(value):
+        changed.append([tensor.shape for tensor in tensors(squeezed(value))] != [part.shape for part in tensors(value)])
+        return squeezed(value)
+
+    points = points_here(exercise, replaced(exercise, after(exercise, noted)), "ada")
+    assert (points < exercise.points) == any(changed) == (exercise.name not in NO_AXIS)
 
 
 TRAINED = (
@@ -244,18 +292,11 @@ def made_on_the_cpu(value):
     return value
 
 
-NOWHERE = {  # no tensor goes in, or its checks do not ask for conventions
-    *("train_step", "latent_grid", "linear_beta", "cosine_alpha_bar", "ddim_times", "ema_update", "conv_mask"),
-    *("teacher_forcing_log_prob", "ancestral_sample", "dependencies"),
-    *("mesh_to_sequence", "straight_through", "vq_loss", "ema_codebook"),
-    *("latent_scale", "latent_diffusion_loss", "latent_sample", "next_corner_mask"),
-}
-
-
 @exercises
 def test_a_tensor_made_on_the_cpu_costs_points_wherever_it_meets_the_inputs(exercise):
-    if exercise.name in NOWHERE or isinstance(solution(exercise.lesson)[exercise.name], type):
-        pytest.skip("not asked on a GPU")
+    _, left_out = NOT_DRAWN.get(exercise.name, ("", set()))
+    if "device" in left_out or isinstance(solution(exercise.lesson)[exercise.name], type):
+        pytest.skip("no tensor goes in, or a class, whose weights go along with it")
     names = replaced(exercise, around(exercise, made_on_the_cpu))
     assert points_here(exercise, names, "ada") < exercise.points
 
@@ -327,7 +368,80 @@ def floored_level(name):
     return lambda x, other, t, alpha_bar: solution("05-posterior")[name](x, other, t, alpha_bar.clamp(min=1e-6))
 
 
+def right(name, *args):
+    return solution(find_exercise(name).lesson)[name](*args)
+
+
+def floored(name, place, least):
+    """The right answer with a floor under one of its arguments."""
+
+    def answer(*args):
+        bounded = args[place].clamp(min=least) if isinstance(args[place], torch.Tensor) else max(args[place], least)
+        return right(name, *args[:place], bounded, *args[place + 1 :])
+
+    return answer
+
+
+def masked_tables(joint):
+    first, *rows = right("chain_rule_tables", joint)
+    pasts = [joint.sum(tuple(range(i, joint.ndim)))[..., None] for i in range(1, joint.ndim)]
+    return [first, *(torch.where(past > 1e-12, row, 1 / row.shape[-1]) for past, row in zip(pasts, rows, strict=True))]
+
+
+def padded_entropy(joint, contexts):
+    def entropy(kept):
+        p = joint.sum([axis for axis in range(joint.ndim) if axis not in kept]) if len(kept) < joint.ndim else joint
+        return -(p * (p + 1e-10).log()).sum()
+
+    return sum(entropy({i, *context}) - entropy({*context}) for i, context in enumerate(contexts))
+
+
+def never_rare(logits, u, temperature=1.0):
+    p = logits.softmax(-1)
+    rare = torch.where(p > 1e-12, logits, -torch.inf)
+    return right("sample_categorical", rare if temperature else logits, u, temperature)
+
+
+def padded_vq(z, codes, beta=0.25):
+    return right("vq_loss", z, codes, beta) + 1e-12
+
+
+def padded_scale(z):
+    return 1 / (1 / right("latent_scale", z) + 1e-8)
+
+
+def padded_distance(x, y):
+    return right("chamfer_distance", x, y) + 1e-12
+
+
+def padded_match(x, y):
+    return right("earth_movers_distance", x, y) + 1e-12
+
+
 EXTREMES = {
+    "chain_rule_tables, masked at 1e-12": ("chain_rule_tables", masked_tables),
+    "context_entropy, 1e-10 in a logarithm": ("context_entropy", padded_entropy),
+    "sample_categorical, masked at 1e-12": ("sample_categorical", never_rare),
+    "tweedie, a floor under the signal": ("tweedie", floored("tweedie", 3, 1e-6)),
+    "heun_step, a floor under the signal": ("heun_step", floored("heun_step", 4, 1e-6)),
+    "langevin_step, a floor under the step": ("langevin_step", floored("langevin_step", 2, 1e-8)),
+    "reverse_drift, a floor under the rate": ("reverse_drift", floored("reverse_drift", 2, 1e-6)),
+    "langevin_variance, a floor": ("langevin_variance", floored("langevin_variance", 0, 1e-8)),
+    "dsm_loss, a floor under sigma": ("dsm_loss", floored("dsm_loss", 2, 1e-4)),
+    "vp_alpha_bar, a floor": ("vp_alpha_bar", lambda *given: right("vp_alpha_bar", *given).clamp(min=1e-8)),
+    "renoise, a floor under the signal": ("renoise", floored("renoise", 3, 1e-6)),
+    "mixture_eps, a floor under the signal": ("mixture_eps", floored("mixture_eps", -1, 1e-6)),
+    "inpaint_step, a floor under the signal": ("inpaint_step", floored("inpaint_step", 5, 1e-6)),
+    "ema_codebook, a floor under the counts": ("ema_codebook", floored("ema_codebook", 0, 1e-6)),
+    "vq_loss, 1e-12 on a distance": ("vq_loss", padded_vq),
+    "latent_scale, 1e-8 on the deviation": ("latent_scale", padded_scale),
+    "latent_sample, a floor under the signal": ("latent_sample", floored("latent_sample", 4, 1e-6)),
+    "latent_diffusion_loss, a floor": ("latent_diffusion_loss", floored("latent_diffusion_loss", 6, 1e-6)),
+    "adaptive_weight, a floor under delta": ("adaptive_weight", floored("adaptive_weight", 2, 1e-8)),
+    "reward_guided_eps, a floor under the signal": ("reward_guided_eps", floored("reward_guided_eps", 4, 1e-6)),
+    "sds_gradient, a floor under the signal": ("sds_gradient", floored("sds_gradient", 5, 1e-6)),
+    "chamfer_distance, 1e-12 on it": ("chamfer_distance", padded_distance),
+    "earth_movers_distance, 1e-12 on it": ("earth_movers_distance", padded_match),
     "m_step, 1e-10 on a total": ("m_step", padded_m_step),
     "e_step, a floor under the weights": ("e_step", bounded_e_step),
     "e_step, a floor under the variances": ("e_step", floored_e_step),
