@@ -152,6 +152,11 @@ plots.show(
 # | $B$, $K$ | batch size (examples at once); number of samples of $z$, or of mixture components | |
 #
 # The index $\theta$ is left out where the parameters do not change.
+#
+# **What your functions meet.** The checks hand over float32 or float64, axes of length 1, axes in any order in memory, and
+# tensors on any device: what you make belongs where the inputs are (`device=x.device`), in their dtype, and what you are
+# given stays as it was. Extremes that a specification allows count too: nothing is clipped and no small constant added,
+# unless it says so.
 
 # %% [markdown]
 # ## 1 · Fitting a distribution

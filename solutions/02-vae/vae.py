@@ -77,6 +77,11 @@
 #
 # $\mathbb E$ is an expectation, $\operatorname{KL}(q \,\|\, p) = \mathbb E_q[\log q - \log p]$. All logarithms are natural, so everything is
 # in nats (1 nat = 1.44 bits), per image: summed over pixels and latents, averaged over images.
+#
+# **What your functions meet.** The checks hand over float32 or float64, axes of length 1, axes in any order in memory, and
+# tensors on any device: what you make belongs where the inputs are (`device=x.device`), in their dtype, and what you are
+# given stays as it was. Extremes that a specification allows count too: nothing is clipped and no small constant added,
+# unless it says so.
 
 # %%
 # Imports, and what this lesson keeps at hand

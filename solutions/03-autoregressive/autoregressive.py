@@ -68,6 +68,11 @@
 # | $v, h$ | `v`, `h` | the vertical and the horizontal stack of section 6 |
 # | $q_i, k_j, v_j$ | `q`, `k`, `v` | queries, keys and values of an attention layer (section 8) |
 # | $V, F$ | `vertices`, `faces` | vertices and triangles of a mesh (section 9) |
+#
+# **What your functions meet.** The checks hand over float32 or float64, axes of length 1, axes in any order in memory, and
+# tensors on any device: what you make belongs where the inputs are (`device=x.device`), in their dtype, and what you are
+# given stays as it was. Extremes that a specification allows count too: nothing is clipped and no small constant added,
+# unless it says so.
 
 # %%
 # Imports, and what this lesson keeps at hand
@@ -1028,8 +1033,8 @@ def ancestral_sample(model, u, temperature=1.0, given=None):
         given: None, or a LongTensor (B, m), 0 <= m <= H W: the first m pixels in raster order, which are kept.
 
     Returns:
-        LongTensor (B, H, W). The model is called exactly H W - m times, with gradients switched off. While a pixel has
-        not been drawn, any level stands in its place (0 is always one).
+        LongTensor (B, H, W) on the device of u. The model is called exactly H W - m times, with gradients switched off.
+        While a pixel has not been drawn, any level stands in its place (0 is always one).
     """
     ### BEGIN SOLUTION
     batch, height, width = u.shape
@@ -1838,8 +1843,8 @@ def dependencies(f, x):
         x: (1, C, H, W), where the derivatives are taken. It stays as it was: work on a copy.
 
     Returns:
-        BoolTensor (H W, H W). Entry [i, j], pixels in raster order, says whether any output channel at pixel i has a
-        non-zero derivative with respect to any input channel at pixel j.
+        BoolTensor (H W, H W) on the device of x. Entry [i, j], pixels in raster order, says whether any output channel
+        at pixel i has a non-zero derivative with respect to any input channel at pixel j.
     """
     ### BEGIN SOLUTION
     slopes = torch.autograd.functional.jacobian(f, x.detach().clone())  # (1, K, H, W, 1, C, H, W)

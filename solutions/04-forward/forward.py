@@ -67,6 +67,11 @@
 #
 # Every table has $T + 1$ entries and is indexed by $t$ itself, so no formula needs a "$t - 1$, because arrays start at
 # zero". Logarithms are natural, and divergences are in nats. Pixels run from $-1$ (black) to $1$ (white).
+#
+# **What your functions meet.** The checks hand over float32 or float64, axes of length 1, axes in any order in memory, and
+# tensors on any device: what you make belongs where the inputs are (`device=x.device`), in their dtype, and what you are
+# given stays as it was. Extremes that a specification allows count too: nothing is clipped and no small constant added,
+# unless it says so.
 
 # %%
 # Imports, and what this lesson keeps at hand

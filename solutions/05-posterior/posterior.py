@@ -58,6 +58,11 @@
 # | $\sigma_t^2$ | | the variance of the model's reverse step |
 # | $\mathrm{SNR}_t = \bar\alpha_t / (1 - \bar\alpha_t)$ | | signal-to-noise ratio |
 # | $\mathbb E_q$, $\mathrm{KL}(q \,\Vert\, p)$ | | average over $q$; Kullback-Leibler divergence $\mathbb E_q \log (q / p)$, in nats |
+#
+# **What your functions meet.** The checks hand over float32 or float64, axes of length 1, axes in any order in memory, and
+# tensors on any device: what you make belongs where the inputs are (`device=x.device`), in their dtype, and what you are
+# given stays as it was. Extremes that a specification allows count too: nothing is clipped and no small constant added,
+# unless it says so.
 
 # %%
 # Imports, and the mixture on the line

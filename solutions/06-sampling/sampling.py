@@ -65,6 +65,11 @@
 # | $\lambda$ | `eigenvalues` | variance of the data along one of its principal axes |
 # | $v_t$ | `v` | variance of a sampler's $x_t$ along such an axis |
 # | $\nabla \log q(x_t)$ | | the *score*: where the density of $x_t$ rises most steeply, and how fast its logarithm does |
+#
+# **What your functions meet.** The checks hand over float32 or float64, axes of length 1, axes in any order in memory, and
+# tensors on any device: what you make belongs where the inputs are (`device=x.device`), in their dtype, and what you are
+# given stays as it was. Extremes that a specification allows count too: nothing is clipped and no small constant added,
+# unless it says so.
 
 # %%
 # Imports, and the data of this lesson
@@ -1778,7 +1783,7 @@ def ddim_times(T, steps):
 
 
 # %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>Equal distances from T down to 0, both ends included. How many numbers is that for `steps` steps?</details>
+# <details><summary>Hint 1: a nudge</summary>Equal distances from T down to 0, both ends included. How many numbers is that for <code>steps</code> steps?</details>
 # <details><summary>Hint 2: the idea</summary>Count the steps in float64 with <code>torch.arange</code>, scale the count, then round to the nearest integer. (<code>linspace</code> adds up its distances, and now and then lands just beside a tie.)</details>
 # <details><summary>Hint 3: nearly the line</summary>With <code>i = torch.arange(steps + 1, dtype=torch.float64)</code>, write the formula of the docstring: multiply before you divide. Then <code>.round()</code>, which sends ties to even numbers, and <code>.long()</code>.</details>
 

@@ -63,6 +63,11 @@
 # | $\ell$ | `log_snr` | $\log \frac{\bar\alpha}{1 - \bar\alpha}$, the log-SNR of lesson 04; used under *Further* alone |
 #
 # **VP** ("variance preserving") is the noising you know, $x = \sqrt{\bar\alpha}\, x_0 + \sqrt{1 - \bar\alpha}\, \epsilon$. **VE** ("variance exploding") only adds: $y = x_0 + \sigma \epsilon$. Divide the first by $\sqrt{\bar\alpha}$ and you have the second, with $\sigma = \sqrt{(1 - \bar\alpha) / \bar\alpha}$.
+#
+# **What your functions meet.** The checks hand over float32 or float64, axes of length 1, axes in any order in memory, and
+# tensors on any device: what you make belongs where the inputs are (`device=x.device`), in their dtype, and what you are
+# given stays as it was. Extremes that a specification allows count too: nothing is clipped and no small constant added,
+# unless it says so.
 
 # %%
 # Imports, the companions, and draws of noise

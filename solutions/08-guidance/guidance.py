@@ -62,6 +62,11 @@
 # | $v_c, v_u$ | `var_c`, `var_u` | variance of one class and of all the data, along one axis |
 # | $c$, $Q, K, V$ | | words of a caption; what places ask, what words offer, what they say |
 # | $x_k$, $x_u$ | `known`, `mask` | the known and the unknown part of a picture; the mask is `True` where something is known |
+#
+# **What your functions meet.** The checks hand over float32 or float64, axes of length 1, axes in any order in memory, and
+# tensors on any device: what you make belongs where the inputs are (`device=x.device`), in their dtype, and what you are
+# given stays as it was. Extremes that a specification allows count too: nothing is clipped and no small constant added,
+# unless it says so.
 
 # %%
 # Imports, the device, and draws of noise

@@ -57,6 +57,11 @@
 # | $s$ | `scale` | the factor that brings latents to unit size |
 #
 # Everything is in nats unless bits are said: a bit is $\log 2 = 0.693$ nats.
+#
+# **What your functions meet.** The checks hand over float32 or float64, axes of length 1, axes in any order in memory, and
+# tensors on any device: what you make belongs where the inputs are (`device=x.device`), in their dtype, and what you are
+# given stays as it was. Extremes that a specification allows count too: nothing is clipped and no small constant added,
+# unless it says so.
 
 # %%
 # Imports, the companions, and small helpers
@@ -2778,7 +2783,7 @@ def latent_sample(decode, model, z_T, times, alpha_bar, scale):
     Args:
         decode: latents to images, called once, on the walk's last latents in the autoencoder's own
             size, that is, with the scale undone.
-        model: model(z_t, t) -> noise, with t a LongTensor (B,); called once a step.
+        model: model(z_t, t) -> noise, with t a LongTensor (B,) on the device of z_T; called once a step.
         z_T: (B, *latent), standard normal already: it is taken as it is.
         times: LongTensor (S + 1,), decreasing, from the first time to 0; steps may be longer than 1.
         alpha_bar: (T + 1,). scale: a float.

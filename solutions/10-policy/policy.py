@@ -56,6 +56,11 @@
 # | $y$, $G$, $W$ | `index`, `value` | what is asked of a plan: $y = G \tau$, exactly or with precision $W$ |
 # | $R(\tau)$, $\lambda$ | `reward`, `scale` | what a plan is worth, and how much that counts |
 # | $\beta_i(s)$ | `reach` | probability to stand at the goal at the end, from $s$ at step $i$ |
+#
+# **What your functions meet.** The checks hand over float32 or float64, axes of length 1, axes in any order in memory, and
+# tensors on any device: what you make belongs where the inputs are (`device=x.device`), in their dtype, and what you are
+# given stays as it was. Extremes that a specification allows count too: nothing is clipped and no small constant added,
+# unless it says so.
 
 # %%
 # Imports, the device, and draws of noise
@@ -2824,7 +2829,7 @@ def chain_scores(segments, shared, weight=1.0):
         weight: a float, the share of a junction's marginal that is taken away.
 
     Returns:
-        (B, K (L - O) + O, D). Inputs stay as they are.
+        (B, K (L - O) + O, D), on the device of `segments`. Inputs stay as they are.
     """
     ### BEGIN SOLUTION
     B, K, L, D = segments.shape

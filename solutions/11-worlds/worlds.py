@@ -53,6 +53,11 @@
 # | $\tau^2$, $\sigma^2$ | `tau2`, `sigma2` | variance that the points of a set share, and that each has alone |
 # | $V$, $F$ | `num_vertices`, `faces` | in section 6: vertices and triangles of a mesh |
 # | $F$, $\rho$, $k$ | `frames`, `rho`, `kernel_size` | in section 7: frames of a film, the correlation of neighbouring frames, the width of a kernel |
+#
+# **What your functions meet.** The checks hand over float32 or float64, axes of length 1, axes in any order in memory, and
+# tensors on any device: what you make belongs where the inputs are (`device=x.device`), in their dtype, and what you are
+# given stays as it was. Extremes that a specification allows count too: nothing is clipped and no small constant added,
+# unless it says so.
 
 # %%
 # Imports, the device, and draws of noise
