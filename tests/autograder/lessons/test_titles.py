@@ -8,7 +8,7 @@ import pytest
 import torch
 from lesson_answers import lesson_source
 
-from course_lib import plots
+from course_lib import exact, plots
 
 # lesson, first line of the cell, the name that is turned, and how
 TURNED: list[tuple[str, str, str, Any]] = [
@@ -53,6 +53,18 @@ TURNED: list[tuple[str, str, str, Any]] = [
         "# Experiment: what four choices of the variance cost",
         "reverse_variances",
         lambda f: lambda *a: (f(*a)[0], {name: 1.5 * f(*a)[0].mean(1, keepdim=True) for name in f(*a)[1]}),
+    ),
+    (
+        "05-posterior",
+        "# Experiment: one step back, with and without x_0",
+        "MIXTURE",
+        lambda mixture: exact.GaussianData([0.0], [[1.0]]),
+    ),
+    (
+        "06-sampling",
+        "# Experiment: patterns of time",
+        "timestep_embedding",
+        lambda f: lambda t, dim: f(t, dim) * (1 + t[:, None] / 100),
     ),
     ("06-sampling", "# Experiment: two slides and your p_step", "p_step", lambda f: lambda *a: 0.9 * f(*a)),
     ("06-sampling", "# Experiment: where eta = 1 overtakes", "exact_distance", lambda f: lambda *a: 1 / f(*a)),
