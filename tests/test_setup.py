@@ -97,3 +97,10 @@ def test_a_path_that_is_named_exists(place):
             name = lesson.partition("-")[2]
             filled = path.replace("<NN-name>", lesson).replace("<name>", name).replace("{lesson.name}", name)
             assert any(ROOT.glob(re.sub(r"<[^>]*>|\{[^}]*\}?", "*", filled))), f"{place} names {path}"
+
+
+@pytest.mark.parametrize("place", ["README.md", "CONTRIBUTING.md", "docs/threat-model.md", "docs/authoring.md"])
+def test_a_test_that_is_named_exists(place):
+    """A file of tests may be named without its folder."""
+    named = set(re.findall(r"\btest_\w+\.py\b", (ROOT / place).read_text(encoding="utf-8")))
+    assert named <= {path.name for path in (ROOT / "tests").rglob("test_*.py")}
