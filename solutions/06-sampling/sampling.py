@@ -1028,7 +1028,7 @@ def train_digits():
     seed_everything(0)
     model = UNet().to(device)
     options = {"batch_size": 64, "optimizer": torch.optim.AdamW, "ema": 0.998}
-    run = fit(model, even_loss, train_x, steps=budget(3500), label="loss on digits", **options)
+    run = fit(model, even_loss, train_x, steps=budget(2600), label="loss on digits", **options)
     return model, run
 
 
