@@ -14,8 +14,8 @@ from ..builder.source import Lesson, Problem
 from ..exercise import Exercise
 
 SECONDS = 180  # for a lesson, from top to bottom, on a laptop
-# Seconds that one quiet core of the reference machine takes for a step in which costs are recorded (194 s for 145,813 of
-# them): fixed, so that a busy machine accuses nobody; `course doctor` says how long a lesson takes on this one.
+# Seconds that one quiet core of the reference machine takes for a step in which costs are recorded (194 s for 145,813):
+# fixed, so that a busy machine accuses nobody; `course doctor` says how long a lesson takes on this one.
 PACE = Pace(0.00133, 0.00133)
 RECORD = "course_lib/doctor/pace.json"
 
