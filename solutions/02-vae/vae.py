@@ -43,7 +43,7 @@
 #
 # | | section | minutes |
 # |--:|---|--:|
-# | 1 | An autoencoder compresses, but cannot invent | 3 |
+# | 1 | An autoencoder compresses. Can it invent? | 3 |
 # | 2 | The evidence, and a bound you can compute | 17 |
 # | 3 | A gradient through a sample | 35 |
 # | 4 | The KL divergence in closed form | 15 |
@@ -72,6 +72,8 @@
 # | $\ell_d$, $\pi_d$ | `logits` | the decoder's output for pixel $d$, and its brightness $\pi_d = 1 / (1 + e^{-\ell_d})$ |
 # | $\sigma_x^2$ | `sigma2` | the variance of a Gaussian decoder |
 # | $\mathcal L$ | | the ELBO |
+# | $w$, $\mathcal L_K$ | | the weight of a code, and the bound from the mean weight of $K$ codes |
+# | $W$, $b$; $P$ | | a linear decoder $Wz + b$, and the precision (inverse covariance) of its posterior |
 # | $\beta$ | `beta` | the weight of the KL term |
 # | $\lambda_i$ | `eigenvalues` | eigenvalue $i$ of the data's covariance, largest first |
 #
@@ -120,7 +122,7 @@ findings = {}  # what your experiments find; the last section reads it back to y
 f64 = torch.float64  # derivations are checked in double precision
 
 # %% [markdown]
-# ## 1 · An autoencoder compresses, but cannot invent
+# ## 1 · An autoencoder compresses. Can it invent?
 #
 # Begin with a machine that has no probability in it. An **encoder** squeezes an image $x$ into $J$ numbers $z$, a **decoder**
 # unfolds them again, and both are trained until what comes out resembles what went in. Nobody needs to label anything: the image is its
@@ -257,8 +259,8 @@ findings["autoencoder, J = 8, codes from a fitted Gaussian"] = (
 # This is the **evidence lower bound**. Read it aloud. First term: a code drawn for this image must explain the image (*reconstruct*). Second term:
 # those codes must not stray from the prior (*stay where you will draw from later*). The second is what the autoencoder lacked.
 #
-# The next cell evaluates every line on a small case: one number $x$ from the mixture of two Gaussians, where $z$ says which of the two it came
-# from. There every expectation is a sum of two terms, and the posterior is known.
+# The next cell evaluates every line on a small case: the number $x = -0.8$ from the mixture
+# $0.3\, \mathcal N(-2,\ 0.3^2) + 0.7\, \mathcal N(1.5,\ 0.6^2)$, where $z$ says which of the two Gaussians it came from. There every expectation is a sum of two terms, and the posterior is known.
 
 # %%
 # Equations (1) to (8): the evidence and its bound
@@ -295,7 +297,7 @@ verify_equation(8, (q * likelihood.log()).sum() - kl(q, prior), log_px, relation
 
 # %% [markdown]
 # One free number describes $q$ here: the probability it gives to the right-hand Gaussian. Slide it from 0 to 1 and the ELBO rises, touches
-# $\log p(x)$, and falls. **Predict** where it touches. (No formula needed: which $q$ makes the gap in (6) vanish?)
+# $\log p(x)$, and falls. **Predict** where it touches. (Which $q$ makes the gap in (6) vanish? A guess will do; Bayes' rule gives the number.)
 
 # %% predict="my_touching_point"
 my_touching_point = 0.5  # your prediction, between 0 and 1
@@ -518,14 +520,14 @@ def pathwise_gradient(f, mu, sigma, eps):
     f' is found by automatic differentiation of f at z.
 
     Args:
-        f: elementwise function, (N,) -> (N,), made of differentiable operations.
+        f: elementwise function, (N,) -> (N,), made of differentiable operations. It may jump; then
+            its derivative at a draw is the slope beside the jump.
         mu: float.
         sigma: float > 0, a standard deviation.
         eps: (N,), draws from N(0, 1).
 
     Returns:
-        (N,), the N estimates, without a graph behind them; 0 where f is a step and its values do
-        not depend on z as autograd sees it.
+        (N,), the N estimates, without a graph behind them.
     """
     ### BEGIN SOLUTION
     z = (mu + sigma * eps).requires_grad_()
@@ -1005,8 +1007,8 @@ expect(
 #
 # </details>
 #
-# Each part of (19) has a meaning: $\mu^2$ keeps the code near the origin, $\sigma^2 - 1 - \log \sigma^2$ is smallest at $\sigma = 1$ and
-# forbids the encoder to be certain ($\sigma \to 0$ costs infinitely much).
+# Each part of the divergence has a meaning: one keeps the code near the origin, one forbids the encoder to be certain ($\sigma \to 0$ costs
+# infinitely much), one to be vague ($\sigma \to \infty$).
 
 # %%
 # Equations (17) to (19): the KL of one latent, and of all
@@ -1103,7 +1105,8 @@ def bernoulli_log_likelihood(x, logits):
 
         sum_d [x_d log pi_d + (1 - x_d) log(1 - pi_d)],   pi = 1 / (1 + exp(-logits))
 
-    For grey x it is the expectation over binarised images, not a density: equation (22).
+    For grey x it is no density, but the mean over black-and-white images in which pixel d is white
+    with probability x_d.
 
     Args:
         x: (B, D), in [0, 1].
@@ -1150,7 +1153,7 @@ black, white = (coin.log_prob(torch.full((5, 7), v, dtype=f64)) for v in (0.0, 1
 expect(
     bernoulli_log_likelihood(greys, logits),
     (greys * white + (1 - greys) * black).sum(-1),
-    "bernoulli_log_likelihood: grey images: the mean over binarised ones",
+    "bernoulli_log_likelihood: grey images: the mean over their black-and-white versions",
     hint="a grey pixel weighs both logarithms",
 )
 expect(
@@ -1185,7 +1188,7 @@ verify_equation(21, formula_20, (grey * logits).sum() - softplus)
 # ### Grey pixels
 #
 # Your pixels are grey, though, and a coin is never 0.4. What does (21) mean then? It is *linear* in $x_d$. So think of the grey value as the
-# probability that a pixel is white, and throw coins: $b_d = 1$ with probability $x_d$. The average over all such black-and-white images is
+# probability that a pixel is white, and throw coins: $b_d = 1$ with probability $x_d$. The average over all such black-and-white (*binarised*) images is
 #
 # $$\mathbb E_{b \sim \text{Bernoulli}(x)}\big[\log p_\theta(b \mid z)\big] = \sum_{d=1}^{D} \big[x_d\, \ell_d - \log(1 + e^{\ell_d})\big] \tag{22}$$
 #
@@ -1199,14 +1202,12 @@ verify_equation(21, formula_20, (grey * logits).sum() - softplus)
 # *$\pi^x (1 - \pi)^{1 - x} = (1 - \pi)\, e^{\ell x}$, integrated: $(1 - \pi)(e^\ell - 1) / \ell$; and $(1 - \pi)\, e^\ell = \pi$.* So never
 # compare such numbers with those of a model that has a density on grey images.
 #
-# **Gaussian pixels.** The decoder names a mean image, and every pixel scatters around it with variance $\sigma_x^2$:
-#
-# $$\log \mathcal N(x; \text{mean}, \sigma_x^2 I) = -\frac12 \sum_{d=1}^{D} \left[\frac{(x_d - \text{mean}_d)^2}{\sigma_x^2} + \log(2 \pi \sigma_x^2)\right] \tag{24}$$
-#
-# The constants do not move the decoder, and are often dropped. Keep them: a bound on $\log p(x)$ without its constants is a bound on nothing.
+# **Gaussian pixels.** The decoder names a mean image, and every pixel scatters around it by itself, $x_d \sim \mathcal N(\text{mean}_d, \sigma_x^2)$. The
+# constants of the log-density do not move the decoder, and are often dropped. Keep them: a bound on $\log p(x)$ without its constants is a
+# bound on nothing.
 
 # %%
-# Equations (22) to (24): grey pixels, and Gaussian ones
+# Equations (22) and (23): grey pixels
 # All 16 black-and-white images.
 binary = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=f64)] * 4)
 probability = Bernoulli(probs=grey).log_prob(binary).sum(1).exp()
@@ -1216,21 +1217,15 @@ x = torch.linspace(0, 1, 2001, dtype=f64)
 area = torch.trapezoid(0.9**x * 0.1 ** (1 - x), x)
 verify_equation(23, area, (2 * 0.9 - 1) / math.log(9), rtol=1e-6)
 
-mean, sigma2 = torch.tensor([0.8, 0.1, 0.2, 0.3], dtype=f64), 0.05
-covariance = sigma2 * torch.eye(4, dtype=f64)
-verify_equation(
-    24,
-    MultivariateNormal(mean, covariance).log_prob(grey),
-    -0.5 * ((0.01 + 0.09 + 0.04 + 0.0025) / 0.05 + 4 * math.log(2 * math.pi * 0.05)),
-)
-
 # %% [markdown]
 # ### Exercise: `gaussian_log_likelihood` · ●○○ · 3 minutes · 1 point
+#
+# Independent pixels: their log-densities add up. Write the sum out on paper, as line (24), with one variance for all $D$.
 
 
 # %% exercise="gaussian_log_likelihood"
 def gaussian_log_likelihood(x, mean, sigma2):
-    """log N(x; mean, sigma2 I) in nats, with all constants: equation (24).
+    """log N(x; mean, sigma2 I) in nats, with all constants: line (24).
 
     Args:
         x: (B, D).
@@ -1252,7 +1247,7 @@ def gaussian_log_likelihood(x, mean, sigma2):
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# Form the bracket of (24) for every pixel, constant included; the sum over the last axis then counts it $D$ times by itself.
+# Form the log-density of every pixel, constant included; the sum over the last axis then counts the constant $D$ times by itself.
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
@@ -1282,6 +1277,25 @@ expect(
     Normal(0.0, 1.0).log_prob(torch.tensor([100.0])),
     "gaussian_log_likelihood: a hundred sigma away, still finite",
     hint="write the logarithm out: the density itself underflows",
+)
+
+# %% [markdown]
+# <details><summary>Line (24), to compare with yours</summary>
+#
+# $$\log \mathcal N(x; \text{mean}, \sigma_x^2 I) = -\frac12 \sum_{d=1}^{D} \left[\frac{(x_d - \text{mean}_d)^2}{\sigma_x^2} + \log(2 \pi \sigma_x^2)\right] \tag{24}$$
+#
+# *The logarithm of a product of $D$ Gaussian densities is a sum. ($\pi = 3.14...$ here, no brightness.)*
+#
+# </details>
+
+# %%
+# Equation (24): Gaussian pixels
+mean, sigma2 = torch.tensor([0.8, 0.1, 0.2, 0.3], dtype=f64), 0.05
+covariance = sigma2 * torch.eye(4, dtype=f64)
+verify_equation(
+    24,
+    MultivariateNormal(mean, covariance).log_prob(grey),
+    -0.5 * ((0.01 + 0.09 + 0.04 + 0.0025) / 0.05 + 4 * math.log(2 * math.pi * 0.05)),
 )
 
 # %% [markdown]
@@ -2494,8 +2508,7 @@ plots.show(
 # $$\frac{\|x - \hat x\|^2}{2 \sigma_x^2} + \beta \operatorname{KL} = \beta \left[\frac{\|x - \hat x\|^2}{2 \beta \sigma_x^2} + \operatorname{KL}\right] \tag{34}$$
 #
 # *$\beta$ taken out of both terms.* A factor in front of the whole loss does not move its minimum. So squared error with a weight, often called $\lambda = 1 / (2 \sigma_x^2)$ (no eigenvalue this time), and a KL with weight $\beta$ have one knob between them, $\lambda / \beta$: a
-# $\beta$ of 4 is a decoder that expects four times the variance. Every way of weighing the terms is a $\beta$ in disguise, intended or not. **Predict:** somebody takes the *mean* over the 64 pixels in the reconstruction and the *sum* over
-# the latents in the KL. Which $\beta$ is that? You will see what it does.
+# $\beta$ of 4 is a decoder that expects four times the variance. Every way of weighing the terms is a $\beta$ in disguise, intended or not.
 #
 # ### Which latents will be used?
 #
@@ -2581,17 +2594,19 @@ verify_equation(39, divergence_of(e_star, s2_star), 0.5 * math.log(lam / c))
 
 # %% [markdown]
 # Now the digits. Their covariance has 64 eigenvalues; train a linear VAE with sixteen latents, from a random start, with gradients only, and compare each latent's KL with (39). **Predict:** with $\beta \sigma_x^2 = 0.15$, how many of the sixteen stay awake?
-# (The eigenvalues are printed. You have all you need.)
+# (The next cell prints the eigenvalues. With them you have all you need.)
+
+# %% tags=["experiment"]
+# The sixteen largest eigenvalues of the digits' covariance
+eigenvalues = exact.data_eigenvalues(train_x)[:16]
+print("eigenvalues:", " ".join(f"{v:.3f}" for v in eigenvalues))
 
 # %% predict="my_awake"
 my_awake = 4  # your prediction, 0 to 16
 
+
 # %% tags=["experiment"]
 # Experiment: latents awake and asleep
-eigenvalues = exact.data_eigenvalues(train_x)[:16]
-print("eigenvalues:", " ".join(f"{v:.3f}" for v in eigenvalues))
-
-
 class LinearModel(nn.Module):
     """The linear VAE, with nothing known beforehand: linear maps, one log-variance per latent."""
 
@@ -2655,6 +2670,8 @@ plots.show(
 #
 # Your decoder is not linear, so (39) is only a guide. Train it at five values of $\beta$, and measure two things on test digits: the **rate** (the KL, how many nats the code carries about the image) and the **distortion** (how many nats the reconstruction costs). **Predict** the slope
 # of the curve between $\beta = 1$ and $\beta = 2$: how many nats of distortion does one nat of rate buy there?
+#
+# And a sixth $\beta$, in disguise: somebody takes the *mean* over the 64 pixels in the reconstruction and the *sum* over the latents in the KL. **Predict** which $\beta$ that is. You will see what it does.
 
 # %% predict="my_exchange"
 my_exchange = 0.5  # your prediction, nats of distortion per nat of rate
@@ -2739,7 +2756,7 @@ findings["grey pixels"] = f"{grey[0]:.0%} in real digits, {grey[1]:.0%} in inven
 #
 # - The **means** are soft: too many grey pixels. A classifier that has to tell them from real digits is hardly ever wrong, while with two sets of real
 #   digits it does no better than a coin.
-# - The **draws**, which are what the model really claims images look like, are speckled. The decoder chooses its pixels *independently* once $z$ is fixed. Whatever $z$ leaves open, each pixel decides for itself, without asking its neighbour.
+# - The **draws**, which are what the model really claims images look like, are speckled: white pixels beside the stroke, holes within it.
 #
 # Where does the softness come from? Take a code $z$ from the prior. Many training digits have a $q(z \mid x_n)$ that reaches $z$. Average those digits, each weighed by how strongly it claims the code, $q(z \mid x_n)$. **Predict:** how far is the decoder's image from that average (root mean square, per
 # pixel)? Two random digits are about 0.4 apart.
@@ -2864,7 +2881,7 @@ else:
 # - trained a model that invents, and can walk through its codes;
 # - if you went further, measured how far the bound lies below an evidence known exactly (section 8), and predicted before training which latents
 #   will sleep (section 9);
-# - found where it ends: independent pixels and overlapping codes.
+# - found where it ends: soft means, speckled draws, and the one root of both.
 #
 # Your own numbers:
 
