@@ -91,4 +91,4 @@ def test_a_lesson_that_is_not_there_is_named(capsys, tmp_path):
 
 
 def test_the_templates_travel_with_the_package():
-    assert {path.name for path in TEMPLATES} == {"page.html.j2", "marks.html.j2", "refusal.html.j2"}
+    assert {path.name for path in TEMPLATES} == {"look.html.j2", "page.html.j2", "marks.html.j2", "refusal.html.j2"}
