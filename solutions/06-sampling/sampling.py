@@ -24,7 +24,7 @@
 # **You need** lessons 04 and 05: the forward process, the posterior $q(x_{t-1} \mid x_t, x_0)$, the simplified loss. And a little PyTorch:
 # what a module is, and what training does.
 #
-# **Time** a little over three hours and a half, best in two sittings (1 to 5: 105 minutes, 6 to 9: 105 minutes). On the shorter path, about 150 minutes, you skip what is headed *Further*, since nothing later needs it, and leave the lines "to compare with yours" folded where your checks are green.
+# **Time** a little over three hours and a half, best in two sittings (1 to 5: 105 minutes, 6 to 9: 105 minutes). On the shorter path, about 150 minutes, you skip what is headed *Further*, since nothing later needs it, and leave the lines "to compare with yours" folded where your checks are green. Three exercises stand in section 8, which is *Further*: `denoising_kl`, `discretized_log_likelihood` and `bits_per_dim`, six points together: come back for them.
 # The notebook itself computes for about two minutes on two processor cores, most of it in one cell of section 4, and for seconds on a GPU.
 #
 # | section | minutes |
@@ -584,7 +584,7 @@ def timestep_embedding(t, dim, max_period=10000.0):
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>Three things in a row: a table of frequencies $\omega_i$, all products of times and frequencies, then sine and cosine of those.</details>
 # <details><summary>Hint 2: the idea</summary>The products form a matrix (B, half): <code>t[:, None]</code> times the frequencies. Sines go to the left half, cosines to the right.</details>
-# <details><summary>Hint 3: nearly the line</summary>The exponents are <code>-torch.arange(half) / half</code>; with <code>angles</code> of shape (B, half), end with <code>torch.cat([angles.sin(), ...], dim=1)</code>.</details>
+# <details><summary>Hint 3: nearly the line</summary>The exponents are <code>-torch.arange(half, device=t.device) / half</code>; with <code>angles</code> of shape (B, half), end with <code>torch.cat([angles.sin(), ...], dim=1)</code>.</details>
 
 # %% checks="timestep_embedding"
 # Checks of timestep_embedding
@@ -1255,7 +1255,7 @@ def ddpm_sample(model, x_T, alpha_bar, noise):
 
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>Write down which t the first and the last step have, and how many steps there are.</details>
-# <details><summary>Hint 2: the idea</summary><code>range(T, 0, -1)</code> goes from T down to 1. The model wants one time per example, <code>torch.full((len(xt),), step)</code>, a LongTensor on the device of the data.</details>
+# <details><summary>Hint 2: the idea</summary><code>range(T, 0, -1)</code> goes from T down to 1. The model wants one time per example, <code>torch.full((len(xt),), step, device=xt.device)</code>, a LongTensor on the device of the data.</details>
 # <details><summary>Hint 3: nearly the line</summary>In the loop: <code>xt = p_step(xt, model(xt, t), t, alpha_bar, noise[step])</code>. Around it, or above the function, <code>torch.no_grad()</code>. T is the table's length less one.</details>
 
 # %% checks="ddpm_sample"
@@ -1366,7 +1366,7 @@ plots.show(
     alt="Five scatter plots of the walk, from noise at t = 200 to its end.",
 )
 distance = metrics.kernel_distance(data.two_moons(1500, seed=13), end)
-print(f"you predicted moons at t = {my_moons_t}; kernel distance at the end: {distance}")
+print(f"you predicted moons at t = {my_moons_t}; kernel distance (section 7): {distance}")
 
 # %% [markdown]
 # For most of the walk there is little to see: the cloud finds its width and its slant. The moons appear when $\sqrt{1 - \bar\alpha_t}$, the noise that is still in $x_t$, gets smaller than the gap between them. That is why schedules take small steps near the data.
@@ -1447,7 +1447,7 @@ plots.show(
 # The same exact walk, with both variances. **Predict** for the short axis, 0.447, walked in $T = 10$ steps: too narrow or too wide, with $\tilde\beta_t$ and with $\beta_t$?
 
 # %% predict="my_widths"
-my_widths = {"posterior": "narrow", "beta": "wide"}  # your predictions
+my_widths = {"posterior": "wide", "beta": "wide"}  # your predictions: "narrow" or "wide" for each
 
 # %% tags=["experiment"]
 # Experiment: which variance is right
@@ -1603,7 +1603,7 @@ expect(
 
 # %% [markdown]
 # Any $\sigma^2$ from 0 to $1 - \bar\alpha_s$ will do. Start with the right $q(x_T \mid x_0)$, go down from time to time, as many or as few as you like, and each $x_s$ has the right $q(x_s \mid x_0)$: a whole family of processes, all with the loss (1). (Read forwards they are no Markov chains, and nobody needs them to be.)
-# Going back, the network stands in for $x_0$ and $\epsilon$: put $\hat\epsilon$ and the $\hat x_0$ that belongs to it into (18). One knob sets how much is fresh:
+# Going back, the network stands in for $x_0$ and $\epsilon$: put $\hat\epsilon$ and the $\hat x_0$ that belongs to it into (18). (Lines (19), your $k$, and (20), this step, unfold below the exercise.) One knob sets how much is fresh:
 #
 # $$\sigma^2 = \eta^2\; \frac{1 - \bar\alpha_s}{1 - \bar\alpha_t} \left( 1 - \frac{\bar\alpha_t}{\bar\alpha_s} \right) \tag{21}$$
 #
@@ -1648,7 +1648,7 @@ def ddim_step(xt, eps_hat, t, s, alpha_bar, eta=0.0, z=None):
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>Three summands: where $x_0$ seems to be, which way the noise points, and fresh noise. Compute $\sigma$ first; the second summand needs it.</details>
 # <details><summary>Hint 2: the idea</summary>t and s are plain integers here, so <code>alpha_bar[t]</code> has no axes and broadcasts by itself. For $\hat x_0$ solve the forward sample; your <code>predict_x0</code> wants a tensor of times, but the formula is short.</details>
-# <details><summary>Hint 3: nearly the line</summary>With <code>now, then = alpha_bar[t], alpha_bar[s]</code> and <code>variance</code> from (21), the known noise has the factor of your <code>noise_share</code>, and fresh noise is added only if eta is positive.</details>
+# <details><summary>Hint 3: nearly the line</summary>With <code>now, then = alpha_bar[t], alpha_bar[s]</code> and <code>variance</code> from (21), the known noise has the factor of your <code>noise_share</code>, with <code>.clamp(min=0)</code> before the root, and fresh noise is added only if eta is positive.</details>
 
 # %% checks="ddim_step"
 # Checks of ddim_step
@@ -1698,6 +1698,15 @@ for t in (5, 1):
         f"ddim_step: eta = 1, s = t - 1 is p_step, t = {t}",
         hint="sigma at eta = 1 is the posterior's standard deviation",
     )
+faint = torch.linspace(1, 1e-9, 101)  # float32; at t = 100 next to nothing of the signal is left
+x, fresh = eps.float(), z.float()
+steps = torch.cat([ddim_step(x, x, 100, s, faint, 1.0, fresh) for s in range(100)])
+expect(
+    bool(steps.isfinite().all()),
+    True,
+    "ddim_step: eta = 1 in float32, to every s, is finite",
+    hint="what stands under the root of eps_hat's factor may come out a little below 0, and counts as 0",
+)
 
 # %% [markdown]
 # <details><summary>Lines (19) and (20), to compare with yours</summary>
@@ -2049,7 +2058,7 @@ findings["where eta = 1 overtakes eta = 0"] = ", ".join(overtaken) or "nowhere"
 # Gaussian or with the table?
 
 # %% predict="my_side"
-my_side = "table"  # your prediction: or "Gaussian"
+my_side = "Gaussian"  # your prediction: or "table"
 
 # %% tags=["experiment"]
 # Experiment: whose side your network takes
@@ -2813,7 +2822,7 @@ for what, value in findings.items():
 #
 # <details><summary>1. Your training loss has been flat for an hour, at 0.08. Has the network stopped learning?</summary>
 #
-# You cannot tell from this number. By (4) it is floor plus own error, and the floor of real data is unknown; an own error of one per cent of the loss may be halved again and again without any visible change. Look at samples, with a test that has a known null.
+# You cannot tell from this number. By (4) it is floor plus own error, and the floor of real data is unknown; an own error of one per cent of the loss may be halved again and again without any visible change. Look at samples, with a test of which you know what it says about real data.
 # </details>
 #
 # <details><summary>2. Somebody adds noise in the last step too, at t = 1. With T = 1000 nobody notices. Which test would?</summary>
