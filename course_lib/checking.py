@@ -86,7 +86,7 @@ def verify_equation(
     Args:
         number: the tag of the displayed equation.
         values: two or more sides, numbers or tensors that broadcast; each is compared with the next one.
-        relation: "=" or "<=".
+        relation: "=", "<=", or "≈" for "=" where the derivation leaves something out: say with `rtol` how much.
         standard_error: of a side that was sampled; neighbours may then differ by four of them.
         of: the exercise whose value the first side is; a failure then says what was expected and what came, as
             `expect` does.
@@ -95,8 +95,8 @@ def verify_equation(
     Raises:
         CheckFailed: a neighbouring pair does not stand in the relation.
     """
-    if relation not in ("=", "<="):
-        raise ValueError(f'verify_equation({number}): relation={relation!r}; expected "=" or "<="')
+    if relation not in ("=", "≈", "<="):
+        raise ValueError(f'verify_equation({number}): relation={relation!r}; expected "=", "≈" or "<="')
     if len(values) < 2:
         raise ValueError(f"verify_equation({number}): expected at least two sides, got {len(values)}")
     sides, coarse = [_tensor(v) for v in values], max(_tolerance(v) for v in values)
@@ -104,12 +104,12 @@ def verify_equation(
     atol = (coarse[1] if atol is None else atol) + 4 * (standard_error or 0.0)
     for left, right in itertools.pairwise(side.double() for side in sides):
         left, right = torch.broadcast_tensors(left, right)
-        excess = (left - right).abs() if relation == "=" else left - right
+        excess = left - right if relation == "<=" else (left - right).abs()
         room = atol + rtol * right.abs().nan_to_num(posinf=0.0)  # an infinite side leaves no room
         holds = (left == right) | (excess <= room)
         if not holds.all():
             worst = _largest(excess, ~holds)
-            if of and relation == "=":
+            if of and relation != "<=":
                 raise CheckFailed(told(f"{of}: ({number}) {_apart(left, right, holds, worst, rtol)}", hint))
             pair = f"{left.flatten()[worst]:.8g} {relation} {right.flatten()[worst]:.8g}"
             within = f"to within {room.flatten()[worst]:.1g}"

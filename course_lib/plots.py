@@ -150,6 +150,7 @@ def image_grid(
     size = canvas.shape[1] * zoom / DPI + margin + 0.1, canvas.shape[0] * zoom / DPI + header + 0.1
     fig, ax = _axes(ax, *size)
     ax.imshow(canvas, interpolation="nearest")
+    ax.set_anchor("W")  # centred, the picture would move towards its labels after room has been made for them
     ax.spines[:].set_visible(False)
     ax.grid(False)
     ax.tick_params(length=0, pad=3)

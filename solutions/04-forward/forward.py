@@ -592,12 +592,9 @@ expect(
 # Experiment: three chains on the digit
 beta = linear_beta(1000)
 stops = (0, 100, 200, 400, 700, 1000)
-rows = []
-for keep in (
-    torch.ones(1001),
-    1 - beta,
-    None,
-):  # slides P and Q written out, slide R by your function
+chains = {"P": torch.ones(1001), "Q": 1 - beta, "R": None}  # R by your function
+rows, spread = [], {}
+for name, keep in chains.items():
     generator, x, row = torch.Generator().manual_seed(7), digit, [digit]
     for t in range(1, 1001):
         eps = torch.randn(digit.shape, generator=generator)
@@ -609,11 +606,13 @@ for keep in (
         if t in stops:
             row.append(x)
     rows += row
-    print(f"last picture of the row: standard deviation of its 64 pixels {x.std():.2f}")
+    spread[name] = f"{x.std():.2f}"
+    print(f"slide {name}: the 64 pixels at t = 1000 have standard deviation {spread[name]}")
 plots.show(
     plots.image_grid(
-        torch.cat(rows), 6, range=(-2.5, 2.5), zoom=9, labels=["P", "Q", "R"],
-        column_labels=[f"t = {t}" for t in stops], title="Same noise, three chains: at the same times",
+        torch.cat(rows), 6, range=(-2.5, 2.5), zoom=9, labels=list(chains),
+        column_labels=[f"t = {t}" for t in stops],
+        title="At the end the pixels spread by " + ", ".join(spread.values()),
     ),
     alt="The digit under three forward chains at six times.",
 )  # fmt: skip
@@ -1035,7 +1034,7 @@ for ax_top, ax_bottom, time in zip(axes[0], axes[1], (1, 100, 250, 500, 1000), s
     ax_top.set(xlim=(-4, 4), xlabel="x")
     ax_bottom.set(xlim=(-3.5, 3.5), ylim=(-3.5, 3.5), aspect="equal")
 axes[0, 0].set_ylabel("density of the mixture")
-axes[1, 0].set_ylabel("two moons, second")
+axes[1, 0].set_ylabel("second coordinate")
 axes[1, 2].set_xlabel("first coordinate")
 fig.suptitle(
     "Different data, one end: at t = 1000 both are N(0, I) (dashed: exact density)",
@@ -1321,9 +1320,13 @@ for (name, table), role, look in zip(tables.items(), ("data", "model"), ("-", "-
     plots.curve(range(T + 1), table, role, label=name, ax=axes[0], linestyle=look)
     plots.curve(range(1, T + 1), level[1:], role, label=name, ax=axes[1], linestyle=look)
 axes[0].set(xlabel="time step t", ylabel="share of signal variance, alpha_bar")
-axes[0].set_title(f"At t = 600 the linear one has spent {1 - tables['linear'][600]:.0%}")
+axes[0].set_title(
+    f"At t = 600: {1 - tables['linear'][600]:.0%} and {1 - tables['cosine'][600]:.0%} are lost"
+)
 axes[1].axhspan(-5, 5, color=plots.COLOR["noise"], alpha=0.12)
-plots.guess(axes[1], x=my_linear, label="your prediction, linear")
+guesses = [my_linear, my_cosine], [0, 0]
+axes[1].plot(*guesses, "x", ms=9, mew=2, color=plots.COLOR["guess"], label="your predictions")
+axes[1].legend()
 axes[1].set(xlabel="time step t", ylabel="log-SNR (nats)", ylim=(-16, 11))
 axes[1].set_title(
     f"In the grey band: {useful['linear']:.0%} and {useful['cosine']:.0%} of the steps"
@@ -1529,9 +1532,8 @@ x, D = digits.double(), 64
 a = 0.0784  # (28) and (29) on the digits; the roots of a and of 1 - a are 0.28 and 0.96
 by_torch = kl_divergence(normal(0.28 * x, 0.96), normal(0.0, 1.0)).sum((1, 2, 3))
 verify_equation(28, by_torch, prior_kl(x, a))
-verify_equation(
-    29, prior_kl(x, a), 0.5 * a * (x**2).sum((1, 2, 3)) + D / 4 * a**2, rtol=0.01
-)  # "about": to 1%
+about = 0.5 * a * (x**2).sum((1, 2, 3)) + D / 4 * a**2
+verify_equation(29, prior_kl(x, a), about, relation="≈", rtol=0.01)
 
 endings = {
     f"linear, T = {T}": alpha_bar_from_beta(linear_beta(T).double())
@@ -1546,7 +1548,7 @@ endings["cosine, T = 100"] = alpha_bar_from_beta(
 print("schedule                 sqrt(alpha_bar_T)   prior KL (nats per digit)")
 for name, table in endings.items():
     end = table[-1].item()
-    print(f"{name:24s} {end**0.5:12.6f}   {prior_kl(x, end).mean():18.6f}")
+    print(f"{name:24s} {end**0.5:12.3g}   {prior_kl(x, end).mean():18.3g}")
 print(
     f"\npredicted for linear, T = 100: {my_remainder:g}, it is {endings['linear, T = 100'][-1].sqrt():.2f}"
 )
@@ -1563,7 +1565,7 @@ names = [name.removeprefix("linear, ") for name in endings]
 plots.show(
     plots.image_grid(
         torch.cat(pictures), len(pictures), range=(-1, 1), zoom=13, column_labels=names,
-        title="The mean of eight x_T shows what is left of the digit",
+        title="The mean of eight $x_T$ shows what is left of the digit",
     ),
     alt="The mean of eight noisy ends for each schedule.",
 )  # fmt: skip

@@ -168,12 +168,14 @@ def test_equations(capsys):
     verify_equation("4a", 1, 1.0, torch.ones(2, 2))
     verify_equation(5, 1.0, 1.0, 2.5, relation="<=")
     verify_equation(6, 0.5, 0.53, standard_error=0.01)
+    verify_equation(8, 1.612, 1.606, relation="≈", rtol=0.01)
     verify_equation(7, INF, INF)
     assert capsys.readouterr().out.splitlines() == [
         "✓ (3) 0.36315 = 0.36315",
         "✓ (4a) 1 = 1 = 1, and so in all 4 entries",
         "✓ (5) 1 <= 1 <= 2.5",
         "✓ (6) 0.5 = 0.53 (standard error 0.01)",
+        "✓ (8) 1.612 ≈ 1.606",
         "✓ (7) inf = inf",
     ]
 
@@ -185,6 +187,7 @@ def test_equations(capsys):
         ((1.0, 1.0, 1.1), {}, r"1 = 1.1 does not hold"),
         ((f32(1, 2), f32(1, 3)), {}, r"2 = 3 does not hold at \[1\]"),
         ((2.0, 1.0), {"relation": "<="}, r"2 <= 1 does not hold"),
+        ((0.9, 1.0), {"relation": "≈", "rtol": 0.01}, r"0.9 ≈ 1 does not hold, to within 0.01"),
         ((0.5, 0.55), {"standard_error": 0.01}, r"0.5 = 0.55 does not hold"),
         ((NAN, 1.0), {}, r"nan = 1 does not hold"),
         ((NAN, 1.0), {"relation": "<="}, r"nan <= 1 does not hold"),
@@ -216,7 +219,7 @@ def test_a_students_value_in_an_equation_is_told_as_expect_tells_it(capsys):
 def test_equations_are_used_as_meant():
     with pytest.raises(ValueError, match="at least two sides"):
         verify_equation(3, 1.0)
-    with pytest.raises(ValueError, match='expected "=" or "<="'):
+    with pytest.raises(ValueError, match='expected "=", "≈" or "<="'):
         verify_equation(3, 1.0, 2.0, relation="<")
 
 

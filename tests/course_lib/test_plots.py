@@ -9,6 +9,7 @@ import torch
 from matplotlib.colors import to_rgb
 
 from course_lib import History, data, picture, plots, style
+from course_lib.ink import drawn
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +61,12 @@ def test_image_grid_places_every_image_one_pixel_apart():
     assert np.allclose(canvas[8, :, :3], to_rgb(style.GAP)) and (canvas[9:, 18:, 3] == 0).all()
     assert ax.images[0].get_interpolation() == "nearest"
     assert len(ax.get_xticks()) == len(ax.get_yticks()) == 0
+
+
+@pytest.mark.parametrize("label", ["a", "codes from N(0, I)", "autoencoder, N(0, I)", "M" * 30])
+def test_image_grid_has_room_for_the_names_of_its_rows(label):
+    fig, _ = plots.image_grid(torch.ones(40, 64), 10, labels=["short", "a", "b", label], zoom=5, title="t")
+    assert not drawn(fig)[:, [0, -1], 3].any(), "nothing reaches the figure's edge"
 
 
 def test_image_grid_takes_every_shape_and_range():

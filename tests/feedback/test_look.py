@@ -140,6 +140,8 @@ def test_a_telephone_shows_it_without_scrolling_sideways(text):
     assert '<meta name="viewport" content="width=device-width, initial-scale=1" />' in text
     with opened(text, viewport={"width": 390, "height": 800}) as tab:
         assert tab.evaluate("document.documentElement.scrollWidth") == 390
+        words = tab.locator(".output_stdout pre").first
+        assert words.evaluate("e => getComputedStyle(e).wordBreak") == "normal", "Bootstrap breaks inside words"
 
 
 def test_a_refusal_follows_the_readers_ground():
