@@ -162,9 +162,9 @@ def test_a_lesson_that_README_does_not_have_is_told():
 
 
 def test_a_lesson_that_takes_too_long_is_told(lesson, monkeypatch):
-    monkeypatch.setattr(places, "read_costs", lambda: {LESSON: Cost(50_000, 60_000, 100)})
+    monkeypatch.setattr(places, "read_costs", lambda: {LESSON: Cost(70_000, 80_000, 100)})
     seconds, (found,) = places.budget(lesson)
-    assert seconds == pytest.approx(198) and "about 198 s from top to bottom, and may take 180" in str(found)
+    assert seconds == pytest.approx(199.5) and "about 200 s from top to bottom, and may take 180" in str(found)
     monkeypatch.setattr(places, "read_costs", dict)
     assert "its cost is not recorded: run `course doctor --record 04-forward`" in str(places.budget(lesson)[1][0])
 

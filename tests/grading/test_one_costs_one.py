@@ -61,10 +61,10 @@ def _who(monkeypatch):
     ):
         real = getattr(module, name)
 
-        def noted(*args, real=real, place=place):
+        def noted(*args, real=real, place=place, **options):
             at_hand.student = getattr(args[place], "student", args[place])
             try:
-                return real(*args)
+                return real(*args, **options)
             finally:
                 at_hand.student = ""
 
