@@ -936,7 +936,7 @@ def sample_categorical(logits, u, temperature=1.0):
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# `(p.cumsum(-1) <= u[..., None]).sum(-1)`, and then not more than the last possible level: the largest $k$ with `p > 0`, for instance by `((p > 0) * torch.arange(K)).amax(-1)` and `torch.minimum`.
+# `(p.cumsum(-1) <= u[..., None]).sum(-1)`, and then not more than the last possible level: the largest $k$ with `p > 0`, for instance by `((p > 0) * torch.arange(K, device=p.device)).amax(-1)` and `torch.minimum`.
 # </details>
 
 # %% checks="sample_categorical"
@@ -2944,7 +2944,7 @@ def causal_attention(q, k, v):
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# `scores = q @ k.mT / math.sqrt(d)`; `torch.ones(M, N, dtype=torch.bool).triu(N - M + 1)` is the future; `masked_fill(future, -math.inf)`, softmax over the keys, `@ v`. PyTorch's own `is_causal=True` means another triangle when $M < N$.
+# `scores = q @ k.mT / math.sqrt(d)`; `torch.ones(M, N, dtype=torch.bool, device=q.device).triu(N - M + 1)` is the future; `masked_fill(future, -math.inf)`, softmax over the keys, `@ v`. PyTorch's own `is_causal=True` means another triangle when $M < N$.
 # </details>
 
 # %% checks="causal_attention"

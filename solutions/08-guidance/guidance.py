@@ -1902,7 +1902,7 @@ def concat_layout(xt, layout, num_classes):
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>A class is a name and no size. What must a plane for class 2 hold?</details>
 # <details><summary>Hint 2: the idea</summary>Compare the layout with each class number; -1 equals none of them.</details>
-# <details><summary>Hint 3: nearly the line</summary><code>layout[:, None] == torch.arange(num_classes)[:, None, None]</code> is (B, K, H, W); turn it into xt's dtype and put it behind xt along axis 1.</details>
+# <details><summary>Hint 3: nearly the line</summary><code>layout[:, None] == torch.arange(num_classes, device=layout.device)[:, None, None]</code> is (B, K, H, W); turn it into xt's dtype and put it behind xt along axis 1.</details>
 
 # %% checks="concat_layout"
 # Checks of concat_layout

@@ -2808,7 +2808,7 @@ def latent_sample(decode, model, z_T, times, alpha_bar, scale):
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>Each step goes from one entry of times to the next. What does the model's answer say about the clean latent?</details>
 # <details><summary>Hint 2: the idea</summary>Estimate z_0 from z_t and the predicted noise, then noise that estimate to the next time, with the same predicted noise. At s = 0 no noise is left. The loss multiplied by the scale; what does the decoder need?</details>
-# <details><summary>Hint 3: nearly the line</summary>Loop over pairs (<code>zip(times[:-1], times[1:])</code>); <code>torch.full((len(z),), int(t))</code> for the model; the clean estimate is z minus sqrt(1 - alpha_bar_t) times the noise, over sqrt(alpha_bar_t). After the loop decode z divided by the scale.</details>
+# <details><summary>Hint 3: nearly the line</summary>Loop over pairs (<code>zip(times[:-1], times[1:])</code>); <code>torch.full((len(z),), int(t), device=z.device)</code> for the model; the clean estimate is z minus sqrt(1 - alpha_bar_t) times the noise, over sqrt(alpha_bar_t). After the loop decode z divided by the scale.</details>
 
 # %% checks="latent_sample"
 # Checks of latent_sample

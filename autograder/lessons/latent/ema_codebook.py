@@ -33,7 +33,7 @@ def ema_codebook(student, case):
         "decay = 0, where unused codes have nothing left; one code and one point",
         points=0.25,
     )
-    faint = 1e-9 * counts, 1e-9 * sums, z, indices, 1 - 2.0**-30, 1e-12
+    faint = 1e-9 * counts, 1e-9 * sums, z, indices, 1 - 2.0**-23, 1e-12
     given = counts, sums, z, indices, decay, eps
     case.conventions(student, given, truth, points=0.5, also=[faint, (*thin, decay, eps)], detached=(0, 1, 2))
 
