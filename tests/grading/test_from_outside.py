@@ -201,7 +201,8 @@ def test_memory_of_the_grader_is_bounded(beside, alone, name):
 
 def test_a_submissions_time_bounds_its_cells(beside):
     run, student = beside("slow cells")
-    assert run.took[student] < 1.5 * SECONDS
+    busy = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)  # limits grow, up to tenfold, while others run
+    assert run.took[student] < (10 if busy else 1.5) * SECONDS
 
 
 def test_names_that_a_page_knows_do_not_reach_it(beside):
