@@ -4,10 +4,12 @@
     python start.py --install   installs, and opens nothing
     python start.py --here      installs into the Python that runs this (such as an activated conda environment)
 
-A second call installs nothing again. Nothing outside this folder is changed, but with --here.
+A second call installs nothing again, but what a newer pack brings that was unpacked over this one. Nothing outside this
+folder is changed, but with --here.
 """
 
 import argparse
+import hashlib
 import os
 import platform
 import re
@@ -21,6 +23,7 @@ OLDEST = (3, 11)
 CPU_BUILD = "https://download.pytorch.org/whl/cpu"
 INSTALL_PAGE = "https://pytorch.org/get-started/locally/"
 MADE_FOR = FOLDER / "wheels" / "made-for.txt"  # in packs that bring all packages along
+INSTALLED = FOLDER / ".installed"  # which Python has which of the course's own libraries
 
 
 def this_python() -> str:
@@ -49,10 +52,11 @@ def main() -> int:
         return stop(f"the packages in wheels/ are for {made_for}, or a later patch of it; this is {this_python()}")
     python = sys.executable if options.here else own_python()
     if not is_installed(python):
-        for command in installs(python, has_torch(python)):
+        for command in installs(python, has(python, "torch"), has(python, "course_lib")):
             print(">", " ".join(command[3:]), flush=True)
             if subprocess.run([*command], cwd=FOLDER, check=False).returncode:
                 return stop(f"this did not work. PyTorch can be installed alone, too: {INSTALL_PAGE}; then start again")
+        INSTALLED.write_text(own_library(python), encoding="utf-8")
     if options.install:
         print(f"ready: {python}")
         return 0
@@ -73,16 +77,20 @@ def the_wheel() -> Path:
     return next((FOLDER / "wheels").glob("course_lib-*.whl"))
 
 
+def own_library(python: str) -> str:
+    """This Python, and this pack's library by its content: libraries of two packs may have the same version."""
+    return f"{python} {hashlib.sha256(the_wheel().read_bytes()).hexdigest()}"
+
+
 def is_installed(python: str) -> bool:
     """Is this pack's library there, with JupyterLab?"""
-    wanted = the_wheel().name.split("-")[1]
-    asks = "from importlib.metadata import version; version('jupyterlab'); print(version('course_lib'))"
-    return run_quietly(python, asks) == wanted
+    noted = INSTALLED.read_text(encoding="utf-8") if INSTALLED.exists() else ""
+    return noted == own_library(python) and has(python, "jupyterlab") and has(python, "course_lib")
 
 
-def has_torch(python: str) -> bool:
-    """Is some PyTorch there already?"""
-    return bool(run_quietly(python, "from importlib.metadata import version; print(version('torch'))"))
+def has(python: str, package: str) -> bool:
+    """Is some version of `package` there?"""
+    return bool(run_quietly(python, f"from importlib.metadata import version; print(version({package!r}))"))
 
 
 def run_quietly(python: str, code: str) -> str:
@@ -91,18 +99,20 @@ def run_quietly(python: str, code: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def installs(python: str, torch: bool) -> "list[list[str]]":
-    """The commands that install the course, in order.
+def installs(python: str, torch: bool, older: bool = False) -> "list[list[str]]":
+    """The commands that install the course, in order, where there is some PyTorch or not, and an `older` library of the
+    course or none. Over one of the same version pip would leave the older one.
 
     On Linux PyPI's PyTorch brings 5 GB of CUDA packages: where there is no NVIDIA driver its CPU build comes first,
     from PyTorch's own index. With all packages in wheels/ nothing is asked of the network.
     """
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "-c", str(FOLDER / "constraints.txt")]
     course = f"{the_wheel()}[lab]"
+    over = [[*pip, "--no-index", "--no-deps", "--force-reinstall", str(the_wheel())]] if older else []
     if MADE_FOR.exists():
-        return [[*pip, "--no-index", "--find-links", str(FOLDER / "wheels"), course]]
+        return [[*pip, "--no-index", "--find-links", str(FOLDER / "wheels"), course], *over]
     cpu_first = platform.system() == "Linux" and not torch and not shutil.which("nvidia-smi")
-    return [*([[*pip, "--index-url", CPU_BUILD, "torch"]] if cpu_first else []), [*pip, course]]
+    return [*([[*pip, "--index-url", CPU_BUILD, "torch"]] if cpu_first else []), [*pip, course], *over]
 
 
 def stop(why: str) -> int:

@@ -136,6 +136,11 @@ def test_a_pack_installs_and_its_first_cells_run_without_a_network(unpacked, pac
     began = [sys.executable, unpacked / "start.py", "--install"]
     assert alone(*began, folder=tmp_path).endswith(f"ready: {python}\n")
     assert "pip install" not in alone(*began, folder=tmp_path)  # the second time there is nothing to do
+    (wheel,) = (unpacked / "wheels").glob("course_lib-*.whl")
+    with zipfile.ZipFile(wheel, "a") as archive:  # a later pack, unpacked over this one, with the same version
+        archive.writestr("course_lib/later.py", "")
+    assert "--force-reinstall" in alone(*began, folder=tmp_path) and (site / "course_lib/later.py").exists()
+    assert "pip install" not in alone(*began, folder=tmp_path)
     lesson = unpacked / "notebooks/04-forward"
     alone(python, "-c", FIRST_CELLS, lesson / "forward.ipynb", tmp_path / "said.json", folder=lesson)
     said = json.loads((tmp_path / "said.json").read_text())
