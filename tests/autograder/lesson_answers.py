@@ -10,7 +10,19 @@ from autograder.authoring.answers import builders_on, lesson_source, mark_here, 
 from autograder.diagnosis.naming import NOTHING
 from autograder.exercise import Exercise, lesson_exercises, lesson_names
 
-__all__ = ["all_exercises", "builders_on", "lesson_source", "mark_here", "points_here", "replaced", "solution", "stub"]
+__all__ = [
+    "FEW",
+    "all_exercises",
+    "builders_on",
+    "lesson_source",
+    "mark_here",
+    "points_here",
+    "replaced",
+    "solution",
+    "stub",
+]
+
+FEW = ("ada", "emmy", "sofia")  # students, where one might be lucky
 
 
 def all_exercises() -> list[Exercise]:
