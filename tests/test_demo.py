@@ -116,3 +116,16 @@ def test_stock_nbgrader_gives_the_same_marks(demo, tmp_path):
 def test_a_syntax_error_above_is_not_told_as_something_below(demo):
     _, results = demo
     assert not any("below" in flag for flag in results["eve"]["flags"])
+
+
+@pytest.mark.parametrize("place", ["zoe/02-vae/vae.ipynb", "ada/01-elbo/elbo.ipynb"])
+def test_a_class_of_ones_own_is_not_overwritten(tmp_path, monkeypatch, capsys, place):
+    handed_in = tmp_path / "submitted" / place
+    handed_in.parent.mkdir(parents=True)
+    handed_in.write_text("{}")
+    monkeypatch.chdir(course_root())
+    for out, why in ((tmp_path, "holds hand-ins of a class"), (course_root(), "the checkout itself")):
+        with pytest.raises(SystemExit):
+            main(["demo", "--out", str(out)])
+        assert why in capsys.readouterr().err
+    assert handed_in.read_text() == "{}" and [one.name for one in tmp_path.iterdir()] == ["submitted"]

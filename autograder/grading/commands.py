@@ -11,7 +11,7 @@ from rich.console import Console
 from traitlets.config import Config
 
 from ..builder.release import release
-from ..checkout import ADDED, course_config, course_root, database_url
+from ..checkout import ADDED, WrongCall, course_config, course_root, database_url
 from ..dates import in_utc
 from ..feedback.markup import readable
 from ..guard.enclosure import SandboxMissing, require
@@ -22,7 +22,7 @@ from ..transaction import one_transaction
 from .alone import alone
 from .changes import FILE, Change
 from .classroom import Means, grade_class
-from .demo import LESSON, write_class
+from .demo import LESSON, strangers, write_class
 from .gradebook import GradebookWriter
 from .graded import FAILED, NOT_GRADED, Graded
 from .report import print_changes, print_table, write_json
@@ -130,6 +130,10 @@ def run_grade(options: argparse.Namespace) -> int:
 def run_demo(options: argparse.Namespace) -> int:
     """`course demo`; 0 when it ran, whatever the sample students earn."""
     options.lessons, root, out = [LESSON], course_root(), options.out.resolve()
+    if out == root:
+        raise WrongCall("--out is the checkout itself, where your own class is: name another folder")
+    if others := strangers(out / "submitted"):
+        raise WrongCall(f"{out / 'submitted'} holds hand-ins of a class ({others[0]}, …): name another folder")
     try:
         out.mkdir(parents=True, exist_ok=True)
         book = options.db or database_url(out, course_config(root))

@@ -54,7 +54,7 @@ def run_pack(options: argparse.Namespace) -> int:
     try:
         with tempfile.TemporaryDirectory() as folder:
             made = zipped(pack(root, notebooks, options.wheels, options.torch_index, Path(folder)), to)
-    except PackError as error:
+    except (PackError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     print(f"{made} ({made.stat().st_size / 1e6:.1f} MB)")
@@ -70,7 +70,6 @@ def add_site(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add `course site`."""
     parser = commands.add_parser(
         "site",
-        help="make the lessons without solutions, and the guides, a static site",
         description="Needs what pip install '.[site]' brings. Runs no notebook; shows no answer.",
     )
     parser.add_argument("lessons", nargs="*", metavar="LESSON", help="such as 02-vae; all lessons if none is named")
@@ -85,7 +84,7 @@ def run_site(options: argparse.Namespace) -> int:
     try:
         with tempfile.TemporaryDirectory() as folder:
             made = site(root, lessons, options.to or root / "build" / "site", Path(folder))
-    except (SiteError, FileNotFoundError) as error:
+    except (SiteError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     print(made / "index.html")

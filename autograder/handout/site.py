@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,10 @@ PLAIN = re.compile(r'<span class="(?:n|p|o)">([^<]*)</span>')  # names and signs
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#:\s]+)(#[^)]*)?\)")
 
 
+ATTACHED = re.compile(r"!\[([^\]]*)\]\(attachment:([^)]+)\)")
+NEEDED = ("sphinx", "myst_nb", "furo")  # what the extra `site` installs
+
+
 class SiteError(Exception):
     """The site cannot be built; the message says why."""
 
@@ -50,8 +55,14 @@ class SiteError(Exception):
 def site(root: Path, lessons: list[Path], to: Path, folder: Path) -> Path:
     """Build the site of the `lessons` (sources) of the checkout at `root` into `to`, by way of `folder`.
 
-    Raises SiteError with Sphinx's warnings: a link that leads nowhere, a page that cannot be read.
+    Raises SiteError with Sphinx's warnings: a link that leads nowhere, a page that cannot be read; or where `to` holds
+    something else than an earlier site.
     """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise SiteError(f"{', '.join(missing)} not installed: pip install -c constraints.txt -e '.[site]'")
+    if to.exists() and not (to / "searchindex.js").is_file() and (not to.is_dir() or any(to.iterdir())):
+        raise SiteError(f"{to} holds something else than a site: name another folder")
     asked = asked_for(root)
     pages = {
         f"notebooks/{source.parent.name}/{source.stem}.ipynb": f"lessons/{source.parent.name}" for source in lessons
@@ -82,17 +93,21 @@ def site(root: Path, lessons: list[Path], to: Path, folder: Path) -> Path:
     (folder / "exercises.md").write_text("# All exercises\n\n" + "\n".join(catalogue), encoding="utf-8")
     (folder / "index.md").write_text(front_page(root, pages), encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going", "-b", "html"]
-    shutil.rmtree(to, ignore_errors=True)
-    done = subprocess.run([*command, str(folder), str(to)], capture_output=True, text=True, check=False)
+    html = folder / "html"
+    done = subprocess.run([*command, str(folder), str(html)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SiteError(done.stderr.replace(f"{folder}/", "").strip() or f"sphinx failed: {done.returncode}")
     for needless in (".doctrees", ".buildinfo", "_sources", "objects.inv"):
-        path = to / needless
+        path = html / needless
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    for path in to.rglob("*.map"):
+    for path in html.rglob("*.map"):
         path.unlink()
-    for path in to.rglob("*.html"):
+    for path in html.rglob("*.html"):
         path.write_text(PLAIN.sub(r"\1", path.read_text(encoding="utf-8")), encoding="utf-8")
+    if to.exists():
+        shutil.rmtree(to)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(html, to)
     return to
 
 
@@ -139,7 +154,7 @@ def lesson_page(lesson: str, student: NotebookNode, built: NotebookNode, asked: 
     cells: list[NotebookNode] = []
     for cell in student.cells:
         if cell.cell_type == "markdown":
-            cells.append(new_markdown_cell(prose(cell.source), id=cell.id))
+            cells.append(new_markdown_cell(prose(with_pictures(cell, pictures / lesson)), id=cell.id))
             continue
         if exercise_graded_in(cell):
             continue
@@ -162,6 +177,16 @@ def lesson_page(lesson: str, student: NotebookNode, built: NotebookNode, asked: 
             cells.append(new_markdown_cell(figures, id=f"{cell.id}-out"[:64]))
     metadata = {"kernelspec": student.metadata.kernelspec, "language_info": student.metadata.language_info}
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+
+
+def with_pictures(cell: NotebookNode, folder: Path) -> str:
+    """A text with what is attached to it, which MyST does not look for, as files in `folder`."""
+
+    def shown(found: re.Match[str]) -> str:
+        words, name = found.groups()
+        return figure((name, base64.b64decode(cell.attachments[name]["image/png"]), {"alt": words}), folder)
+
+    return ATTACHED.sub(shown, cell.source)
 
 
 def code(cell: NotebookNode) -> NotebookNode:

@@ -10,8 +10,10 @@ from hidden_lines import ROOT, secrets_of
 from playwright.sync_api import sync_playwright
 
 from autograder.cli import main
+from autograder.exercise import lesson_names
+from autograder.handout.answers import asked_for
 from autograder.handout.mathml import equation
-from autograder.handout.site import linked, prose
+from autograder.handout.site import lesson_page, linked, prose
 
 LESSON, NAME = "05-posterior", "posterior"
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -105,6 +107,15 @@ def test_the_catalogue_leads_to_each_exercise(site, page):
     assert "q_posterior" in (site / "searchindex.js").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("lesson", lesson_names())
+def test_a_page_has_all_its_pictures(lesson, tmp_path):
+    path = f"{lesson}/{lesson.partition('-')[2]}.ipynb"
+    student, built = (nbformat.read(ROOT / kind / path, as_version=4) for kind in ("notebooks", "solutions"))
+    text = "".join(cell.source for cell in lesson_page(lesson, student, built, asked_for(ROOT), tmp_path).cells)
+    shown = re.findall(r'src="../pictures/([^"]+)"', text)
+    assert "attachment:" not in text and shown and all((tmp_path / one).stat().st_size for one in shown)
+
+
 def test_links_lead_to_the_sites_pages_or_are_words():
     pages = {"docs/samplers.md": "samplers"}
     there = linked(
@@ -129,3 +140,18 @@ def test_chromium_shows_it_in_both_themes_without_an_error(site):
             grounds.append(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
         browser.close()
     assert said == [] and grounds[0] != grounds[1]
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path, monkeypatch, capsys):
+    mine = tmp_path / "thesis.tex"
+    mine.write_text("mine")
+    monkeypatch.chdir(ROOT)
+    assert main(["site", LESSON, "--to", str(tmp_path)]) == 1
+    assert "holds something else than a site" in capsys.readouterr().err and mine.read_text() == "mine"
+
+
+def test_what_is_not_installed_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("autograder.handout.site.NEEDED", ("sphinx_of_nobody",))
+    assert main(["site", LESSON, "--to", str(tmp_path / "site")]) == 1
+    assert "sphinx_of_nobody not installed: pip install" in capsys.readouterr().err
