@@ -5,9 +5,10 @@ those alone get a second try.
 import os
 from importlib.util import find_spec
 
-import pretend_gpu  # noqa: F401  (its device must be there before the first backward pass)
 import pytest
 import torch
+
+import autograder.sandbox.pretend_gpu  # noqa: F401  (its device must be there before the first backward pass)
 
 os.environ.setdefault("COURSE_SECRET", "of the tests")
 

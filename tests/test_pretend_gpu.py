@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from pretend_gpu import POSSIBLE, WAITS, OnGpu, pretend_gpu
 from torch import nn
 
 from autograder.builder.source import find_lessons
 from autograder.checkout import course_root
+from autograder.sandbox.pretend_gpu import POSSIBLE, WAITS, OnGpu, pretend_gpu
 from course_lib import data, fit, networks
 from course_lib.chains import chain
 from course_lib.times import stratified_times
@@ -147,7 +147,7 @@ def test_a_chain_waits_no_more_often_when_it_is_longer(gpu):
 
 @pytest.mark.parametrize("lesson", ON_DEVICE)
 def test_a_lesson_runs_there_without_a_change(lesson):
-    program = Path(__file__).with_name("pretend_gpu.py")
+    program = Path(__file__).with_name("lesson_there.py")
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     line = [sys.executable, "-P", str(program), str(lesson)]
     options = {"capture_output": True, "text": True, "check": False, "timeout": 600}

@@ -5,8 +5,8 @@ autograd, where `Whereabouts` looks at calls from Python.
 import numpy
 import pytest
 import torch
-from pretend_gpu import POSSIBLE, OnGpu, pretend_gpu
 
+from autograder.sandbox.pretend_gpu import POSSIBLE, OnGpu, pretend_gpu
 from autograder.sandbox.whereabouts import THERE, Here, Whereabouts
 
 

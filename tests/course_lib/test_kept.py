@@ -9,10 +9,10 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from pretend_gpu import POSSIBLE, WAITS, pretend_gpu
 from torch import nn
 from walked import TIMES, Scaled, small, walk
 
+from autograder.sandbox.pretend_gpu import POSSIBLE, WAITS, pretend_gpu
 from course_lib import chain, chains
 from course_lib.training import graphs
 from course_lib.training.kept import KEPT, Kept

@@ -1,19 +1,17 @@
 """A GPU that is none, for machines without: tensors that say they are elsewhere, keep their numbers on the CPU, and
 refuse what a GPU refuses.
 
-    python -P tests/pretend_gpu.py solutions/06-sampling/sampling.py     run a lesson on it, with short training
-
 Built on PyTorch's device for others' backends (PrivateUse1) and on `TorchDispatchMode`, below autograd: every operation
 ends here. One that mixes tensors of both sides raises, as on CUDA, and what makes the host wait is counted in `WAITS`.
 Speed, memory, CUDA's graphs and its kernels' rounding it cannot tell anything of.
 """
 
+from __future__ import annotations
+
 import contextlib
-import os
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.utils.backend_registration as backends
@@ -52,13 +50,13 @@ class OnGpu(Tensor):
     held: Tensor
 
     @staticmethod
-    def __new__(cls, held: Tensor) -> "OnGpu":
-        layout = dict(strides=held.stride(), storage_offset=held.storage_offset(), dtype=held.dtype)
+    def __new__(cls, held: Tensor) -> OnGpu:  # noqa: ANN001
+        layout: dict[str, Any] = dict(strides=held.stride(), storage_offset=held.storage_offset(), dtype=held.dtype)
         made = Tensor._make_wrapper_subclass(cls, held.shape, device=torch.device(NAME, 0), **layout)
         made.held = held
         return made
 
-    def __repr__(self) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"OnGpu({self.held!r})"
 
     def __format__(self, spec: str) -> str:
@@ -68,29 +66,33 @@ class OnGpu(Tensor):
         return self.cpu().tolist()
 
     @classmethod
-    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         return _compute(func, args, kwargs or {})
 
 
 class _Gpu(TorchDispatchMode):
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _compute(func, args, kwargs or {})
 
 
 class _Generator(torch.Generator):
     """A generator of the CPU that says it belongs to the device it was made for."""
 
-    there: ClassVar[dict] = {}  # those of the pretended device, by their address: an operation gets them in new clothes
+    # Those of the pretended device, by their address: an operation gets them in new clothes.
+    there: ClassVar[dict[int, Any]] = {}
+    said: torch.device
 
-    def __new__(cls, device="cpu"):
-        made = super().__new__(cls, "cpu")
+    def __new__(cls, device: Any = "cpu") -> Any:
+        made: Any = super().__new__(cls, "cpu")  # type: ignore[call-arg]
         made.said = torch.device(device)
         if made.said.type == NAME:
             cls.there[made._cdata] = made
         return made
 
     @property
-    def device(self):
+    def device(self) -> torch.device:  # type: ignore[override]
         return self.said
 
 
@@ -98,17 +100,17 @@ class _Generator(torch.Generator):
 def pretend_gpu() -> Iterator[torch.device]:
     """Within the block there is a device named `NAME`."""
     generator, lifting = torch.Generator, torch._C._only_lift_cpu_tensors()
-    torch.Generator = _Generator
+    torch.Generator = _Generator  # type: ignore[misc]
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(…, device=…) makes it on the CPU and copies it
     try:
         with _Gpu():
             yield torch.device(NAME, 0)
     finally:
-        torch.Generator = generator
+        torch.Generator = generator  # type: ignore[misc]
         torch._C._set_only_lift_cpu_tensors(lifting)
 
 
-def _compute(func, args, kwargs):
+def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
     ours = [x for x in tensors if isinstance(x, OnGpu)]
     others = [x for x in tensors if not isinstance(x, OnGpu)]
@@ -129,7 +131,7 @@ def _compute(func, args, kwargs):
     result = func(*plain_args, **plain)
     same = {id(x.held): x for x in ours} | {id(x): x for x in others}  # what is written into is handed back itself
 
-    def placed(x):
+    def placed(x: Any) -> Any:
         if not isinstance(x, Tensor):
             return x
         return same[id(x)] if id(x) in same else (OnGpu(x) if there else x)
@@ -137,7 +139,7 @@ def _compute(func, args, kwargs):
     return tree_map(placed, result)
 
 
-def _mixed(func, args, others) -> bool:
+def _mixed(func: Any, args: Any, others: list[Tensor]) -> bool:
     """Whether there are tensors of the CPU where none may be; a single number always may."""
     if func in LOOKS_UP:
         table, _, *values = args
@@ -146,7 +148,7 @@ def _mixed(func, args, others) -> bool:
     return any(x.ndim for x in others)
 
 
-def _waits(func, args, ours, others, there) -> bool:
+def _waits(func: Any, args: Any, ours: list[OnGpu], others: list[Tensor], there: bool) -> bool:
     if func in CROSSES:
         return (bool(ours) and (bool(others) or not there)) or (there and not ours)
     if func in LOOKS_UP and ours:
@@ -155,35 +157,5 @@ def _waits(func, args, ours, others, there) -> bool:
     return bool(ours) and func in READS
 
 
-def _held(x):
+def _held(x: Any) -> Any:
     return x.held if isinstance(x, OnGpu) else x
-
-
-def run_lesson(path: str) -> list[str]:
-    """Run a lesson's source, cell after cell; one line for each that fails."""
-    import jupytext
-    from IPython.core.interactiveshell import InteractiveShell
-
-    shell, failures = InteractiveShell.instance(), []
-    with pretend_gpu():
-        for number, cell in enumerate(jupytext.read(path, fmt="py:percent").cells):
-            if cell.cell_type == "code":
-                done = shell.run_cell(cell.source, store_history=False)
-                error = done.error_before_exec or done.error_in_exec
-                if error is not None:
-                    failures.append(f"cell {number}: {type(error).__name__}: {str(error)[:300]}")
-    moved = [name for name, value in shell.user_ns.items() if isinstance(value, OnGpu)]
-    print(f"{len(moved)} names stand for tensors there", file=sys.stderr)
-    return failures if moved else [*failures, "nothing was computed there"]
-
-
-if __name__ == "__main__":
-    os.environ |= {
-        "COURSE_DEVICE": NAME,
-        "COURSE_BUDGET": "short",
-        "COURSE_PROGRESS": "off",
-        "COURSE_WIDGETS": "static",
-    }
-    found = run_lesson(sys.argv[1])
-    print(*found, sep="\n", file=sys.stderr)
-    sys.exit(bool(found))
