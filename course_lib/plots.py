@@ -91,11 +91,13 @@ def scatter(
         ax.scatter(points[:, 0], points[:, 1], s=size, label=label, **look)
     else:
         classes = _array(classes).astype(int)
-        for k in np.unique(classes):
-            members, color = points[classes == k], CLASS_COLORS[k % 10]
-            ax.scatter(members[:, 0], members[:, 1], s=size, color=color, alpha=0.7, linewidths=0)
-            middle = np.median(members, axis=0)
-            _outlined(ax, middle[0], middle[1], str(k), color)
+        present = np.unique(classes)
+        colors = np.array([_rgb(color) for color in CLASS_COLORS])[classes % 10]
+        drawn = np.argsort(classes, kind="stable")  # one class upon the other
+        ax.scatter(*points[drawn].T, s=size, c=colors[drawn], alpha=0.7, linewidths=0)
+        for k in present:
+            middle = np.median(points[classes == k], axis=0)
+            _outlined(ax, middle[0], middle[1], str(k), CLASS_COLORS[k % 10])
     ax.set_aspect("equal", adjustable="datalim")
     _name(ax, xlabel, ylabel, title)
     if label:

@@ -1,12 +1,15 @@
 """Figures that answer a slider."""
 
+import contextlib
+import gc
 import html
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from course_lib import picture
+from course_lib.lettering import extent
 
 
 def explore(draw: Callable[..., Any], *, alt: str = "", **sliders: Any) -> None:
@@ -106,8 +109,9 @@ class Drawing:
     """A figure that is drawn again for other values, its axes standing where they stood.
 
     Finding the axes' places takes a third of a figure's time, and axes that shift a little under a moving hand are a
-    nuisance. So they are found for the first values and kept; where a figure's labels do not fit in beside them, it
-    gets places of its own. Nothing but its values decides how a picture looks.
+    nuisance. So they are found for the first values and kept; longer numbers beside an axis move that edge alone, and
+    where a figure's lines of text do not fit in, it gets places of its own. Nothing but its values decides how a
+    picture looks.
     """
 
     def __init__(self, draw: Callable[..., Any], first: dict[str, Any]) -> None:
@@ -117,23 +121,43 @@ class Drawing:
         titles = [ax.get_title(loc=where) for ax in fig.axes for where in ("left", "center")]
         self.title = "; ".join(filter(None, titles))
         self._places = [ax.get_position(original=True) for ax in fig.axes]
-        self._room = _beside(fig)
+        self._room = [(_numbers(ax), _lines(ax)) for ax in fig.axes]
 
     def __call__(self, values: dict[str, Any]) -> bytes:
         """The picture for these values, a PNG."""
-        fig = _figure_of(self.draw(**values))
-        if len(self._places) == len(fig.axes):
-            found = fig.get_layout_engine()
-            fig.set_layout_engine("none")
-            for ax, place in zip(fig.axes, self._places, strict=True):
-                ax.set_position(place)
-            image, _ = picture.render(fig, few_colours=True)
-            if all(_fits(beside, room) for beside, room in zip(_beside(fig), self._room, strict=True)):
-                return image
-            fig.set_layout_engine(found)
-            for ax in fig.axes:
-                ax.set_in_layout(True)
-        return picture.render(fig, few_colours=True)[0]
+        with _no_collection():
+            fig = _figure_of(self.draw(**values))
+            if len(self._places) == len(fig.axes):
+                found = fig.get_layout_engine()
+                fig.set_layout_engine("none")
+                if not all(self._stands(ax, i) for i, ax in enumerate(fig.axes)):
+                    fig.set_layout_engine(found)
+                    for ax in fig.axes:
+                        ax.set_in_layout(True)
+            return picture.render(fig, few_colours=True)[0]
+
+    def _stands(self, ax: Any, i: int) -> bool:
+        """Put axes `i` where they stood, the left edge further in by what their numbers are wider; do they fit in?"""
+        place, (width, lines) = self._places[i], self._room[i]
+        ax.set_position(place)
+        wider = max(0.0, _numbers(ax) - width) / self.size[0]
+        if wider:
+            ax.set_position([place.x0 + wider, place.y0, place.width - wider, place.height])
+        return wider < place.width / 3 and all(now <= then for now, then in zip(_lines(ax), lines, strict=True))
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python's garbage collector waits. A figure's many small parts would set it off again and again, and each time it
+    may look through all that a notebook holds; so it looks once, when the figure is done.
+    """
+    wanted = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if wanted:
+            gc.enable()
 
 
 def _figure_of(drawn: Any) -> Any:
@@ -144,20 +168,26 @@ def _figure_of(drawn: Any) -> Any:
     return fig
 
 
-def _beside(fig: Any) -> list[tuple[int, ...]]:
-    """What takes room beside each axes of a drawn figure: lines of titles and labels, letters of the longest ticks."""
-    found = []
-    for ax in fig.axes:
-        titles = [ax.get_title(loc=where) for where in ("left", "center", "right")]
-        powers = [axis.get_offset_text().get_text() for axis in (ax.xaxis, ax.yaxis)]  # such as 1e6, in a corner
-        texts = ["\n".join(titles).strip("\n"), ax.get_xlabel(), ax.get_ylabel(), *powers]
-        ticks = [tick.label1.get_text() for tick in ax.yaxis.majorTicks]
-        found.append((*(len(text.splitlines()) for text in texts), max(map(len, ticks), default=0)))
-    return found
+def _numbers(ax: Any) -> float:
+    """Pixels on the page that the widest number left of the axes takes; asking for it places the ticks."""
+    if not ax.yaxis.get_visible() or not ax.axison:
+        return 0.0
+    low, high = sorted(ax.get_ylim())
+    beyond = 1e-6 * (high - low)  # labels are kept for ticks beyond the axis, which nobody sees
+    widths = [
+        extent(text, label.get_fontproperties().copy(), "TeX" if "$" in text else False, picture.DPI)[0]
+        for place, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)
+        if low - beyond <= place <= high + beyond and (text := label.get_text())
+    ]
+    return max(widths, default=0.0)
 
 
-def _fits(beside: tuple[int, ...], room: tuple[int, ...]) -> bool:
-    return all(now <= then for now, then in zip(beside, room, strict=True))
+def _lines(ax: Any) -> tuple[int, ...]:
+    """How many lines of text stand beside the axes: titles, labels, and powers such as 1e6 in a corner."""
+    titles = [ax.get_title(loc=where) for where in ("left", "center", "right")]
+    powers = [axis.get_major_formatter().get_offset() for axis in (ax.xaxis, ax.yaxis)]
+    texts = ["\n".join(titles).strip("\n"), ax.get_xlabel(), ax.get_ylabel(), *powers]
+    return tuple(len(text.splitlines()) for text in texts)
 
 
 def _display_live(drawing: Drawing, controls: dict[str, Any], alt: str) -> None:
