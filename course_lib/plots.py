@@ -94,7 +94,7 @@ def scatter(
         present = np.unique(classes)
         colors = np.array([_rgb(color) for color in CLASS_COLORS])[classes % 10]
         drawn = np.argsort(classes, kind="stable")  # one class upon the other
-        ax.scatter(*points[drawn].T, s=size, c=colors[drawn], alpha=0.7, linewidths=0)
+        ax.scatter(points[drawn, 0], points[drawn, 1], s=size, c=colors[drawn], alpha=0.7, linewidths=0)
         for k in present:
             middle = np.median(points[classes == k], axis=0)
             _outlined(ax, middle[0], middle[1], str(k), CLASS_COLORS[k % 10])
