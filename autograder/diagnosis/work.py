@@ -21,6 +21,10 @@ class _Counter(TorchDispatchMode):
 
     cost = 0.0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # as in `bounds`: saying so would import the compiler
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         value = func(*args, **(kwargs or {}))
         self.cost += 1 + (value.numel() / NUMBERS if isinstance(value, torch.Tensor) else 0)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..syntax import parse
+from .stateless import constant, stateless
 
 MAX_SOURCE = 100_000  # characters that are parsed
 MAGIC = re.compile(r"^([ \t]*)(?:[%!?].*|[^#\n'\"]*\?[ \t]*)$", re.M)
@@ -24,11 +25,17 @@ HARMLESS |= {"set", "sorted", "str", "sum", "tuple", "zip"}
 
 @dataclass(frozen=True)
 class Effects:
-    """The names that a cell binds for all, those it looks up, and whether it could change anything besides."""
+    """The names that a cell binds for all, those it looks up, and whether it could change anything besides.
+
+    `loose`: the names it binds to what may change later, not to functions, classes, modules and constants;
+    `stateless`: as `stateless.stateless` tells.
+    """
 
     binds: frozenset[str] = frozenset()
     uses: frozenset[str] = frozenset()
     acts: bool = False
+    loose: frozenset[str] = frozenset()
+    stateless: bool = False
 
     def touches(self, names: Iterable[str]) -> bool:
         """Whether it could change what these names stand for, or what they do."""
@@ -48,7 +55,9 @@ def effects(source: str) -> Effects:
         return Effects(acts=plain != source)  # no Python at all does nothing
     except (RecursionError, MemoryError):
         return Effects(acts=True)
-    return Effects(frozenset(reader.binds), frozenset(reader.uses), reader.acts or plain != source)
+    names = frozenset(reader.binds), frozenset(reader.uses)
+    acts = reader.acts or plain != source
+    return Effects(*names, acts, frozenset(reader.loose), not acts and stateless(tree))
 
 
 class _Reader(ast.NodeVisitor):
@@ -56,6 +65,7 @@ class _Reader(ast.NodeVisitor):
 
     def __init__(self) -> None:
         self.binds: set[str] = set()
+        self.loose: set[str] = set()
         self.uses: set[str] = set()
         self.acts = False
         self._later = 0  # depth of bodies that do not run now
@@ -77,6 +87,18 @@ class _Reader(ast.NodeVisitor):
             self.uses.add(node.id)
         else:
             self._bind(node.id)
+            self.loose.update([] if self._scopes else [node.id])
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        if self._scopes or not constant(node.value):
+            self.generic_visit(node)
+            return
+        self.visit(node.value)
+        for target in node.targets:
+            if isinstance(target, ast.Name):
+                self._bind(target.id)
+            else:
+                self.visit(target)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self._bind(node.name)
@@ -159,25 +181,50 @@ class _Reader(ast.NodeVisitor):
 BUILTINS = frozenset(dir(builtins))
 
 
-def costly(above: Iterable[Effects], own_below: Iterable[Effects], given_below: Iterable[Effects] = ()) -> bool:
-    """Whether what stands below could take something from what stands above: the student's own cells by anything they
-    do, the course's by a name of theirs.
+@dataclass(frozen=True)
+class Around:
+    """What the cells around an exercise's graded cell could do: those above, of these the student's own, the student's
+    own below, and the course's below.
     """
-    held = list(above)
-    names = frozenset().union(*(one.binds | one.uses for one in held))
-    bound = frozenset().union(*(one.binds for one in held))
-    return any(one.touches(names) for one in own_below) or any(not one.binds.isdisjoint(bound) for one in given_below)
+
+    above: list[Effects]
+    own_above: list[Effects]
+    own_below: list[Effects]
+    given_below: list[Effects]
+
+    def costly(self) -> bool:
+        """Whether what stands below could take something from what stands above: the student's own cells by anything
+        they do, the course's by a name of theirs.
+        """
+        names = frozenset().union(*(one.binds | one.uses for one in self.above))
+        if any(one.touches(names) for one in self.own_below):
+            return True
+        wanted = self._wanted()
+        return any(not one.binds.isdisjoint(wanted) for one in self.given_below)
+
+    def _wanted(self) -> frozenset[str]:
+        """The names above that the student's functions may depend on: all of them, unless these are shown to depend on
+        nothing but what they look up, and that on nothing that may change.
+        """
+        bound = frozenset().union(*(one.binds for one in self.above))
+        if not all(one.stateless for one in self.own_above):
+            return bound
+        wanted: frozenset[str] = frozenset().union(*(one.binds | one.uses for one in self.own_above))
+        while more := frozenset().union(*(one.uses for one in self.above if one.binds & wanted)) - wanted:
+            wanted |= more
+        loose = frozenset().union(*(one.loose for one in self.above))
+        return bound if loose & wanted else wanted & bound
 
 
-def helping(name: str, above: Iterable[Effects], below: Iterable[Effects]) -> str:
+def helping(name: str, around: Around) -> str:
     """What stands below alone though exercise `name` needs it: its own name, or one that the cell which defines it
     looks up; "" where there is nothing.
     """
-    over, under = list(above), frozenset().union(*(one.binds for one in below))
-    bound = frozenset().union(*(one.binds for one in over)) | BUILTINS
+    under: frozenset[str] = frozenset().union(*(one.binds for one in around.own_below))
+    bound = frozenset().union(*(one.binds for one in around.above)) | BUILTINS
     if name not in bound:
         return name if name in under else ""
     if name in under:
         return name
-    needed = next((one.uses for one in reversed(over) if name in one.binds), frozenset())
+    needed = next((one.uses for one in reversed(around.above) if name in one.binds), frozenset())
     return min((needed - bound) & under, default="")

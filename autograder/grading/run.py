@@ -19,7 +19,7 @@ from ..hand_in.definitions import defined
 from ..hand_in.reasons import Reasons, Stop
 from ..hand_in.restoring import Master, Restored
 from ..student import Failure, LinkBroken
-from .below import Effects, effects
+from .below import Around, Effects, effects
 
 MAX_RESTARTS = 5
 RESERVE = 0.2  # of a submission's seconds: kept for the checks, whatever its cells take
@@ -165,19 +165,19 @@ class Run:
         full = self.master.full
         return {c["id"]: (c.source, full.get(grade_id(c), c.source)) for c in cells}
 
-    def around(self, exercise: str) -> tuple[int, list[Effects], list[Effects], list[Effects]]:
-        """Where an exercise is graded, and what the cells that have run could do: those above, the student's own below,
-        and the course's below.
-        """
+    def around(self, exercise: str) -> tuple[int, Around]:
+        """Where an exercise is graded, and what the cells around that place which have run could do."""
         cells = self.restored.notebook.cells
         place = next((i for i, c in enumerate(cells) if exercise_graded_in(c) == exercise), len(cells))
-        above: list[Effects] = []
-        own: list[Effects] = []
-        given: list[Effects] = []
+        found = Around([], [], [], [])
         for index in self._done:
-            side = above if index < place else given if self.is_given(index) else own
-            side.append((_known if self.is_given(index) else effects)(cells[index].source))
-        return place, above, own, given
+            given = self.is_given(index)
+            did = (_known if given else effects)(cells[index].source)
+            if index < place:
+                found.above.append(did)
+            if not (given and index < place):
+                (found.own_above if index < place else found.given_below if given else found.own_below).append(did)
+        return place, found
 
     def _seconds(self, index: int) -> float:
         left = self.clock.left() - (0.0 if index in self._proved else RESERVE * self.limits.submission)

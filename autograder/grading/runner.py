@@ -27,7 +27,7 @@ from ..hand_in.restoring import Master, Restored, restore
 from ..marking import Mark, judge, reconsider, seed_of, to_reconsider
 from ..notebook import render, score
 from ..student import LinkBroken
-from .below import costly, helping
+from .below import helping
 from .graded import GRADED, Graded, failed, not_graded
 from .run import Run
 from .witness import Recorder, confirmed
@@ -119,10 +119,10 @@ def _above(run: Run, exercise: Exercise, student: str, judged: Mark, secret: str
     Those cells run in a process of their own, which ends with the exercise and of which no output is kept: what is
     asked there is heard by nobody who can still speak.
     """
-    place, above, own, given = run.around(exercise.name)
-    if judged.points and (helper := helping(exercise.name, above, own)):
+    place, around = run.around(exercise.name)
+    if judged.points and (helper := helping(exercise.name, around)):
         run.flags.append(f"{exercise.name}: counts with {helper} as it is defined below the graded cell")
-    if judged.passed or not run.has_time() or not costly(above, own, given):
+    if judged.passed or not run.has_time() or not around.costly():
         return judged
     try:
         with run.fresh() as process:

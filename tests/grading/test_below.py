@@ -6,7 +6,7 @@ import pytest
 from nbformat.v4 import new_code_cell
 
 from autograder.case import Case
-from autograder.grading.below import effects
+from autograder.grading.below import Around, effects
 from autograder.grading.run import Run
 from autograder.grading.runner import grade_submission
 from autograder.marking import seed_of
@@ -193,3 +193,75 @@ EFFECTS = {
 def test_what_a_cells_text_tells(source):
     found = effects(source)
     assert (found.binds, found.uses, found.acts) == EFFECTS[source]
+
+
+SHOWN = """
+import torch
+from torch import nn
+
+SIZE = 3
+my_guess = -0.5
+class Net(nn.Module):
+    "Three layers."
+    width: int = SIZE
+    def __init__(self, d, act=nn.SiLU):
+        super().__init__()
+        self.layer, sizes = nn.Linear(d, self.width), [0] * 3
+        sizes[0] += d
+    def half(self):
+        return self.width // 2
+def step(net, x, rate=0.1, *, sign=-1.0):
+    out = x.clone()
+    out[0] *= rate
+    net.layer.weight.grad = None
+    return torch.stack([sign * row for row in out])
+"""
+DOUBTFUL = [
+    "kept = []",
+    "kept = dict(a=1)",
+    "f = step",  # an alias is fine by itself
+    "def f(x, kept=[]):\n    return x",
+    "def f(x):\n    f.calls = 1\n    return x",
+    "def f(x):\n    kept[0] = x\n    return x",
+    "def f(x):\n    global n\n    n = x\n    return n",
+    "def f(x):\n    return globals()['g'](x)",
+    "def f(x):\n    x.__class__.seen = 1\n    return x",
+    "def f(x):\n    torch.save(x, 'kept')\n    return x",
+    "def f(x):\n    import sys\n    return x",
+    "from functools import lru_cache",
+    "@torch.no_grad()\ndef f(x):\n    return x",
+    "class A:\n    kept = []",
+    "class A:\n    for i in range(3):\n        pass",
+    "class A:\n    @property\n    def f(self):\n        return 1",
+    "class A:\n    def f(self):\n        type(self).n = 1",
+    "%matplotlib inline",
+    "print(1)",
+    "def f(:",
+]
+
+
+@pytest.mark.parametrize("source", [SHOWN, *DOUBTFUL])
+def test_functions_without_a_state_are_known_by_their_text(source):
+    assert effects(source).stateless == (source in (SHOWN, "f = step"))
+
+
+GIVEN = {
+    "nobody's name": ("", "def f(x):\n    return x", "fig = h(1)", False),
+    "its own name": ("", "def f(x):\n    return x", "f = None", True),
+    "a name that it looks up": ("k = 2", "def f(x):\n    return k * x", "k = 3", True),
+    "a name that its helper looks up": (
+        "k = 2\ndef g(x):\n    return k * x",
+        "def f(x):\n    return g(x)",
+        "k = 3",
+        True,
+    ),
+    "a local name of its": ("k = 2", "def f(x):\n    k = 3\n    return k * x", "k = 3", False),
+    "something that may change": ("n = [2]\nfig = 1", "def f(x):\n    return n[0] * x", "fig = n.append(1)", True),
+    "a state of its own": ("fig = 1", "kept = []\ndef f(x):\n    kept.append(x)\n    return x", "fig = f(1)", True),
+}
+
+
+@pytest.mark.parametrize("above, own, below, costs", GIVEN.values(), ids=GIVEN.keys())
+def test_a_given_cell_below_costs_something_where_it_can_change_an_answer(above, own, below, costs):
+    given, written = effects(above), effects(own)
+    assert Around([given, written], [written], [], [effects(below)]).costly() is costs
