@@ -1,7 +1,11 @@
 """A line that students shall find is nowhere above its exercise: not in prose, hints, docstrings, code or checks.
 
-A cell headed "Lines (17) to (19), to compare with yours" unfolds what the exercises and steps since the last such cell
-asked for. Its formulas are looked for in LaTeX, and the solutions' own expressions in code.
+What an exercise or a step returns is looked for in all that stands above it or beside it, in LaTeX, in code and in
+plain words, by value (`likeness`). A cell headed "Lines (17) to (19), to compare with yours" unfolds what the exercises
+and steps since the last such cell asked for: its formulas are looked for letter by letter too, and so are the longer
+parts of their solutions in code.
+
+Where the formula is what the exercise is told, and something else is to be found, its cell says so: `given="…"`.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import re
 from collections.abc import Iterator
 
 from ..builder.source import Cell, Lesson, Problem, find_regions, region_text, stubbed
+from . import likeness
 
 UNFOLDED = re.compile(r"<summary>Lines? \(\d+\).*?, to compare with yours</summary>(.*?)</details>", re.S)
 LONG = 22  # characters of a formula, without spaces: shorter ones are words of the field
@@ -43,6 +48,7 @@ def given_away(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, str, Cell]]:
     """Every formula of an unfolded line that a student sees above its exercise, or in its docstring, hints or checks:
     what asks for it, the formula, and the cell that has it.
     """
+    yield from _answers_above(cells)
     waiting: list[int] = []
     for position, cell in enumerate(cells):
         if cell.kind in ("solution", "step"):
@@ -57,6 +63,33 @@ def given_away(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, str, Cell]]:
                 if (teller := next((other for other, text in seen if formula in text), None)) is not None:
                     yield asked, formula, teller
         waiting = []
+
+
+def _answers_above(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, str, Cell]]:
+    """The first cell that says what an exercise or a step returns, in its own letters or in others."""
+    asked = [(position, cell) for position, cell in enumerate(cells) if cell.kind in ("solution", "step")]
+    letters = frozenset(
+        part.id if isinstance(part, ast.Name) else part.arg
+        for _, cell in asked
+        for part in ast.walk(cell.tree)
+        if isinstance(part, ast.Name | ast.arg)
+    )
+    told = [(cell, formula) for cell in cells for formula in _told(cell, letters)]
+    for position, cell in asked:
+        above = [(other, formula) for other, formula in told if other in cells[: position + 3]]
+        for answer in () if cell.given else likeness.answers(cell.source):
+            if (leak := next(((other, formula) for other, formula in above if formula.like(answer)), None)) is not None:
+                yield cell, str(leak[1]), leak[0]
+
+
+def _told(cell: Cell, letters: frozenset[str]) -> Iterator[likeness.Formula]:
+    """All formulas that a cell shows to students."""
+    if not cell.is_code:
+        yield from likeness.of_text(cell.source, letters)
+        return
+    shown = _shown(cell)
+    yield from likeness.of_code(shown)
+    yield from likeness.of_text(likeness.comments_and_strings(shown), letters)
 
 
 def _shown(cell: Cell) -> str:

@@ -1,8 +1,9 @@
 """A lesson's one source, `solutions/<NN-name>/<name>.py` in jupytext's py:percent format, read into cells.
 
-Six cell options are the course's own; anything else on a `# %%` line is an error:
+Seven cell options are the course's own; anything else on a `# %%` line is an error:
 
     # %% exercise="gaussian_kl"                  a solution cell, with ### BEGIN SOLUTION / ### END SOLUTION
+    # %% exercise="q_posterior" given="why"      one whose formula may stand above it, since it is not what is asked
     # %% step="collected"                        one alike for a line of a derivation: no points, no hidden checks
     # %% checks="gaussian_kl"                    the visible checks of either
     # %% [markdown] written="blurry" points=3    a question graded by hand, with mark scheme and model answer
@@ -38,7 +39,7 @@ KINDS: dict[str, Kind] = {
     "written": "written",
     "predict": "predict",
 }  # the option that makes a cell one of this kind
-OPTIONS = (*KINDS, "points", "tags")
+OPTIONS = (*KINDS, "points", "tags", "given")
 TAGS = ("experiment", "nbval-ignore-output", "open")
 LESSON_FOLDER = re.compile(r"\d\d-[a-z][a-z0-9_]*")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,55}")
@@ -77,6 +78,7 @@ class Cell:
     name: str = ""
     points: float | None = None
     tags: tuple[str, ...] = ()
+    given: str = ""
 
     @property
     def is_code(self) -> bool:
@@ -198,7 +200,10 @@ def _cell(raw: Any, line: int) -> Cell | list[str]:
     if points is not None and (not isinstance(points, int | float) or isinstance(points, bool) or points <= 0):
         problems.append(f"points={points!r} is no positive number")
         points = None
-    return problems or Cell(kind, raw.source, line, name, points, tuple(tags))
+    given = str(options.get("given", ""))
+    if given and kind != "solution":
+        problems.append("given= says why an exercise's formula may stand above it: it goes with exercise=")
+    return problems or Cell(kind, raw.source, line, name, points, tuple(tags), given)
 
 
 def parse(source: str) -> ast.Module:

@@ -34,7 +34,7 @@
 # under each exercise; take them one at a time. Before an experiment you commit to a guess in a variable, and the figure or the printout
 # puts it beside the outcome.
 #
-# ### Contents, a little over two hours and a half
+# ### Contents, two hours and three quarters
 #
 # The end of section 2 is a good place for a break. On the shorter path, about 147 minutes, you skip what is headed *Further*: nothing
 # later needs it.
@@ -43,7 +43,7 @@
 # |--:|---|--:|
 # | 1 | One leap cannot be undone | 4 |
 # | 2 | One small step | 52 |
-# | 3 | The jump to any time | 43 |
+# | 3 | The jump to any time | 48 |
 # | 4 | Schedules and the signal-to-noise ratio | 25 |
 # | 5 | What must hold at the end | 15 |
 # | 6 | Further: the same thing in other words | 10 |
@@ -82,7 +82,7 @@ import sympy
 import torch
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from course_lib import data, exact, expect, plots, schematic, verify_equation, widgets
+from course_lib import data, exact, expect, expect_same, plots, schematic, verify_equation, widgets
 
 # Everything in this lesson is small, so it stays on the CPU; your functions work on whatever device their inputs are.
 digit = data.companion_digit(flat=False, range=(-1, 1), device="cpu")  # (1, 1, 8, 8)
@@ -516,7 +516,7 @@ print(f"slide Q at beta = 0.02 rests at {1 / (2 - 0.02):.4f}")
 
 # %% exercise="q_step"
 def q_step(x_prev, t, beta, eps):
-    """One forward step, from x_{t-1} to x_t:  x_t = sqrt(1 - beta_t) x_{t-1} + sqrt(beta_t) eps.
+    """One forward step, from x_{t-1} to x_t: a draw from q(x_t | x_{t-1}) above, made with eps.
 
     Args:
         x_prev: (B, *event), any number of event axes, at least one.
@@ -545,8 +545,8 @@ def q_step(x_prev, t, beta, eps):
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# `b = beta[t].reshape(-1, *[1] * (x_prev.ndim - 1))`; then the root of (1 - b) goes with x_prev, the root of b
-# with eps.
+# `b = beta[t].reshape(-1, *[1] * (x_prev.ndim - 1))`; then the mean, plus eps times the standard deviation. Is b a
+# variance or a standard deviation?
 # </details>
 
 # %% checks="q_step"
@@ -674,6 +674,214 @@ verify_equation(10, by_sum, constant * math.exp(-(s**2) / (2 * (a + b))))
 #
 # $$x_t = \sqrt{\alpha_t}\,\big(\sqrt{\alpha_{t-1}}\,x_{t-2} + \sqrt{1-\alpha_{t-1}}\,\epsilon_{t-1}\big) + \sqrt{1-\alpha_t}\,\epsilon_t. \tag{12}$$
 #
+# How much of $x_{t-2}$ is left, and how much noise has come to it? You find the line.
+#
+# ### Step: `two_steps` · ●●○ · 5 minutes
+#
+# Multiply (12) out and merge the two noises.
+
+
+# %% step="two_steps"
+def two_steps(alpha, alpha_before):
+    """What (12) is after it has been multiplied out and its two noises merged into one.
+
+    Args:
+        alpha, alpha_before: SymPy symbols for alpha_t and alpha_{t-1}.
+
+    Returns:
+        (factor, variance): the factor in front of x_{t-2}, and the variance of the merged noise.
+        Write both as short as they get.
+    """
+    ### BEGIN SOLUTION
+    return sympy.sqrt(alpha * alpha_before), 1 - alpha * alpha_before
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Which three terms does (12) have without brackets? One holds the picture, two hold noises that know nothing of each other.
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Rule (1) squares the factor of each noise; noises that are merged add their variances.
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# In the sum of the two variances one symbol stands twice, with opposite signs. What is left when it has cancelled?
+# </details>
+
+# %% checks="two_steps"
+# Checks of two_steps
+a_now, a_before, x_old, e_old, e_new = sympy.symbols(
+    "alpha_t alpha_before x_old e_old e_new", positive=True
+)
+x_mid = sympy.sqrt(a_before) * x_old + sympy.sqrt(1 - a_before) * e_old
+line_12 = sympy.expand(sympy.sqrt(a_now) * x_mid + sympy.sqrt(1 - a_now) * e_new)
+factor, merged_variance = two_steps(a_now, a_before)
+expect_same(
+    factor,
+    line_12.coeff(x_old),
+    "two_steps: the factor of x_{t-2} in line (12)",
+    hint="each step multiplies the picture once more",
+)
+expect_same(
+    merged_variance,
+    line_12.coeff(e_old) ** 2 + line_12.coeff(e_new) ** 2,
+    "two_steps: the two noises' variances together",
+    hint="the older noise has been shrunk by the later step too; and a variance is asked for, no deviation",
+)
+
+# %% [markdown]
+# ### All steps in one
+#
+# Compare with (11): two steps have exactly the form of one. Go on like this, and what stands in the place of $\alpha_t$ grows by
+# one factor a step. Its name is $\bar\alpha_t$, as in the notation above.
+#
+# ### Exercise: `alpha_bar_from_beta` · ●○○ · 4 minutes · 1 point
+
+
+# %% exercise="alpha_bar_from_beta"
+def alpha_bar_from_beta(beta):
+    """The table of alpha_bar, the share of the signal's variance that is left after t steps.
+
+    Args:
+        beta: (T + 1,), beta[0] = 0, float32 or float64.
+    Returns:
+        alpha_bar: (T + 1,), like beta, indexed by t; alpha_bar[0] = 1, before the first step.
+    """
+    ### BEGIN SOLUTION
+    return torch.cumprod(1 - beta, dim=0)
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Each entry is the one before, times one more factor.
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# PyTorch has a running product. Does the entry of t = 0 need any special treatment, when beta[0] = 0?
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `torch.cumprod(…, dim=0)`, of what each step keeps of the variance.
+# </details>
+
+# %% checks="alpha_bar_from_beta"
+# Checks of alpha_bar_from_beta
+got = alpha_bar_from_beta(torch.tensor([0.0, 0.1, 0.2, 0.5]))
+expect(
+    got,
+    torch.tensor([1.0, 0.9, 0.72, 0.36]),
+    "alpha_bar_from_beta: three uneven steps, by hand",
+    hint="what does each step keep? The shares multiply, from the first entry on",
+)
+got = alpha_bar_from_beta(double([0.0] + 20 * [0.3]))
+expect(
+    got,
+    0.7 ** torch.arange(21).double(),
+    "alpha_bar_from_beta: twenty equal steps: a power of 0.7",
+    hint="a running product, not a running sum",
+)
+given = torch.tensor([0.0, 0.1, 0.2])
+alpha_bar_from_beta(given)
+expect(
+    given,
+    torch.tensor([0.0, 0.1, 0.2]),
+    "alpha_bar_from_beta: beta is left as it was",
+    hint="no operation that ends in an underscore",
+)
+
+# %% [markdown]
+# ### Exercise: `q_sample` · ●●○ · 8 minutes · 2 points
+#
+# What two steps do, $t$ steps do as well: write the jump from $x_0$ to $x_t$.
+
+
+# %% exercise="q_sample"
+def q_sample(x0, t, alpha_bar, eps):
+    """From clean data to time t at once: a draw from q(x_t | x_0), made with eps, all t noises merged.
+
+    Args:
+        x0: (B, *event), any number of event axes, at least one.
+        t: LongTensor (B,), 1 <= t <= T; the examples' times may differ.
+        alpha_bar: (T + 1,), indexed by t.
+        eps: like x0, standard normal noise; the function draws none of its own.
+    Returns:
+        x_t, like x0, differentiable in x0 and eps. Nothing is clipped, no input is modified.
+    """
+    ### BEGIN SOLUTION
+    ab = alpha_bar[t].reshape(-1, *[1] * (x0.ndim - 1))
+    return ab.sqrt() * x0 + (1 - ab).sqrt() * eps
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# You solved the indexing in `q_step`. What takes the place of $\alpha_t$ when one step becomes $t$ steps?
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Your `two_steps` has a factor and a variance. The factor goes with x0; eps wants a standard deviation.
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# With `ab = alpha_bar[t]` in shape (B, 1, ..., 1): what `two_steps` returned, with ab in the place of the product of the two
+# alphas, and the root of the variance.
+# </details>
+
+# %% checks="q_sample"
+# Checks of q_sample
+table = torch.tensor([1.0, 0.64, 0.0784])  # roots 0.8 and 0.28; of 1 - alpha_bar 0.6 and 0.96
+t, one, zero = torch.tensor([2, 1]), torch.ones(2, 3), torch.zeros(2, 3)
+expect(
+    q_sample(one, t, table, zero)[:, 2],
+    torch.tensor([0.28, 0.8]),
+    "q_sample: what is left of the picture at each t",
+    hint="the factor of two_steps with alpha_bar in the product's place, at each example's own t",
+)
+expect(
+    q_sample(zero, t, table, one)[:, 2],
+    torch.tensor([0.96, 0.6]),
+    "q_sample: the standard deviation of the noise at each t",
+    hint="all noises up to t together, not the last step's alone; eps wants a standard deviation",
+)
+generator = torch.Generator().manual_seed(2)
+x, eps = torch.randn(3, 1, 8, 8, generator=generator), torch.randn(3, 1, 8, 8, generator=generator)
+alone = [q_sample(x[i : i + 1], torch.tensor([i % 2 + 1]), table, eps[i : i + 1]) for i in range(3)]
+expect(
+    q_sample(x, torch.tensor([1, 2, 1]), table, eps),
+    torch.cat(alone),
+    "q_sample: a batch gives what its images give alone",
+    hint="reshape the level to (B, 1, ..., 1), with as many axes as x0",
+)
+x0 = exact.MIXTURE_1D.sample(100_000, torch.Generator().manual_seed(3))
+xt = q_sample(
+    x0,
+    torch.full((100_000,), 1),
+    table.double(),
+    torch.randn(x0.shape, generator=generator).double(),
+)
+truth = torch.quantile(
+    exact.MIXTURE_1D.noised(0.64).sample(100_000, torch.Generator().manual_seed(4)),
+    double([0.2, 0.8]),
+)
+expect(
+    torch.quantile(xt, double([0.2, 0.8])),
+    truth,
+    "q_sample: quantiles of the noised 1-D mixture",
+    atol=0.03,
+    hint="both factors at once: mean and width of the noised mixture",
+)
+
+# %% [markdown]
+# ### Why this holds for every $t$
+#
+# <details><summary>Lines (13) to (15), to compare with yours</summary>
+#
 # Multiply out:
 #
 # $$x_t = \sqrt{\alpha_t\alpha_{t-1}}\,x_{t-2} + \underbrace{\sqrt{\alpha_t(1-\alpha_{t-1})}\,\epsilon_{t-1} + \sqrt{1-\alpha_t}\,\epsilon_t}_{\text{two independent Gaussian noises}}. \tag{13}$$
@@ -689,6 +897,33 @@ verify_equation(10, by_sum, constant * math.exp(-(s**2) / (2 * (a + b))))
 # Compare with (11): two steps have exactly the form of one, with $\alpha_t\alpha_{t-1}$ in the place of $\alpha_t$.
 # (The "$=$" in (15) means *has the same distribution as*. For given $\epsilon_{t-1}$ and $\epsilon_t$ it fixes which
 # $\epsilon'$ is meant: the bracket of (13), divided by its standard deviation.)
+# </details>
+#
+# You went on from two steps to $t$ of them. Is that allowed? The claim, for every $t \ge 1$, is
+#
+# $$q(x_t \mid x_0) = \mathcal N\big(\sqrt{\bar\alpha_t}\;x_0,\ (1-\bar\alpha_t)\,I\big). \tag{16}$$
+#
+# *Start.* At $t = 1$ the claim is the step itself, because $\bar\alpha_1 = \alpha_1$:
+#
+# $$\mathcal N\big(\sqrt{\alpha_1}\;x_0,\ (1-\alpha_1) I\big) = \mathcal N\big(\sqrt{\bar\alpha_1}\;x_0,\ (1-\bar\alpha_1) I\big). \tag{17}$$
+#
+# *Step.* Suppose (16) holds at $t-1$. Average over everything $x_{t-1}$ may have been; by the Markov property the step
+# looks at $x_{t-1}$ alone.
+#
+# $$q(x_t \mid x_0) = \int q(x_t \mid x_{t-1})\; q(x_{t-1} \mid x_0)\; dx_{t-1} \tag{18}$$
+#
+# In words: $x_t = \sqrt{\alpha_t}\,x_{t-1} + \sqrt{1-\alpha_t}\,\epsilon_t$ with a Gaussian $x_{t-1}$, so by merging $x_t$
+# is Gaussian. Its mean: the noise has mean 0, and the factor comes out,
+#
+# $$\sqrt{\alpha_t}\,\sqrt{\bar\alpha_{t-1}}\;x_0 = \sqrt{\alpha_t\bar\alpha_{t-1}}\;x_0 = \sqrt{\bar\alpha_t}\;x_0. \tag{19}$$
+#
+# Its variance, by rule (1):
+#
+# $$\alpha_t\,(1-\bar\alpha_{t-1}) + (1-\alpha_t) = 1 - \alpha_t\bar\alpha_{t-1} = 1-\bar\alpha_t. \tag{20}$$
+#
+# That is (16) at $t$. Every $t$ is reached from $t = 1$, so the claim holds for all. As a sampling rule,
+#
+# $$x_t = \sqrt{\bar\alpha_t}\;x_0 + \sqrt{1-\bar\alpha_t}\;\epsilon. \tag{21}$$
 
 # %%
 # Equations (11) to (15): two steps in one
@@ -721,36 +956,6 @@ variance_sum = squares.coeff_monomial(e_old**2) + squares.coeff_monomial(e_new**
 verify_equation(14, float(variance_sum.subs(point)), float(merged.subs(point)))
 verify_equation(15, values[0], values[2])
 print("the sum of the two variances, simplified by SymPy:", sympy.expand(variance_sum))
-
-# %% [markdown]
-# ### All steps in one, by induction
-#
-# Go on like this and the product grows by one factor a step. Call it $\bar\alpha_t = \alpha_1\alpha_2\cdots\alpha_t$, with
-# $\bar\alpha_0 = 1$. The claim, for every $t \ge 1$:
-#
-# $$q(x_t \mid x_0) = \mathcal N\big(\sqrt{\bar\alpha_t}\;x_0,\ (1-\bar\alpha_t)\,I\big). \tag{16}$$
-#
-# *Start.* At $t = 1$ the claim is the step itself, because $\bar\alpha_1 = \alpha_1$:
-#
-# $$\mathcal N\big(\sqrt{\alpha_1}\;x_0,\ (1-\alpha_1) I\big) = \mathcal N\big(\sqrt{\bar\alpha_1}\;x_0,\ (1-\bar\alpha_1) I\big). \tag{17}$$
-#
-# *Step.* Suppose (16) holds at $t-1$. Average over everything $x_{t-1}$ may have been; by the Markov property the step
-# looks at $x_{t-1}$ alone.
-#
-# $$q(x_t \mid x_0) = \int q(x_t \mid x_{t-1})\; q(x_{t-1} \mid x_0)\; dx_{t-1} \tag{18}$$
-#
-# In words: $x_t = \sqrt{\alpha_t}\,x_{t-1} + \sqrt{1-\alpha_t}\,\epsilon_t$ with a Gaussian $x_{t-1}$, so by merging $x_t$
-# is Gaussian. Its mean: the noise has mean 0, and the factor comes out,
-#
-# $$\sqrt{\alpha_t}\,\sqrt{\bar\alpha_{t-1}}\;x_0 = \sqrt{\alpha_t\bar\alpha_{t-1}}\;x_0 = \sqrt{\bar\alpha_t}\;x_0. \tag{19}$$
-#
-# Its variance, by rule (1):
-#
-# $$\alpha_t\,(1-\bar\alpha_{t-1}) + (1-\alpha_t) = 1 - \alpha_t\bar\alpha_{t-1} = 1-\bar\alpha_t. \tag{20}$$
-#
-# That is (16) at $t$. Every $t$ is reached from $t = 1$, so the claim holds for all. As a sampling rule,
-#
-# $$x_t = \sqrt{\bar\alpha_t}\;x_0 + \sqrt{1-\bar\alpha_t}\;\epsilon. \tag{21}$$
 
 # %%
 # Equations (16) to (21): all steps in one
@@ -785,144 +990,6 @@ verify_equation(20, spread, al * (1 - before) + (1 - al), 1 - al * before, 1 - s
 quantiles = double([0.1, 0.5, 0.9])
 verify_equation(
     21, claim.icdf(quantiles), claim.mean + claim.stddev * normal(0.0, 1.0).icdf(quantiles)
-)
-
-# %% [markdown]
-# ### Exercise: `alpha_bar_from_beta` · ●○○ · 4 minutes · 1 point
-
-
-# %% exercise="alpha_bar_from_beta"
-def alpha_bar_from_beta(beta):
-    """alpha_bar[t] = (1 - beta[1]) (1 - beta[2]) ... (1 - beta[t]), and alpha_bar[0] = 1.
-
-    Args:
-        beta: (T + 1,), beta[0] = 0, float32 or float64.
-    Returns:
-        alpha_bar: (T + 1,), like beta.
-    """
-    ### BEGIN SOLUTION
-    return torch.cumprod(1 - beta, dim=0)
-    ### END SOLUTION
-
-
-# %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>
-#
-# Each entry is the one before, times one more factor.
-# </details>
-# <details><summary>Hint 2: the idea</summary>
-#
-# PyTorch has a running product. Does the entry of t = 0 need any special treatment, when beta[0] = 0?
-# </details>
-# <details><summary>Hint 3: nearly the line</summary>
-#
-# `torch.cumprod(the alphas, dim=0)`.
-# </details>
-
-# %% checks="alpha_bar_from_beta"
-# Checks of alpha_bar_from_beta
-got = alpha_bar_from_beta(torch.tensor([0.0, 0.1, 0.2, 0.5]))
-expect(
-    got,
-    torch.tensor([1.0, 0.9, 0.72, 0.36]),
-    "alpha_bar_from_beta: three uneven steps, by hand",
-    hint="products of 1 - beta, from the first entry on",
-)
-got = alpha_bar_from_beta(double([0.0] + 20 * [0.3]))
-expect(
-    got,
-    0.7 ** torch.arange(21).double(),
-    "alpha_bar_from_beta: twenty equal steps: a power of 0.7",
-    hint="a running product, not a running sum",
-)
-given = torch.tensor([0.0, 0.1, 0.2])
-alpha_bar_from_beta(given)
-expect(
-    given,
-    torch.tensor([0.0, 0.1, 0.2]),
-    "alpha_bar_from_beta: beta is left as it was",
-    hint="no operation that ends in an underscore",
-)
-
-# %% [markdown]
-# ### Exercise: `q_sample` · ●●○ · 8 minutes · 2 points
-
-
-# %% exercise="q_sample"
-def q_sample(x0, t, alpha_bar, eps):
-    """From clean data to time t at once:  x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps.
-
-    Args:
-        x0: (B, *event), any number of event axes, at least one.
-        t: LongTensor (B,), 1 <= t <= T; the examples' times may differ.
-        alpha_bar: (T + 1,), indexed by t.
-        eps: like x0, standard normal noise; the function draws none of its own.
-    Returns:
-        x_t, like x0, differentiable in x0 and eps. Nothing is clipped, no input is modified.
-    """
-    ### BEGIN SOLUTION
-    ab = alpha_bar[t].reshape(-1, *[1] * (x0.ndim - 1))
-    return ab.sqrt() * x0 + (1 - ab).sqrt() * eps
-    ### END SOLUTION
-
-
-# %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>
-#
-# You solved the indexing in `q_step`.
-# </details>
-# <details><summary>Hint 2: the idea</summary>
-#
-# Equation (21). Check which of the two factors is a standard deviation, and whether what you take the root of is a
-# variance.
-# </details>
-# <details><summary>Hint 3: nearly the line</summary>
-#
-# With `ab = alpha_bar[t]` in shape (B, 1, ..., 1): the root of ab goes with x0, the root of (1 - ab) with eps.
-# </details>
-
-# %% checks="q_sample"
-# Checks of q_sample
-table = torch.tensor([1.0, 0.64, 0.0784])  # roots 0.8 and 0.28; of 1 - alpha_bar 0.6 and 0.96
-t, one, zero = torch.tensor([2, 1]), torch.ones(2, 3), torch.zeros(2, 3)
-expect(
-    q_sample(one, t, table, zero)[:, 2],
-    torch.tensor([0.28, 0.8]),
-    "q_sample: what is left of the picture at each t",
-    hint="the root of alpha_bar at each example's own t",
-)
-expect(
-    q_sample(zero, t, table, one)[:, 2],
-    torch.tensor([0.96, 0.6]),
-    "q_sample: the standard deviation of the noise at each t",
-    hint="the root of 1 - alpha_bar, not the root of beta",
-)
-generator = torch.Generator().manual_seed(2)
-x, eps = torch.randn(3, 1, 8, 8, generator=generator), torch.randn(3, 1, 8, 8, generator=generator)
-alone = [q_sample(x[i : i + 1], torch.tensor([i % 2 + 1]), table, eps[i : i + 1]) for i in range(3)]
-expect(
-    q_sample(x, torch.tensor([1, 2, 1]), table, eps),
-    torch.cat(alone),
-    "q_sample: a batch gives what its images give alone",
-    hint="reshape the level to (B, 1, ..., 1), with as many axes as x0",
-)
-x0 = exact.MIXTURE_1D.sample(100_000, torch.Generator().manual_seed(3))
-xt = q_sample(
-    x0,
-    torch.full((100_000,), 1),
-    table.double(),
-    torch.randn(x0.shape, generator=generator).double(),
-)
-truth = torch.quantile(
-    exact.MIXTURE_1D.noised(0.64).sample(100_000, torch.Generator().manual_seed(4)),
-    double([0.2, 0.8]),
-)
-expect(
-    torch.quantile(xt, double([0.2, 0.8])),
-    truth,
-    "q_sample: quantiles of the noised 1-D mixture",
-    atol=0.03,
-    hint="both factors at once: mean and width of the noised mixture",
 )
 
 # %% [markdown]
@@ -1092,7 +1159,7 @@ def cosine_alpha_bar(T, s=0.008):
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# `f = torch.cos((torch.arange(T + 1) / T + s) / (1 + s) * math.pi / 2) ** 2`.
+# `time = torch.arange(T + 1) / T` are the times as shares of T. `f` of all of them at once, with `torch.cos(…) ** 2`, then `f / f[0]`.
 # </details>
 
 # %% checks="cosine_alpha_bar"
@@ -1176,7 +1243,8 @@ def beta_from_alpha_bar(alpha_bar, max_beta=0.999):
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# `1 - alpha_bar[1:] / alpha_bar[:-1]` is beta_1 to beta_T; clamp it from above, put the entry of t = 0 in front.
+# From that ratio to beta is one subtraction. Clamp beta from above with `.clamp(max=…)`, and put the entry of t = 0 in front
+# with `torch.cat`.
 # </details>
 
 # %% checks="beta_from_alpha_bar"
@@ -1212,13 +1280,68 @@ expect(
 # ### Measuring a schedule
 #
 # How much of the picture is left at time $t$? Not the size of the signal counts but its size *against the noise*:
-# multiply $x_t$ by any number and nothing is lost. For data of variance 1, (21) has a signal of variance $\bar\alpha_t$ and
-# noise of variance $1-\bar\alpha_t$, so the **signal-to-noise ratio** and its logarithm are
+# multiply $x_t$ by any number and nothing is lost. The **signal-to-noise ratio** $\mathrm{SNR}_t$ is the variance of the signal's part of
+# $x_t$ over the variance of the noise's part, for data of variance 1, and $\lambda_t$ is its logarithm. $\lambda = 0$ means equal parts;
+# each step of $\log 10 \approx 2.3$ is a factor of ten.
+#
+# ### Exercise: `log_snr` · ●○○ · 3 minutes · 1 point
+
+
+# %% exercise="log_snr"
+def log_snr(alpha_bar):
+    """The logarithm of the signal-to-noise ratio at every t, natural, for data of variance 1.
+
+    Args:
+        alpha_bar: (T + 1,), entries in (0, 1], float32 or float64.
+    Returns:
+        (T + 1,), like alpha_bar; +inf where alpha_bar = 1 (clean data), no value clipped.
+    """
+    ### BEGIN SOLUTION
+    return torch.log(alpha_bar / (1 - alpha_bar))
+    ### END SOLUTION
+
+
+# %% [markdown]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# What does PyTorch say to 1 / 0, and to the logarithm of that?
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Which part of the variance of $x_t$ is signal, which is noise? A small number added "for safety" would make the clean
+# picture noisy.
+# </details>
+# <details><summary>Hint 3: nearly the line</summary>
+#
+# `torch.log(signal / noise)`, where signal and noise add up to 1, and one of them is the table that comes in.
+# </details>
+
+# %% checks="log_snr"
+# Checks of log_snr
+got = log_snr(torch.tensor([1.0, 0.8, 0.5, 0.2]))
+expect(
+    got,
+    torch.tensor([math.inf, math.log(4), 0.0, -math.log(4)]),
+    "log_snr: clean, four to one, equal, one to four",
+    hint="the natural logarithm of signal over noise, nothing added to either",
+)
+table = torch.linspace(0.9, 0.01, 30, dtype=torch.float64)
+expect(
+    torch.sigmoid(log_snr(table)),
+    table,
+    "log_snr: the logistic function leads back to alpha_bar",
+    hint="sigmoid of lambda is alpha_bar again",
+)
+
+# %% [markdown]
+# <details><summary>Line (24), to compare with yours</summary>
+#
+# In (21) the signal has variance $\bar\alpha_t$ and the noise $1-\bar\alpha_t$, so
 #
 # $$\mathrm{SNR}_t = \frac{\operatorname{Var}[\sqrt{\bar\alpha_t}\,x_0]}{\operatorname{Var}[\sqrt{1-\bar\alpha_t}\,\epsilon]} = \frac{\bar\alpha_t}{1-\bar\alpha_t}, \qquad \lambda_t = \log \mathrm{SNR}_t. \tag{24}$$
+# </details>
 #
-# $\lambda = 0$ means equal parts; each step of $\log 10 \approx 2.3$ is a factor of ten. Nothing is lost by speaking of
-# $\lambda$ instead of $\bar\alpha$. Exponentiate and solve:
+# Nothing is lost by speaking of $\lambda$ instead of $\bar\alpha$. Exponentiate and solve:
 #
 # $$e^{\lambda} = \frac{\bar\alpha}{1-\bar\alpha} \;\Rightarrow\; e^{\lambda} = \bar\alpha\,(1 + e^{\lambda}) \;\Rightarrow\; \bar\alpha = \frac{1}{1+e^{-\lambda}}, \tag{25}$$
 #
@@ -1245,55 +1368,6 @@ verify_equation(
     math.log(squares[0] / (1 - squares[0])),
     math.log(squares[0] / squares[1]),
     -2 * math.log(math.tan(angle)),
-)
-
-# %% [markdown]
-# ### Exercise: `log_snr` · ●○○ · 3 minutes · 1 point
-
-
-# %% exercise="log_snr"
-def log_snr(alpha_bar):
-    """The log signal-to-noise ratio, log( alpha_bar / (1 - alpha_bar) ), natural, entry by entry.
-
-    Args:
-        alpha_bar: (T + 1,), entries in (0, 1], float32 or float64.
-    Returns:
-        (T + 1,), like alpha_bar; +inf where alpha_bar = 1 (clean data), no value clipped.
-    """
-    ### BEGIN SOLUTION
-    return torch.log(alpha_bar / (1 - alpha_bar))
-    ### END SOLUTION
-
-
-# %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>
-#
-# What does PyTorch say to 1 / 0, and to the logarithm of that?
-# </details>
-# <details><summary>Hint 2: the idea</summary>
-#
-# Write the formula down as it stands. A small number added "for safety" would make the clean picture noisy.
-# </details>
-# <details><summary>Hint 3: nearly the line</summary>
-#
-# `torch.log(ratio)`, where ratio is alpha_bar over its complement to 1.
-# </details>
-
-# %% checks="log_snr"
-# Checks of log_snr
-got = log_snr(torch.tensor([1.0, 0.8, 0.5, 0.2]))
-expect(
-    got,
-    torch.tensor([math.inf, math.log(4), 0.0, -math.log(4)]),
-    "log_snr: clean, four to one, equal, one to four",
-    hint="the natural logarithm of signal over noise, nothing added to either",
-)
-table = torch.linspace(0.9, 0.01, 30, dtype=torch.float64)
-expect(
-    torch.sigmoid(log_snr(table)),
-    table,
-    "log_snr: equation (25) leads back to alpha_bar",
-    hint="sigmoid of lambda is alpha_bar again",
 )
 
 # %% [markdown]
@@ -1477,8 +1551,8 @@ def prior_kl(x0, alpha_bar_T):
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# `x0.flatten(1)` makes (B, D). Per pixel: half of (alpha_bar_T x² + (1 - alpha_bar_T) - 1 - log of the
-# variance); then `.sum(1)`. `math.log1p(-alpha_bar_T)` is exact for a tiny alpha_bar_T.
+# `x0.flatten(1)` makes (B, D). Insert m² and s² pixel by pixel: the 1 of s² meets the 1 of (27); then half of the sum,
+# `.sum(1)`. `math.log1p(-alpha_bar_T)` is log s², exact for a tiny alpha_bar_T too.
 # </details>
 
 # %% checks="prior_kl"

@@ -917,7 +917,7 @@ plots.show(
 # Put variance and coefficients together.
 
 
-# %% exercise="q_posterior"
+# %% exercise="q_posterior" given="the words of the step before: here each example has its own time"
 def q_posterior(x0, xt, t, alpha_bar):
     """Mean c0 x_0 + ct x_t and variance beta~_t of q(x_{t-1} | x_t, x_0).
 
