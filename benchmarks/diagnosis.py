@@ -42,6 +42,7 @@ from autograder.diagnosis.kinds import KINDS
 from autograder.diagnosis.makers import Unfit
 from autograder.diagnosis.naming import explain
 from autograder.diagnosis.questions import Call, Questions
+from autograder.diagnosis.results import of_results
 from autograder.diagnosis.transcript import Transcript
 from autograder.exercise import Exercise, lesson_exercises, lesson_modules
 from autograder.marking import Mark, judge
@@ -198,7 +199,7 @@ def _pairs(exercise: Exercise, name: str, function: Any) -> Iterator[Wrong]:
         return
     given = questions.named(call)
     arguments = [m for m in makers.of_arguments(given, {}) if not KINDS[m.kind].vague]
-    results = makers.of_results()
+    results = of_results()
     draw = random.Random(f"{exercise.name}/{name}/pairs")
     for _ in range(60):
         one, other, result = draw.choice(arguments), draw.choice(arguments), draw.choice(results)

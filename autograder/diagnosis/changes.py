@@ -121,8 +121,8 @@ CALLS: dict[str, list[tuple[str, str | None]]] = {
     "tanh": [("call", None), ("call", "sigmoid")],
     "sin": [("exchange", "cos"), ("call", None)],
     "cos": [("exchange", "sin"), ("call", None)],
-    "sum": [("mean", "mean"), ("axis", "over everything"), ("axis", "over the other axis")],
-    "mean": [("mean", "sum"), ("axis", "over everything"), ("axis", "over the other axis")],
+    "sum": [("mean", "mean"), ("axis", "over everything"), ("axis", "over the other axis"), ("mean", None)],
+    "mean": [("mean", "sum"), ("axis", "over everything"), ("axis", "over the other axis"), ("mean", None)],
     "logsumexp": [
         ("logarithms", "average of logarithms"),
         ("logarithms", "surrogate"),

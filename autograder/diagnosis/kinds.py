@@ -47,6 +47,7 @@ _LOG = "Ask of each quantity whether it is given as itself or as its logarithm."
 _CLIP = "The formula holds everywhere: nothing is clamped, floored or protected by a small constant."
 _ORDER = "Look at which end of the table or axis each step begins."
 _INVERSE = "Ask of each quantity whether it multiplies or divides."
+_BENT = "Ask of each quantity where it may lie: nothing that can be any number is squashed or bent."
 _BATCH = "Every example has its own: index and reshape the whole batch, never its first entry."
 
 KINDS: dict[str, Kind] = {
@@ -92,6 +93,13 @@ KINDS: dict[str, Kind] = {
     "mean but one": Kind("mean", "divided by one less than the number of examples", _SUM),
     "sum but one": Kind("mean", "multiplied by one less than the number of examples, over the number", _SUM),
     "constant in the result": Kind("clip", "a small constant is added", _CLIP),
+    "bent result": Kind("activation", "an activation is applied to the result", _BENT),
+    "rounded result": Kind("rounding", "the result is rounded", "Nothing in the formula rounds."),
+    "base ten": Kind("unit", "a logarithm of base 10 in place of the natural one", "The course counts in nats."),
+    "decibels": Kind("unit", "decibels in place of nats", "The course counts in nats: the logarithm as it is."),
+    "halves exchanged": Kind(
+        "exchange", "the two halves of the last axis are exchanged", "Return them in the order asked for."
+    ),
     "parts exchanged": Kind("exchange", "the parts of the result are exchanged", "Return them in the order asked for."),
     # of an argument
     "early": Kind("index", "one step early in {0}", _INDEX),
@@ -131,6 +139,17 @@ KINDS: dict[str, Kind] = {
         "exchange", "{0} and {1} are exchanged", "Go through the arguments in the order of the signature."
     ),
     "in place of": Kind("exchange", "{0} in place of {1}", "Go through the arguments in the order of the signature."),
+    "choices of": Kind("exchange", "two choices of {0} are exchanged", "Go through the choices that {0} offers."),
+    "choice of": Kind("unused", "one choice of {0} is treated like another", "Go through the choices that {0} offers."),
+    "fresh": Kind(
+        "fresh",
+        "fresh noise is drawn in place of {0}",
+        "{0} is handed over so that nothing random happens inside: draw nothing, and use it as it is.",
+    ),
+    "standardised": Kind("normalised", "{0} is centred or standardised first", "Use {0} as it is handed over."),
+    "normalised": Kind("normalised", "{0} is made to sum to one first", "Use {0} as it is handed over."),
+    "bent": Kind("activation", "{0} goes through an activation first", _BENT),
+    "rounded": Kind("rounding", "{0} is rounded first", "Use {0} as it is handed over."),
     # of one operation
     "sign": Kind("sign", "one term has the wrong sign", _SIGN),
     "term": Kind("term", "one term is missing", "Count the terms of the last line of the derivation, and yours."),
@@ -186,6 +205,9 @@ KINDS: dict[str, Kind] = {
         "one operation is not the one that belongs there",
         "Go through the formula, operation by operation.",
         vague=2,
+    ),
+    "another function": Kind(
+        "call", "one function stands where another belongs", "Go through the formula from the inside out.", vague=1
     ),
     "quantity": Kind(
         "quantity", "one quantity stands where another belongs", "Go through the formula, symbol by symbol.", vague=1

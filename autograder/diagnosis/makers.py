@@ -1,8 +1,7 @@
-"""Wrong functions made of right ones from outside: by what goes in, or by what is done to the result.
+"""Wrong functions made of right ones from outside, by what goes in.
 
-A maker of arguments changes what the right function is given; one of results, what it gave. Each knows the kind of
-mistake that it is, and fits only where there is something to change: `t` in a batch of times, a table, two arguments of
-one shape.
+A maker changes what the right function is given. It knows the kind of mistake that it is, and fits only where there is
+something to change: `t` in a batch of times, a table, two arguments of one shape. `results` does it to what comes out.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 import torch
 
 Arguments = dict[str, Any]
-LN2 = math.log(2.0)
 
 
 @dataclass(frozen=True)
@@ -31,19 +30,24 @@ class Unfit(Exception):
     """There is nothing here that this maker could change."""
 
 
-# ---- what goes in
-
-
 def of_arguments(given: Arguments, words: Mapping[str, Collection[Any]]) -> list[Maker]:
     """The makers that fit a call with these named arguments, the likeliest first. `words`: what else was handed over
     for an argument that is a word or a switch.
     """
     fixed = [Maker("unused", (name,), _always(name, word)) for name in words for word in sorted(words[name])]
+    mixed = [
+        Maker(kind, (name,), _on(name, change(one, other)))
+        for name in words
+        for one, other in permutations(sorted(words[name]), 2)
+        for kind, change in (("choices of", _mixed), ("choice of", _taken))
+    ]
     return [
         *_times(given),
         *_together(given),
         *fixed,
+        *mixed,
         *_tensors(given),
+        *_reshaped(given),
         *_numbers(given),
         *_exchanges(given),
         Maker("single", (), _singly),
@@ -62,6 +66,16 @@ def _always(name: str, word: Any) -> Callable[[Arguments], Arguments]:
     return lambda given: {**given, name: word}
 
 
+def _mixed(one: Any, other: Any) -> Callable[[Any], Any]:
+    """Two words or switches, each taken for the other."""
+    return lambda word: {one: other, other: one}.get(word, word)
+
+
+def _taken(one: Any, other: Any) -> Callable[[Any], Any]:
+    """One word taken for another."""
+    return lambda word: other if word == one else word
+
+
 def _on(name: str, change: Callable[[Any], Any]) -> Callable[[Arguments], Arguments]:
     def changed(given: Arguments) -> Arguments:
         return {**given, name: change(given[name])} if name in given else given
@@ -69,19 +83,15 @@ def _on(name: str, change: Callable[[Any], Any]) -> Callable[[Arguments], Argume
     return changed
 
 
-def _at_least(bound: float) -> Callable[[Any], Any]:
+def at_least(bound: float) -> Callable[[Any], Any]:
     return lambda value: value.clamp(min=bound)
-
-
-def _at_most(bound: float) -> Callable[[Any], Any]:
-    return lambda value: value.clamp(max=bound)
 
 
 def _within(bound: float) -> Callable[[Any], Any]:
     return lambda value: value.clamp(-bound, bound)
 
 
-def _plus(constant: float) -> Callable[[Any], Any]:
+def plus(constant: float) -> Callable[[Any], Any]:
     return lambda value: value + constant
 
 
@@ -162,8 +172,8 @@ def _tensors(given: Arguments) -> Iterator[Maker]:
         yield Maker("clip of", (name,), _on(name, lambda v: v.clamp(-1, 1)))
         yield Maker("clip of", (name,), _on(name, lambda v: v.clamp(0, 1)))
         for small in (1e-12, 1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3):
-            yield Maker("floor of", (name,), _on(name, _at_least(small)))
-            yield Maker("constant in", (name,), _on(name, _plus(small)))
+            yield Maker("floor of", (name,), _on(name, at_least(small)))
+            yield Maker("constant in", (name,), _on(name, plus(small)))
         for large in (10, 20, 30):
             yield Maker("clip of", (name,), _on(name, _within(large)))
         if value.ndim and len(value) > 1:
@@ -183,6 +193,34 @@ def _tensors(given: Arguments) -> Iterator[Maker]:
             yield Maker("steps of table", (name,), _on(name, lambda v: torch.cat([0 * v[:1], 1 - v[1:] / v[:-1]])))
             yield Maker("order", (name,), _on(name, lambda v: v[:1].expand(v.shape)))
             yield Maker("order", (name,), _on(name, lambda v: v[-1:].expand(v.shape)))
+
+
+Reshape = Callable[[torch.Tensor], torch.Tensor]
+RESHAPES: tuple[tuple[str, Reshape], ...] = (
+    ("fresh", torch.randn_like),
+    ("fresh", lambda v: torch.randn(v.shape).to(v.dtype)),
+    ("standardised", lambda v: v - v.mean(0)),
+    ("standardised", lambda v: (v - v.mean(0)) / v.std(0)),
+    ("standardised", lambda v: (v - v.mean(0)) / v.std(0, correction=0)),
+    ("standardised", lambda v: (v - v.mean()) / v.std()),
+    ("normalised", lambda v: v / v.sum()),
+    ("normalised", lambda v: v / v.sum(-1, keepdim=True)),
+    ("normalised", lambda v: v.softmax(-1)),
+    ("bent", torch.sigmoid),
+    ("bent", torch.tanh),
+    ("bent", torch.nn.functional.softplus),
+    ("bent", torch.relu),
+    ("rounded", torch.round),
+    ("rounded", lambda v: (v > 0).to(v.dtype)),
+)
+
+
+def _reshaped(given: Arguments) -> Iterator[Maker]:
+    """Data that were given another form, or drawn anew. What is drawn comes of the seed that goes along with a call."""
+    for name, value in given.items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and value.ndim:
+            for kind, change in RESHAPES:
+                yield Maker(kind, (name,), _on(name, change))
 
 
 def _numbers(given: Arguments) -> Iterator[Maker]:
@@ -228,132 +266,6 @@ def _exchanges(given: Arguments) -> Iterator[Maker]:
                 if (tensors and a.shape == b.shape) or plain:
                     yield Maker("in place of", (one, other), _replace(one, other))
                     yield Maker("in place of", (other, one), _replace(other, one))
-
-
-# ---- what comes out
-
-
-@dataclass(frozen=True)
-class ResultMaker:
-    """`change(value, given)` gives the changed result; `undo` what the result was before, where that can be told."""
-
-    kind: str
-    change: Callable[[Any, Arguments], Any]
-    undo: Callable[[torch.Tensor], torch.Tensor] | None = None
-
-
-Change = Callable[[torch.Tensor], torch.Tensor]
-SIMPLE: tuple[tuple[str, Change, Change | None], ...] = (
-    ("twice the result", lambda v: 2 * v, lambda s: s / 2),
-    ("half the result", lambda v: v / 2, lambda s: 2 * s),
-    ("sign of the result", lambda v: -v, lambda s: -s),
-    ("square of the result", lambda v: v * v, None),
-    ("root of the result", lambda v: v.sqrt(), lambda s: s * s),
-    ("inverse of the result", lambda v: 1 / v, lambda s: 1 / s),
-    ("exp of the result", lambda v: v.exp(), lambda s: s.log()),
-    ("log of the result", lambda v: v.log(), lambda s: s.exp()),
-    ("bits", lambda v: v / LN2, lambda s: s * LN2),
-    ("nats", lambda v: v * LN2, lambda s: s / LN2),
-    ("rest of the result", lambda v: 1 - v, lambda s: 1 - s),
-    ("size of the result", lambda v: v.abs(), None),
-    ("one added", lambda v: v + 1, lambda s: s - 1),
-    ("one taken away", lambda v: v - 1, lambda s: s + 1),
-    ("average", lambda v: v.mean(), None),
-    ("total", lambda v: v.sum(), None),
-    ("average of the result", lambda v: v.mean().expand(v.shape), None),
-    ("floor of the result", lambda v: v.clamp(min=0.0), None),
-    ("clip of the result", lambda v: v.clamp(-1, 1), None),
-    ("clip of the result", lambda v: v.clamp(0, 1), None),
-    ("clip of the result", lambda v: v.clamp(max=0.0), None),
-    ("single precision", lambda v: v.float(), None),
-    ("double precision", lambda v: v.double(), None),
-    ("single precision", lambda v: v.float().to(v.dtype), None),
-    ("order of the result", lambda v: v.flip(0), None),
-    ("order of the result", lambda v: v.mT, None),
-    ("running result", lambda v: v.cumsum(0), None),
-    ("running result", lambda v: v.cumprod(0), None),
-    ("early result", lambda v: torch.cat([v[:1], v[:-1]]), None),
-    ("late result", lambda v: torch.cat([v[1:], v[-1:]]), None),
-    ("short result", lambda v: v[1:], None),
-    ("short result", lambda v: v[:-1], None),
-    ("long result", lambda v: torch.cat([v[:1], v]), None),
-    ("first of the result", lambda v: v[:1].expand(v.shape), None),
-    ("form of the result", lambda v: v.unsqueeze(-1), None),
-    ("form of the result", lambda v: v.unsqueeze(0), None),
-    ("form of the result", lambda v: v.squeeze(-1), None),
-    ("form of the result", lambda v: v.flatten(), None),
-    ("form of the result", lambda v: v.unsqueeze(1), None),
-    ("normalised result", lambda v: v / v.sum(), None),
-)
-SMALL = (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
-LARGE = (0.999, 10.0, 20.0, 30.0, 100.0)
-COUNTS: dict[str, Callable[[torch.Size], float]] = {
-    "over the event": lambda shape: math.prod(shape[1:]),
-    "over the batch": lambda shape: shape[0],
-    "over everything": math.prod,
-    "but one": lambda shape: (shape[0] - 1) / shape[0],
-}
-
-
-def of_results() -> list[ResultMaker]:
-    """The makers of results, the likeliest first; one that does not fit raises, or changes nothing."""
-    found = [ResultMaker(kind, _whole(change), undo) for kind, change, undo in SIMPLE]
-    for kind, count in COUNTS.items():
-        found.append(ResultMaker(f"mean {kind}", _counted(count, 1)))
-        found.append(ResultMaker(f"sum {kind}", _counted(count, -1)))
-    for small in SMALL:
-        found.append(ResultMaker("floor of the result", _whole(_at_least(small))))
-        found.append(ResultMaker("constant in the result", _whole(_plus(small))))
-    found += [ResultMaker("clip of the result", _whole(_at_most(large))) for large in LARGE]
-    found.append(ResultMaker("parts exchanged", _reordered))
-    for part in range(3):
-        for kind, change, _ in SIMPLE[:14]:
-            found.append(ResultMaker(kind, _one_part(change, part)))
-    return found
-
-
-def _whole(change: Change) -> Callable[[Any, Arguments], Any]:
-    def changed(value: Any, given: Arguments) -> Any:
-        if isinstance(value, list | tuple):
-            return type(value)(_apply(change, part) for part in value)
-        return _apply(change, value)
-
-    return changed
-
-
-def _one_part(change: Change, part: int) -> Callable[[Any, Arguments], Any]:
-    def changed(value: Any, given: Arguments) -> Any:
-        if not isinstance(value, tuple) or part >= len(value):
-            raise Unfit
-        return tuple(_apply(change, item) if i == part else item for i, item in enumerate(value))
-
-    return changed
-
-
-def _counted(count: Callable[[torch.Size], float], sign: int) -> Callable[[Any, Arguments], Any]:
-    """Divided (or, with sign -1, multiplied) by a count of the entries of the largest data among the arguments."""
-
-    def changed(value: Any, given: Arguments) -> Any:
-        data = [v.shape for v in given.values() if isinstance(v, torch.Tensor) and v.ndim > 1]
-        if not data or not isinstance(value, torch.Tensor | float):
-            raise Unfit
-        return value / count(max(data, key=len)) ** sign
-
-    return changed
-
-
-def _reordered(value: Any, given: Arguments) -> Any:
-    if not isinstance(value, tuple) or len(value) != 2:
-        raise Unfit
-    return value[1], value[0]
-
-
-def _apply(change: Change, value: Any) -> Any:
-    if isinstance(value, float | int) and not isinstance(value, bool):
-        return float(change(torch.tensor(float(value), dtype=torch.float64)))
-    if not isinstance(value, torch.Tensor) or not value.is_floating_point():
-        raise Unfit
-    return change(value)
 
 
 def named(names: tuple[str, ...], args: list[Any], kwargs: Mapping[str, Any]) -> Arguments:

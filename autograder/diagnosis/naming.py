@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from ..exercise import Exercise
+from .forms import certain
 from .kinds import Finding
 from .questions import Questions
-from .remarks import certain, nearly, remark, unchanged
+from .remarks import nearly, remark, unchanged
 from .search import Candidate, search
 from .transcript import Exchange
 

@@ -24,7 +24,9 @@ from .quantities import FORMS, Quantity, aligned, close, trace
 from .schemata import Board, TooLong
 from .ways import (
     ALONE,
+    BENT,
     EACH,
+    MEANT,
     NOT_POWERS,
     OPERATIONS,
     PAIRS,
@@ -156,7 +158,7 @@ class Parts:
     def agreeing(self, formula: int, site: int) -> Iterator[Part]:
         """The replacements of one step that give what came back."""
         value = self._traces[formula][site].value.detach()
-        blocks = [*_alone(value), *self._of_two(value)]
+        blocks = [*_alone(value), *self._another(value), *self._of_two(value)]
         stack = torch.cat([block.rows for block in blocks])
         stack = self._filled(stack, value)
         try:
@@ -184,6 +186,26 @@ class Parts:
         x = torch.stack(fitting[:AT_HAND])
         made = [x, *(OPERATIONS[name](x[:, None], x[None]).flatten(0, 1) for name in ("Mult", "Div", "Add", "Sub"))]
         return any(len(close(rows, other)) for rows in made)
+
+    def _another(self, value: Tensor) -> Iterator[Block]:
+        """Another quantity in the place of `value`, as it is or bent."""
+        fitting: list[tuple[Quantity, Tensor]] = []
+        for quantity, x in self._quantities[: MOST_NUMBERS // value.numel() // 4]:
+            with suppress(Unfit):
+                fitting.append((quantity, aligned(x, value.shape).to(value.dtype)))
+        if not fitting:
+            return
+        x, quantities = torch.stack([x for _, x in fitting]), [(quantity,) for quantity, _ in fitting]
+        yield Block(partial(fixed, "quantity", _other, None), x, quantities)
+        for kind, meant in MEANT:
+            near = close(meant(x), value)
+            if len(near):
+                yield Block(partial(fixed, kind, _other, None), x[near], [quantities[i] for i in near.tolist()])
+        some = slice(MOST_PLAIN)
+        for change in BENT:
+            yield Block(
+                partial(fixed, "another function", partial(_bent, change), None), change(x[some]), quantities[some]
+            )
 
     def _of_two(self, value: Tensor) -> Iterator[Block]:
         """`value` as x and a second quantity, and something wrong made of these."""
@@ -279,6 +301,14 @@ class _Products(Sequence[tuple[Quantity, ...]]):
 
     def __getitem__(self, index: Any) -> Any:
         return tuple(self._quantities[i] for i in divmod(index, len(self._quantities)))
+
+
+def _other(value: Tensor, x: Tensor) -> Tensor:
+    return x
+
+
+def _bent(change: Callable[[Tensor], Tensor], value: Tensor, x: Tensor) -> Tensor:
+    return change(x)
 
 
 def _alone(value: Tensor) -> Iterator[Block]:

@@ -164,13 +164,17 @@ def close(rows: Any, got: Any) -> Tensor:
     """The numbers of the rows that are what came back, up to rounding."""
     if isinstance(got, tuple | list):
         if not isinstance(rows, tuple | list) or len(rows) != len(got):
-            return torch.zeros(0)
+            return torch.zeros(0, dtype=torch.long)
         found = [set(close(a, b).tolist()) for a, b in zip(rows, got, strict=True)]
-        return torch.tensor(sorted(set.intersection(*found)), dtype=torch.long) if found else torch.zeros(0)
+        return (
+            torch.tensor(sorted(set.intersection(*found)), dtype=torch.long)
+            if found
+            else torch.zeros(0, dtype=torch.long)
+        )
     if not isinstance(rows, Tensor) or not isinstance(got, Tensor) or rows.shape[1:] != got.shape:
-        return torch.zeros(0)
+        return torch.zeros(0, dtype=torch.long)
     if rows.dtype != got.dtype or not got.is_floating_point() or not got.numel():
-        return torch.zeros(0)
+        return torch.zeros(0, dtype=torch.long)
     flat, wanted = rows.reshape(len(rows), -1), got.reshape(1, -1)
     size = float(wanted.abs().nan_to_num(0.0, 0.0, 0.0).max())
     near = (flat - wanted).abs() <= TOLERANCE.get(got.dtype, 1e-7) * size

@@ -17,25 +17,31 @@ from ..sandbox.wire import Handle, WireError, decode
 from . import makers
 from .comparing import Raised, differs, finite, fresh, right, right_kept
 from .kinds import Finding, vagueness
-from .makers import Arguments, Maker, ResultMaker, Unfit
+from .makers import Arguments, Maker, Unfit
+from .results import ResultMaker
 from .schemata import Board, Switch, TooLong, switched
 from .transcript import Elsewhere, Exchange
 
 ENOUGH = 3  # numbers that have to agree, and to vary
-SELDOM = ("floor of", "constant in", "clip of", "average of", "order", "exp of", "log of", "inverse of", "size of")
+SELDOM = (
+    *("floor of", "constant in", "clip of", "average of", "order", "exp of", "log of", "inverse of", "size of"),
+    *("fresh", "standardised", "normalised", "bent", "rounded"),
+)
 Function = Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call of the student's function by value: its arguments, and what came back."""
+    """One call of the student's function by value: its arguments, what came back, and the seed of what is drawn."""
 
     args: list[Any]
     kwargs: dict[str, Any]
     got: Any
+    seed: int = 0
 
     def put(self, function: Function) -> Any:
         """What `function` gives here."""
+        torch.default_generator.manual_seed(self.seed)
         try:
             return function(*map(fresh, self.args), **{key: fresh(value) for key, value in self.kwargs.items()})
         except Exception as error:
@@ -90,7 +96,9 @@ class Questions:
 
     def __init__(self, exercise: Exercise, exchanges: Sequence[Exchange]) -> None:
         self.right = _first_right(exercise)
-        self.names = tuple(inspect.signature(self.right).parameters)
+        parameters = inspect.signature(self.right).parameters
+        self.names = tuple(parameters)
+        self._defaults = {n: p.default for n, p in parameters.items() if isinstance(p.default, int | float | str)}
         asked = _questions(exercise, exchanges)
         truths = [(question, question.put(self.right)) for question in asked]
         self._truths = {id(question): truth for question, truth in truths}
@@ -106,11 +114,14 @@ class Questions:
             return []
 
     def _words(self) -> dict[str, set[Any]]:
-        """The words and switches that were handed over as arguments, by the argument's name."""
-        seen: dict[str, set[Any]] = {}
+        """The words and switches that were handed over as arguments, and what goes without saying, by the argument's
+        name.
+        """
+        seen: dict[str, set[Any]] = {name: {value} for name, value in self._defaults.items()}
         for question in self.all:
+            refused = isinstance(self._truths[id(question)], Raised)
             for name, value in self.named(question).items():
-                if isinstance(value, str | bool):
+                if isinstance(value, str | bool) and not refused:
                     seen.setdefault(name, set()).add(value)
         return seen
 
@@ -137,14 +148,14 @@ class Questions:
         return True
 
     def named(self, question: Call | Scene) -> Arguments:
-        """A call's arguments by name."""
-        return makers.named(self.names, question.args, question.kwargs)
+        """A call's arguments by name, with what goes without saying."""
+        return {**self._defaults, **makers.named(self.names, question.args, question.kwargs)}
 
     def made(self, function: Function, before: Sequence[Maker] = (), after: ResultMaker | None = None) -> Function:
         """`function` with its arguments, and its result, changed."""
 
         def changed(*args: Any, **kwargs: Any) -> Any:
-            given = makers.named(self.names, list(args), kwargs)
+            given = {**self._defaults, **makers.named(self.names, list(args), kwargs)}
             asked = given
             for maker in before:
                 asked = maker.change(asked)
@@ -174,6 +185,8 @@ class Questions:
             for switch in board.switches:
                 if not vagueness(switch.kind):
                     yield Change((Finding(switch.kind),), _turned(function, board, [switch]), i)
+            for switches in board.alike():
+                yield Change((Finding(switches[0].kind),), _turned(function, board, switches), i)
 
     def doubles(self) -> Iterator[Change]:
         """Every function with two of them changed, those of clear kinds alone; seldom ones at the end."""
@@ -258,7 +271,7 @@ def _questions(exercise: Exercise, exchanges: Sequence[Exchange]) -> list[Call |
         if not alone:
             joined.append(exchange)
         elif request["op"] == "call" and not exchange.callbacks and not request.get("inputs") and request["plain"]:
-            found.append(Call(request["args"], request["kwargs"], _value(exchange.reply)))
+            found.append(Call(request["args"], request["kwargs"], _value(exchange.reply), request.get("seed") or 0))
         elif not _untouched(request, exchange):
             found.append(_scene(exercise.name, (exchange,)))
     return [*found, _scene(exercise.name, tuple(joined))] if joined else found

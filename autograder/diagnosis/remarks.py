@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from ..sandbox.wire import decode
-from .comparing import Raised, differs, finite
+from .comparing import differs, finite
+from .forms import INFINITE, NAN
 from .makers import is_times
-from .questions import Call, Questions, Scene
+from .questions import Call, Questions
 
 NICE = {2.0: "twice", 0.5: "half", 3.0: "three times", 4.0: "four times", 0.25: "a quarter of", -1.0: "minus"}
 CLOSE = 1e-6
@@ -25,26 +25,6 @@ def remark(questions: Questions) -> str:
     said = unchanged(questions) or _degenerate(calls) or _relation(calls)
     where = [text for text in (_by_time(questions), _by_size(questions), _by_precision(questions)) if text]
     return " ".join([*([said] if said else []), *where[:1]])
-
-
-def certain(questions: Questions) -> tuple[str, str] | None:
-    """(name, hint) of what is plain from the form of the answers alone: all that is wrong is of one such kind."""
-    scenes = [question for question, _ in questions.wrong]
-    if not scenes or not all(isinstance(question, Scene) for question in scenes):
-        return None
-    if all(_overwritten(question) for question in scenes if isinstance(question, Scene)):
-        return (
-            "an input is overwritten",
-            "The caller still needs what it handed over: work on a new tensor, without += and without functions that "
-            "end in an underscore.",
-        )
-    if all(_cut(question) for question in scenes if isinstance(question, Scene)):
-        return (
-            "no gradient flows",
-            "The values are right, but training needs their slope: no detach, no item, no numpy and no no_grad between "
-            "inputs and result.",
-        )
-    return None
 
 
 def nearly(questions: Questions) -> tuple[str, str] | None:
@@ -62,17 +42,9 @@ def nearly(questions: Questions) -> tuple[str, str] | None:
         return None
     exact = not bool((apart[both] > 1e-7).any())
     if exact and bool((torch.isnan(got) & ~torch.isnan(truth)).any()):
-        return (
-            "NaN where a number belongs",
-            "The formula is right where it can be computed as it stands. Look for 0 times infinity, infinity minus "
-            "infinity, or the logarithm or root of a negative number, and treat that case by itself.",
-        )
+        return NAN
     if exact and bool((finite_truth & ~finite_got).any()):
-        return (
-            "infinite where a number belongs",
-            "Something leaves the range of the numbers on the way: an exponential under- or overflows, or a logarithm "
-            "meets zero. Stay with logarithms until the end.",
-        )
+        return INFINITE
     if bool((torch.isinf(truth) & (got != truth)).any()):
         return (
             "finite where infinity belongs",
@@ -107,20 +79,6 @@ def _entries(got: Any, truth: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Te
         return None
     largest = b[torch.isfinite(b)].abs().max().clamp(min=1e-300) if bool(torch.isfinite(b).any()) else torch.ones(())
     return a.flatten(), b.flatten(), ((a - b).abs() / largest).flatten()
-
-
-def _overwritten(scene: Scene) -> bool:
-    request = decode(scene.exchanges[0].request, lambda reference: None)
-    return bool(request.get("inputs")) and not isinstance(scene.got[0], Raised)
-
-
-def _cut(scene: Scene) -> bool:
-    request, got = decode(scene.exchanges[0].request, lambda reference: None), scene.got[0]
-    if len(scene.exchanges) > 1 or request["op"] not in ("gradient", "slopes"):
-        return False
-    if isinstance(got, Raised):
-        return "does not require grad" in got.cause
-    return all(item is None for item in (got.values() if isinstance(got, dict) else got or [0]))
 
 
 Wrong = list[tuple[Call, Any]]

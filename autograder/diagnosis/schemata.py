@@ -23,6 +23,7 @@ from ..syntax import parse
 from .changes import BINARY, BINARY_CHANGES, CALLS, COMPARE, COMPARISONS, instead_of_call, instead_of_number
 
 ROOM = "autograder.lessons"  # whose functions are rewritten when a formula calls them
+EACH_TIME = ("one time", "read early", "read late", "root", "square", "logarithm", "base", "mean", "axis")
 MAX_TICKS = 20_000  # operations of one call: a change that makes a loop endless is given up
 
 
@@ -56,6 +57,14 @@ class Board:
         number = self._sites
         self.switches.extend(Switch(number, change, kind) for change, kind in enumerate(kinds))
         return number
+
+    def alike(self) -> list[list[Switch]]:
+        """The switches that make one and the same change at several operations: a mistake made each time."""
+        found: dict[tuple[str, int], list[Switch]] = {}
+        for switch in self.switches:
+            if switch.kind in EACH_TIME:
+                found.setdefault((switch.kind, switch.change), []).append(switch)
+        return [switches for switches in found.values() if len(switches) > 1]
 
     def _change(self, site: int) -> int | None:
         self.ticks += 1

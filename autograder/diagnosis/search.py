@@ -16,19 +16,19 @@ from typing import Any
 import torch
 
 from ..difference import TOLERANCE
-from . import makers
 from .comparing import Raised, differs
 from .kinds import Finding, vagueness
-from .makers import Arguments, ResultMaker, Unfit
+from .makers import Arguments, Unfit
 from .parts import Parts
 from .quantities import cut
 from .questions import Call, Change, Function, Questions
+from .results import ResultMaker, of_results
 from .work import Work
 
 TRIES = 4  # candidates with the same finding that are compared with all answers
 NEAR = 1e-2  # how far off, as a share of the largest number, a small second change leaves an answer
 
-RESULTS = makers.of_results()
+RESULTS = of_results()
 COUNTED = [result for result in RESULTS if result.kind.startswith(("mean over", "sum over"))]
 COMPARED = 6  # what it costs to change a result and to compare it
 REST = [result for result in RESULTS if result not in COUNTED and not result.undo]  # compared directly
@@ -232,7 +232,7 @@ class _Undone:
 
     def __init__(self, got: Any) -> None:
         self._got = got
-        self._makers = [result for result in makers.of_results() if result.undo and result.kind not in RARE]
+        self._makers = [result for result in RESULTS if result.undo and result.kind not in RARE]
         plain = _real(got) and got.numel() > 0
         self._stack = torch.stack([m.undo(got.double()) for m in self._makers if m.undo]) if plain else None
 

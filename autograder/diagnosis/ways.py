@@ -77,6 +77,25 @@ ALONE: tuple[tuple[str, Callable[[Tensor], Tensor]], ...] = (
     ("constant", lambda v: v / (1 - v)),
     ("rest", lambda v: v / (v - 1)),
 )
+# What a quantity may have been put through.
+BENT: tuple[Change, ...] = (
+    torch.sigmoid,
+    torch.tanh,
+    torch.nn.functional.softplus,
+    torch.relu,
+    torch.exp,
+    torch.log,
+    torch.square,
+)
+# What should have been done to a quantity that stands in a step's place.
+MEANT: tuple[tuple[str, Change], ...] = (
+    ("logarithm", torch.exp),
+    ("logarithm", lambda x: (x / 2).exp()),
+    ("logarithm", torch.log),
+    ("power", torch.sqrt),
+    ("power", torch.square),
+    ("rest", lambda x: 1 - x),
+)
 # What may be done to y by itself: what is not had by another way of making V.
 SECOND = tuple(
     (kind, change) for kind, change in ALONE if kind in ("power", "logarithm", "rest", "inverse", "constant", "factor")

@@ -9,6 +9,7 @@ from lesson_answers import all_exercises, mark_here, replaced, solution
 from autograder.diagnosis import changes, kinds, makers, work
 from autograder.diagnosis.kinds import KINDS, Finding
 from autograder.diagnosis.makers import Maker
+from autograder.diagnosis.results import of_results
 from autograder.diagnosis.schemata import TooLong, switched
 from autograder.exercise import find_exercise
 from autograder.marking import judge
@@ -195,6 +196,70 @@ def test_what_is_plain_from_the_form_is_named(unlisted):
     assert constant.diagnosis is not None and "constant" in constant.diagnosis
 
 
+def kl(mu, logvar):
+    return 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(-1)
+
+
+def fresh(x0, t, alpha_bar, eps):
+    return noised(ROOT, REST)(x0, t, alpha_bar, torch.randn_like(eps))
+
+
+def one_trailing_axis(x0, t, alpha_bar, eps):
+    now = alpha_bar[t].reshape(-1, 1)
+    return now.sqrt() * x0 + (1 - now).sqrt() * eps
+
+
+def softplus(mu, logvar, eps):
+    return mu + torch.nn.functional.softplus(logvar) * eps
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "word"),
+    [
+        ("q_sample", fresh, "fresh noise is drawn in place of eps"),
+        ("q_sample", one_trailing_axis, "the number of axes is taken for granted"),
+        ("gaussian_kl", lambda mu, logvar: kl(mu, logvar).sigmoid(), "an activation is applied to the result"),
+        ("gaussian_kl", lambda mu, logvar: kl(mu, logvar)[:, None], "right values in a wrong form"),
+        ("gaussian_kl", lambda mu, logvar: 0.5 * (mu**2 + logvar.exp() - 1 - logvar), "a sum over the event"),
+        ("gaussian_kl", lambda mu, logvar: kl(mu - mu.mean(0), logvar), "mu is centred"),
+        ("reparameterize", softplus, "one function stands where another belongs"),
+        ("reparameterize", lambda mu, logvar, eps: mu + logvar * eps, "logarithm"),
+        (
+            "reparameterize",
+            lambda mu, logvar, eps: mu + (logvar.detach() / 2).exp() * eps,
+            "no gradient reaches logvar",
+        ),
+        ("log_mean_exp", lambda values, dim: values.exp().mean(dim).log(), "infinite where a number belongs"),
+    ],
+)
+def test_other_kinds_are_named_too(unlisted, name, function, word):
+    for student in NAMES:
+        result = unlisted(name, function, student)
+        assert result.diagnosis is not None and word in result.diagnosis, (result.diagnosis, result.message)
+
+
+def choosing(instead):
+    """`p_step` with another choice of variance than the one that was asked for."""
+    right = next(iter(find_exercise("p_step").alternatives.values()))
+
+    def p_step(xt, eps_hat, t, alpha_bar, z, variance="posterior"):
+        return right(xt, eps_hat, t, alpha_bar, z, instead.get(variance, variance))
+
+    return p_step
+
+
+@pytest.mark.parametrize(
+    ("instead", "word"),
+    [
+        ({"posterior": "beta", "beta": "posterior"}, "two choices of variance are exchanged"),
+        ({"beta": "posterior"}, "one choice of variance is treated like another"),
+        (dict.fromkeys(("small", "Beta", "post", "betas", "b", ""), "beta"), "what has to be refused is accepted"),
+    ],
+)
+def test_choices_that_are_mixed_up_or_not_refused_are_told(unlisted, instead, word):
+    assert word in unlisted("p_step", choosing(instead)).diagnosis
+
+
 @pytest.mark.parametrize("exercise", all_exercises(), ids=lambda exercise: exercise.name)
 def test_a_right_answer_is_never_diagnosed(exercise):
     for student in NAMES:
@@ -226,7 +291,7 @@ def test_every_kind_has_words_for_a_student():
         assert finding.name and finding.hint.endswith((".", "?")) and "{" not in finding.name + finding.hint, kind
     made = {kind for found in changes.BINARY_CHANGES.values() for kind, _ in found}
     made |= {kind for found in changes.CALLS.values() for kind, _ in found}
-    made |= {maker.kind for maker in makers.of_results()}
+    made |= {maker.kind for maker in of_results()}
     assert made <= set(KINDS)
 
 
