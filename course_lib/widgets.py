@@ -169,15 +169,17 @@ def _figure_of(drawn: Any) -> Any:
 
 
 def _numbers(ax: Any) -> float:
-    """Pixels on the page that the widest number left of the axes takes; asking for it places the ticks."""
+    """Pixels on the page that the widest number left of the axes takes."""
     if not ax.yaxis.get_visible() or not ax.axison:
         return 0.0
     low, high = sorted(ax.get_ylim())
     beyond = 1e-6 * (high - low)  # labels are kept for ticks beyond the axis, which nobody sees
+    ax.get_yticklabels()  # places them
     widths = [
-        extent(text, label.get_fontproperties().copy(), "TeX" if "$" in text else False, picture.DPI)[0]
-        for place, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)
-        if low - beyond <= place <= high + beyond and (text := label.get_text())
+        extent(line, tick.label1.get_fontproperties().copy(), "TeX" if "$" in line else False, picture.DPI)[0]
+        for tick in ax.yaxis.get_major_ticks()
+        if tick.label1.get_visible() and low - beyond <= tick.get_loc() <= high + beyond
+        for line in tick.label1.get_text().splitlines()
     ]
     return max(widths, default=0.0)
 

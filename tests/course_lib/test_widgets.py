@@ -195,6 +195,28 @@ def test_longer_numbers_move_their_edge_alone(monkeypatch):
     plt.close(fig)
 
 
+def test_names_of_two_lines_are_as_wide_as_the_longer_one(recwarn):
+    def named(high):
+        fig, ax = plots.figure()
+        ax.barh([0, 1], [1, high])
+        ax.set_yticks([0, 1], ["one", f"the longer name\n{high:.2f}"])
+        return fig
+
+    drawing = widgets.Drawing(named, {"high": 2.0})
+    assert drawing({"high": 3.0}) != drawing.first and not list(recwarn)  # a line break is no glyph of any font
+
+
+def test_axes_that_share_their_numbers_have_none_of_their_own():
+    def pair(high):
+        fig, (left, right) = plots.figure(1, 2, sharey=True)
+        left.set(ylim=(0, high), yticks=[0, high / 2, high])
+        right.plot([0, 1], [0, high])
+        return fig
+
+    drawing = widgets.Drawing(pair, {"high": 2.0})
+    assert drawing({"high": 3.0}) != drawing.first and drawing._room[1][0] == 0
+
+
 @pytest.mark.parametrize(
     "values", [{"height": 4e6}, {"height": 2.0, "title": "two\nlines"}], ids=["power of ten", "title"]
 )
