@@ -176,7 +176,7 @@ def _numbers(ax: Any) -> float:
     beyond = 1e-6 * (high - low)  # labels are kept for ticks beyond the axis, which nobody sees
     ax.get_yticklabels()  # places them
     widths = [
-        extent(line, tick.label1.get_fontproperties().copy(), "TeX" if "$" in line else False, picture.DPI)[0]
+        extent(line, tick.label1.get_fontproperties().copy(), "$" in line, picture.DPI)[0]
         for tick in ax.yaxis.get_major_ticks()
         if tick.label1.get_visible() and low - beyond <= tick.get_loc() <= high + beyond
         for line in tick.label1.get_text().splitlines()

@@ -217,6 +217,14 @@ def test_axes_that_share_their_numbers_have_none_of_their_own():
     assert drawing({"high": 3.0}) != drawing.first and drawing._room[1][0] == 0
 
 
+def test_names_with_formulas_need_no_tex():
+    def grid(level):
+        return plots.image_grid([[[level]], [[level]]], 1, labels=["$x_t$", f"$x_{{{10 * level:g}}}$"])
+
+    drawing = widgets.Drawing(grid, {"level": 0.5})
+    assert drawing({"level": 0.5}) == drawing.first != drawing({"level": 1.0})
+
+
 @pytest.mark.parametrize(
     "values", [{"height": 4e6}, {"height": 2.0, "title": "two\nlines"}], ids=["power of ten", "title"]
 )
