@@ -62,7 +62,7 @@ def test_a_run_killed_without_warning_goes_on_bit_for_bit_in_another_process(tmp
 
     def start(kill_at):
         command = [sys.executable, script, path, str(kill_at)]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
 
     assert start(30).returncode == -signal.SIGKILL  # after step 28 is saved, in an epoch
     assert torch.load(path, weights_only=True)["done"] == 28

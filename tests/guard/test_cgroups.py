@@ -118,7 +118,7 @@ def test_a_group_holds_so_many_processes(place):
     line = "read go; sleep 1 & sleep 1 & sleep 1 & wait"
     with subprocess.Popen(["sh", "-c", line], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as shell:
         group.take(shell.pid)
-        said = shell.communicate("go\n", timeout=20)[1]
+        said = shell.communicate("go\n", timeout=120)[1]
     group.close()
     assert "fork" in said and shell.returncode != 0
     assert not left(place)
