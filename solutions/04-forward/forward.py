@@ -355,7 +355,7 @@ expect(
 # at $t = 1000$? Put your three numbers into the first line, then run the cell.
 
 # %% predict="my_variances"
-my_variances = {"P": 1.0, "Q": 1.0, "R": 1.0}  # your predictions
+my_variances = {"P": 2.0, "Q": 2.0, "R": 2.0}  # your predictions
 
 # %% tags=["experiment"]
 # Experiment: the variance of three chains
@@ -1376,7 +1376,7 @@ verify_equation(
 # **Predict first.** With `linear_beta(1000)`, at which $t$ are signal and noise equally strong? And with the cosine?
 
 # %% predict="my_linear"
-my_linear, my_cosine = 500, 500  # your predictions
+my_linear, my_cosine = 700, 700  # your predictions
 
 # %% tags=["experiment"]
 # Experiment: two schedules compared

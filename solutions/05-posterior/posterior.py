@@ -1063,7 +1063,7 @@ plots.show(
     fig,
     alt="Two rows of pictures from noise to a digit: the walk by the posterior, and forward samples.",
 )
-print(f"largest difference between the walk's end and the digit: {gap:.1e}")
+print(f"largest difference between the walk's end and the digit: {gap:.1g}")
 
 # %% [markdown]
 # It ends in $x_0$ exactly, because $\tilde\beta_1 = 0$ and $c_0 = 1$ there, and on the way it looks like the forward noise, because (15) is the forward
@@ -1370,11 +1370,11 @@ expect(same(bracket, 1 / root), True, "(29) holds for all values")
 # %% [markdown]
 # ## 7 · From KL to squared error
 #
-# Each $L_{t-1}$ in (12) is the KL divergence of two Gaussians, if the model's step is one too. Lesson 01 derived it for vectors and matrices, in its lines (17) to (19); here coordinates are independent, so one coordinate is enough, and independent coordinates add up.
+# Each $L_{t-1}$ in (12) is the KL divergence of two Gaussians, if the model's step is one too. Lesson 01 derived it for vectors and matrices, in its lines (17) to (19), and you wrote it there as `gaussian_kl_full`. Here coordinates are independent, so it is needed for one coordinate only, and independent coordinates add up.
 #
 # ### Exercise: `normal_kl` · ●●○ · 8 minutes · 2 points
 #
-# For $q = \mathcal N(\mu_1, \sigma_1^2)$ and $p = \mathcal N(\mu_2, \sigma_2^2)$, find $\mathbb E_q [\log q(x) - \log p(x)]$ on paper, then write it for tensors, from log-variances as always in this course.
+# For $q = \mathcal N(\mu_1, \sigma_1^2)$ and $p = \mathcal N(\mu_2, \sigma_2^2)$, find what becomes of lesson 01's determinants, trace and quadratic form, then write the divergence for tensors, from log-variances as always in this course.
 
 
 # %% exercise="normal_kl"
@@ -1398,7 +1398,7 @@ def normal_kl(mean1, logvar1, mean2, logvar2):
 
 
 # %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>Write both log-densities. What is the mean of $(x - \mu_1)^2$ under $q$, and what that of $(x - \mu_2)^2$? For the second, add and subtract $\mu_1$.</details>
+# <details><summary>Hint 1: a nudge</summary>A covariance matrix of one entry is $\sigma^2$. What is its determinant, what its inverse, and what is $J$?</details>
 # <details><summary>Hint 2: the idea</summary>Three terms and a constant, all halved: a logarithm of two variances, a ratio of variances, and a squared distance. The logarithm of a ratio is a difference of logvars.</details>
 # <details><summary>Hint 3: nearly the line</summary>Let everything broadcast first, entry by entry; only then sum over all axes but the first. A logvar without axes counts once for <i>every</i> entry.</details>
 
@@ -1441,33 +1441,39 @@ expect(
 # %% [markdown]
 # <details><summary>Lines (31) to (33), to compare with yours</summary>
 #
-# $$\mathrm{KL}(q \,\Vert\, p) = \mathbb E_q \left[ \log \frac{q(x)}{p(x)} \right] = \frac12 \log \frac{\sigma_2^2}{\sigma_1^2} - \frac{\mathbb E_q (x - \mu_1)^2}{2 \sigma_1^2} + \frac{\mathbb E_q (x - \mu_2)^2}{2 \sigma_2^2} \tag{31}$$
+# $$\mathrm{KL}(q \,\Vert\, p) = \frac12 \left[ \log \frac{\det C_2}{\det C_1} - J + \operatorname{tr}\big( C_2^{-1} C_1 \big) + (m_1 - m_2)^\top C_2^{-1} (m_1 - m_2) \right] \tag{31}$$
 #
-# *the logarithms of both densities; $\log 2\pi$ cancels;*
+# *lesson 01: the two log-densities of its (18), their averages by its (19);*
 #
-# $$\mathbb E_q (x - \mu_2)^2 = \mathbb E_q (x - \mu_1 + \mu_1 - \mu_2)^2 = \sigma_1^2 + (\mu_1 - \mu_2)^2 \tag{32}$$
+# $$J = 1, \qquad \det C_i = \sigma_i^2, \qquad \operatorname{tr}\big( C_2^{-1} C_1 \big) + (m_1 - m_2)^\top C_2^{-1} (m_1 - m_2) = \frac{\sigma_1^2 + (\mu_1 - \mu_2)^2}{\sigma_2^2} \tag{32}$$
 #
-# *add and subtract $\mu_1$; the mixed term vanishes, since $\mathbb E_q (x - \mu_1) = 0$;*
+# *one coordinate;*
 #
 # $$\mathrm{KL}(q \,\Vert\, p) = \frac12 \left[ \log \frac{\sigma_2^2}{\sigma_1^2} - 1 + \frac{\sigma_1^2 + (\mu_1 - \mu_2)^2}{\sigma_2^2} \right] \tag{33}$$
 #
-# *(32) in (31), and $\mathbb E_q (x - \mu_1)^2 = \sigma_1^2$.*
+# *(32) in (31).*
 #
 # </details>
 
 # %%
 # Equations (31) and (32)
+broad = MultivariateNormal(
+    torch.tensor([0.3, -1.0]).double(), torch.tensor([[0.5, 0.2], [0.2, 0.4]]).double()
+)
+other = MultivariateNormal(
+    torch.tensor([-0.2, 0.1]).double(), torch.tensor([[0.9, -0.3], [-0.3, 0.7]]).double()
+)
+apart, back = broad.mean - other.mean, other.precision_matrix
+by_hand = other.covariance_matrix.logdet() - broad.covariance_matrix.logdet() - 2
+by_hand = (by_hand + (back @ broad.covariance_matrix).trace() + apart @ back @ apart) / 2
+verify_equation(31, kl_divergence(broad, other), by_hand)
+
+# (32): the average of the quadratic form over q, by a sum on the line
 first = Normal(torch.tensor(0.3).double(), torch.tensor(0.5).double())
 second = Normal(torch.tensor(-0.2).double(), torch.tensor(0.8).double())
 mass = first.log_prob(LINE).exp() * SPACING
-squares = [(mass * (LINE - normal.mean) ** 2).sum() for normal in (first, second)]
-by_hand = (
-    (second.stddev / first.stddev).log()
-    - squares[0] / (2 * first.variance)
-    + squares[1] / (2 * second.variance)
-)
-verify_equation(31, (mass * (first.log_prob(LINE) - second.log_prob(LINE))).sum(), by_hand)
-verify_equation(32, squares[1], first.variance + (first.mean - second.mean) ** 2)
+square = (mass * (LINE - second.mean) ** 2).sum() / second.variance
+verify_equation(32, square, (first.variance + (first.mean - second.mean) ** 2) / second.variance)
 
 # %% [markdown]
 # Now choose the model's step. It shall be Gaussian, with the posterior's own variance, $\sigma_t^2 = \tilde\beta_t$, and its mean $\mu_\theta$ shall be the
@@ -1834,7 +1840,7 @@ left.set(
     ylabel="density",
     title="One step back, standardised",
 )
-plots.curve(list(costs), list(costs.values()), "model", marker="o", ax=right)
+plots.curve(list(costs), list(costs.values()), "model", marker="o", label="exact", ax=right)
 guessed = [costs[10], costs[10] / my_factor]
 right.plot([10, 100], guessed, ":", color=plots.COLOR["guess"], label="your prediction")
 right.set(
