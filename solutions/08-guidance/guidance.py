@@ -1001,6 +1001,8 @@ def draw_arrows(t, w):
         xlim=(-3.6, 3.6),
         ylim=(-3.6, 3.6),
         aspect="equal",
+        xlabel="first coordinate",
+        ylabel="second coordinate",
         title=f"t = {t}: mean square difference {average:.2g}",
     )
     return fig, ax
@@ -1339,6 +1341,7 @@ ax.barh(
     color=[plots.COLOR[role] for role in ("noise", "model", "data")],
 )
 plots.guess(ax, x=my_share * noise_kept)
+ax.legend(loc="lower right")
 ax.invert_yaxis()
 ax.set(
     xlabel="standard deviation of $x_0$",
@@ -1577,9 +1580,7 @@ print(
 # (3) says that $p$ changes no optimum, only who gets the examples. Three small networks on the companion, labels dropped with $p = 0$, $0.1$, $0.5$; the error of each against your exact `mixture_eps`. **Predict** the error without a label at $p = 0$, where nobody ever asked for it. (A network that answers 0 everywhere has about 0.8.)
 
 # %% predict="my_error_at_0"
-my_error_at_0 = (
-    0.1  # your prediction: mean square error of eps(null) of the network trained with p = 0
-)
+my_error_at_0 = 0.1  # your prediction: mean square error without a label, trained with p = 0
 
 
 # %% tags=["experiment"]
@@ -1646,12 +1647,10 @@ print(f"you predicted {my_error_at_0:g} for the last number at p = 0")
 #
 # ### A wrong classifier
 #
-# Scale 1 with the right classifier is exact. What do four mistakes cost? The classifier of clean data asked at $x_t$ (the captioning model of that slide); the same asked at the predicted $\hat x_0$, but not differentiated through it; the root forgotten; the sign turned. **Predict** which of them gives the class $y = 0$, mean $-2$, the wrong mean by the most.
+# Scale 1 with the right classifier is exact. What do four mistakes cost? The classifier of clean data asked at $x_t$, the captioning model of that slide (`"clean, at x_t"`); the same asked at the predicted $\hat x_0$, but not differentiated through it (`"clean, at x0_hat"`); the root forgotten (`"root forgotten"`); the sign turned (`"sign turned"`). **Predict** which of them gives the class $y = 0$, mean $-2$, the wrong mean by the most.
 
 # %% predict="my_worst"
-my_worst = (
-    "root forgotten"  # your prediction: or "clean, at x_t", "clean, at x0_hat", "sign turned"
-)
+my_worst = "root forgotten"  # your prediction: one of the four
 
 
 # %% tags=["experiment"]
@@ -2207,9 +2206,7 @@ findings["plane: the w with the most typical samples"] = f"{best:g}"
 # A little guidance makes samples more typical; more of it makes them *less* so, while diversity falls all the way. And on the digits? An independent classifier says whether the class is the one you asked for and whether it recognises a digit at all, and the two-sample test of lesson 06 how easily the whole *set* is told from real digits (half is best). **Predict** which of $w = 0, 1, 3$ the two-sample test likes best.
 
 # %% predict="my_favourite"
-my_favourite = (
-    1  # your prediction: the w, of 0, 1 and 3, whose samples are hardest to tell from digits
-)
+my_favourite = 1  # your prediction: the w whose samples are hardest to tell from digits
 
 # %% tags=["experiment"]
 # Experiment: what w does to digits
@@ -2252,7 +2249,7 @@ print(
 # Now three words at once. The digit's class is judged by the classifier, *heavy* by the ink and *leaning* by the moments, as in training. **Predict** which share of the digits obeys all three words at $w = 0$. (Guessing weight and lean would give a quarter of the right digits.)
 
 # %% predict="my_obedience"
-my_obedience = 0.8  # your prediction: share of digits that obey all three words at w = 0
+my_obedience = 0.6  # your prediction: share of digits that obey all three words at w = 0
 
 # %% tags=["experiment"]
 # Experiment: who obeys three words?
