@@ -38,10 +38,11 @@ from rich.progress import track
 
 from autograder import marking
 from autograder.diagnosis import makers
+from autograder.diagnosis.asked import Call
 from autograder.diagnosis.kinds import KINDS
 from autograder.diagnosis.makers import Unfit
 from autograder.diagnosis.naming import explain
-from autograder.diagnosis.questions import Call, Questions
+from autograder.diagnosis.questions import Questions
 from autograder.diagnosis.results import of_results
 from autograder.diagnosis.transcript import Transcript
 from autograder.exercise import Exercise, lesson_exercises, lesson_modules

@@ -56,10 +56,6 @@ def apart(got: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return ~torch.isclose(got, truth, rtol=0.0, atol=TOLERANCE.get(truth.dtype, 1e-7) * size, equal_nan=True)
 
 
-def fresh(value: Any) -> Any:
-    return value.clone() if isinstance(value, torch.Tensor) else value
-
-
 def finite(value: Any) -> torch.Tensor:
     """The finite numbers of an answer."""
     if isinstance(value, list | tuple):

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 
 from ..sandbox.wire import decode
-from .comparing import Raised, apart, finite
-from .questions import ENOUGH, Call, Questions, Scene
+from .asked import Call, Heard, Scene
+from .comparing import Raised, apart, differs, finite
+from .makers import is_times
+from .questions import ENOUGH, Questions
 
 Told = tuple[str, str]  # name, hint
 Wrong = list[tuple[Any, Any]]
@@ -36,7 +38,7 @@ def certain(questions: Questions) -> Told | None:
     wrong = questions.wrong
     if not wrong:
         return None
-    tellers = (_overwritten, _gradients, _recorded, _refusals, _shapes)
+    tellers = (_overwritten, _gradients, _recorded, _refusals, _shapes, _asking)
     found = next((told for told in (tell(questions, wrong) for tell in tellers) if told), None)
     return found or _axes(questions) or _not_finite(questions)
 
@@ -133,6 +135,52 @@ def _shapes(questions: Questions, wrong: Wrong) -> Told | None:
 
 def _put_together(reduce: Callable[[torch.Tensor], torch.Tensor], got: torch.Tensor, truth: torch.Tensor) -> bool:
     return got.ndim > truth.ndim and len(got) > 0 and _same(reduce(got), truth)
+
+
+def _asking(questions: Questions, wrong: Wrong) -> Told | None:
+    """A function of the check's that is asked too often, not often enough, or with something of another form."""
+    found = {_askings(questions, q, truth) for q, truth in wrong if isinstance(q, Call) and q.length}
+    return found.pop() if len(found) == 1 else None
+
+
+def _askings(questions: Questions, call: Call, truth: Any) -> Told | None:
+    names = [name for name, value in questions.named(call).items() if isinstance(value, Heard)]
+    if not isinstance(call.got, list) or not isinstance(truth, list):
+        return None
+    for name, asked, rightly in zip(names, call.got, truth, strict=False):
+        for one, other in zip(asked, rightly, strict=False):
+            if len(one) == len(other) and differs(one, other):
+                return next((_handed(name, *pair) for pair in zip(one, other, strict=True) if differs(*pair)), None)
+        if len(asked) != len(rightly):
+            often = "too often" if len(asked) > len(rightly) else "not often enough"
+            return (
+                f"{name} is asked {often}",
+                "Write down for the first and the last step when it is asked, and count.",
+            )
+    return None
+
+
+def _handed(name: str, got: Any, truth: Any) -> Told | None:
+    """What is wrong with the form of what a function of the check's was asked."""
+    hint = "Compare what it is handed with what the text says: shape, dtype and unit."
+    if not isinstance(truth, torch.Tensor):
+        return None
+    if not isinstance(got, torch.Tensor):
+        return (f"{name} gets a plain number in place of a tensor", hint) if isinstance(got, int | float) else None
+    one, other = got.detach().double(), truth.detach().double()
+    if got.dtype != truth.dtype and got.shape == truth.shape and torch.equal(one, other):
+        return f"{name} gets a tensor of another dtype", hint
+    if (
+        got.shape != truth.shape
+        and bool((other == other.flatten()[0]).all())
+        and bool((one == other.flatten()[0]).all())
+    ):
+        return f"{name} gets one number in a form other than one for each example", hint
+    if is_times(truth) and got.is_floating_point() and got.shape == truth.shape and bool((one != 0).all()):
+        ratio = other / one
+        if bool((ratio == ratio[0]).all()):
+            return f"{name} gets times in another unit", hint
+    return None
 
 
 def _axes(questions: Questions) -> Told | None:

@@ -118,7 +118,9 @@ def _together(given: Arguments) -> Iterator[Maker]:
     if len(names) > 1:
         for kind, step in (("early", -1), ("late", 1)):
             yield Maker(kind, (" and ".join(names),), _shift(names, step))
-    models = [name for name, value in given.items() if value is None]  # a function of the check's, asked from afar
+    models = [
+        name for name, value in given.items() if value is None or callable(value)
+    ]  # a function of the check's, asked from afar
     lengths = [len(v) for v in given.values() if isinstance(v, torch.Tensor) and v.ndim == 1]
     rows = [n for n, v in given.items() if isinstance(v, torch.Tensor) and v.ndim > 1 and len(v) in lengths]
     for name in models:

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from .asked import answer
 from .kinds import Finding
 from .makers import Arguments, Unfit, named
 from .quantities import FORMS, Quantity, aligned, close, trace
@@ -50,7 +51,7 @@ Tensor = torch.Tensor
 BLOCKS = 2_400  # what it costs to make the replacements of one step, in units of `work`
 MOST_PLAIN = 40  # quantities whose forms and quotients are taken
 MOST_QUANTITIES = 150
-MOST_NUMBERS = 60_000  # of one step's replacements together: larger steps get fewer
+MOST_NUMBERS = 200_000  # of one step's replacements together: larger steps get fewer
 FEW = 24  # quantities that are taken two at a time
 AT_HAND = 40  # quantities of which a second one may be made
 FEWEST = 8  # quantities for which a step is tried at all
@@ -94,6 +95,7 @@ class Parts:
         self._formulas, self._given, self._got, self._nan = formulas, given, got, nan
         self._traces = [trace(function, board, given) for function, board in formulas]
         self._quantities = self._at_hand()
+        self._formed: dict[Any, tuple[list[tuple[Quantity, ...]], Tensor]] = {}  # by shape and dtype
 
     def _at_hand(self) -> list[tuple[Quantity, Tensor]]:
         """The quantities of all formulas, each value once: arguments, steps, 1 and 2, then their other forms, then the
@@ -179,23 +181,28 @@ class Parts:
         assert part.other is not None
         others = [aligned(q.value(self._given, self._traces), value.shape).to(value.dtype) for q in part.quantities]
         other = part.other(value, *others).detach()
-        fitting = []
-        for _, x in self._quantities:
-            with suppress(Unfit):
-                fitting.append(aligned(x, value.shape).to(value.dtype))
-        x = torch.stack(fitting[:AT_HAND])
+        _, x = self._fitting(value, AT_HAND)
         made = [x, *(OPERATIONS[name](x[:, None], x[None]).flatten(0, 1) for name in ("Mult", "Div", "Add", "Sub"))]
         return any(len(close(rows, other)) for rows in made)
 
+    def _fitting(self, value: Tensor, most: int) -> tuple[list[tuple[Quantity, ...]], Tensor]:
+        """The quantities that can stand beside `value`, in its form; no more than so many."""
+        key = value.shape, value.dtype
+        if key not in self._formed:
+            found = []
+            for quantity, x in self._quantities:
+                with suppress(Unfit):
+                    found.append(((quantity,), aligned(x, value.shape).to(value.dtype)))
+            stack = torch.stack([x for _, x in found]) if found else value[None][:0]
+            self._formed[key] = [quantity for quantity, _ in found], stack
+        quantities, stack = self._formed[key]
+        return quantities[:most], stack[:most]
+
     def _another(self, value: Tensor) -> Iterator[Block]:
         """Another quantity in the place of `value`, as it is or bent."""
-        fitting: list[tuple[Quantity, Tensor]] = []
-        for quantity, x in self._quantities[: MOST_NUMBERS // value.numel() // 4]:
-            with suppress(Unfit):
-                fitting.append((quantity, aligned(x, value.shape).to(value.dtype)))
-        if not fitting:
+        quantities, x = self._fitting(value, MOST_NUMBERS // value.numel() // 4)
+        if not quantities:
             return
-        x, quantities = torch.stack([x for _, x in fitting]), [(quantity,) for quantity, _ in fitting]
         yield Block(partial(fixed, "quantity", _other, None), x, quantities)
         for kind, meant in MEANT:
             near = close(meant(x), value)
@@ -209,18 +216,9 @@ class Parts:
 
     def _of_two(self, value: Tensor) -> Iterator[Block]:
         """`value` as x and a second quantity, and something wrong made of these."""
-        fitting: list[tuple[Quantity, Tensor]] = []
-        room = MOST_NUMBERS // value.numel() // EACH
-        for quantity, x in self._quantities:
-            try:
-                fitting.append((quantity, aligned(x, value.shape).to(value.dtype)))
-            except Unfit:
-                continue
-            if len(fitting) >= room:
-                break
-        if len(fitting) < min(FEWEST, len(self._quantities)):
+        quantities, x = self._fitting(value, MOST_NUMBERS // value.numel() // EACH)
+        if len(quantities) < min(FEWEST, len(self._quantities)):
             return
-        x, quantities = torch.stack([x for _, x in fitting]), [(quantity,) for quantity, _ in fitting]
         # all pairs one below the other, those whose result is turned upside down again at the end
         ys = [second(1 / value if upside else value, x) for _, second, _, upside in WAYS]
         one = torch.cat([x if way[2] else y for way, y in zip(WAYS, ys, strict=True)])
@@ -239,10 +237,10 @@ class Parts:
             y = value / x**c
             for kind, other in NOT_POWERS:
                 yield Block(partial(unpowered, kind, other, c), other(x, y, c), quantities)
-        few = fitting[:FEW]
+        few = [quantity for (quantity,) in quantities[:FEW]]
         i, j = torch.cartesian_prod(torch.arange(len(few)), torch.arange(len(few))).unbind(1)
         a, b = x[i], x[j]
-        products = _Products([quantity for quantity, _ in few])
+        products = _Products(few)
         for sign in (1, -1):
             for three in THREES:
                 change = of_both(three, sign)
@@ -254,7 +252,7 @@ class Parts:
     def _put(self, formula: int, site: int, instead: Tensor) -> Any:
         function, board = self._formulas[formula]
         with board.replacing(site, instead.unbind() if self._traces[formula][site].times else [instead]):
-            return function(**self._given)
+            return answer(function, self._given)
 
     def made(self, part: Part, names: tuple[str, ...]) -> Function:
         """The wrong function that a replacement is."""

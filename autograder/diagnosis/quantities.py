@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..difference import TOLERANCE
+from .asked import answer
 from .comparing import apart
 from .makers import Arguments, Unfit
 from .schemata import Board, TooLong
@@ -17,7 +18,7 @@ from .schemata import Board, TooLong
 Function = Callable[..., Any]
 Tensor = torch.Tensor
 MOST_TIMES = 64  # of a step in a loop
-EXAMPLES = 3  # that a call is cut to
+EXAMPLES = 2  # that a call is cut to
 
 # What of a quantity may be the x of a pair.
 FORMS: tuple[Callable[[Tensor], Tensor], ...] = (
@@ -83,10 +84,10 @@ def aligned(value: Tensor, shape: torch.Size) -> Tensor:
             value = value.reshape(-1, *[1] * (len(shape) - 1))
         elif value.numel() == math.prod(shape):
             value = value.reshape(shape)
-    try:
-        return value.expand(shape)
-    except RuntimeError:
-        raise Unfit from None
+    axes = zip(reversed(value.shape), reversed(shape), strict=False)
+    if value.ndim > len(shape) or any(own not in (1, wanted) for own, wanted in axes):
+        raise Unfit  # which `expand` would say as well, a hundred times as slowly
+    return value.expand(shape)
 
 
 def trace(function: Function, board: Board, given: Arguments) -> Trace:
@@ -95,7 +96,7 @@ def trace(function: Function, board: Board, given: Arguments) -> Trace:
     """
     board.on, board.ticks, board.kept = {}, 0, {}
     try:
-        function(**{name: value.clone() if isinstance(value, Tensor) else value for name, value in given.items()})
+        answer(function, given)
     except (Exception, TooLong):
         return {}
     finally:
@@ -145,7 +146,7 @@ def cut(right: Function, given: Arguments, truth: Any, got: Any) -> tuple[Argume
         for tables in (False, True):
             less = {name: _cut(value, shape, rows, axes, tables) for name, value in given.items()}
             try:
-                value = right(**{key: v.clone() if isinstance(v, Tensor) else v for key, v in less.items()})
+                value = answer(right, less)
             except Exception:
                 continue
             values = [item[None] for item in (value if isinstance(value, tuple | list) else [value])]
@@ -173,9 +174,11 @@ def close(rows: Any, got: Any) -> Tensor:
         )
     if not isinstance(rows, Tensor) or not isinstance(got, Tensor) or rows.shape[1:] != got.shape:
         return torch.zeros(0, dtype=torch.long)
-    if rows.dtype != got.dtype or not got.is_floating_point() or not got.numel():
+    if rows.dtype != got.dtype or not got.numel():
         return torch.zeros(0, dtype=torch.long)
     flat, wanted = rows.reshape(len(rows), -1), got.reshape(1, -1)
+    if not got.is_floating_point():
+        return (flat == wanted).all(1).nonzero().flatten()
     size = float(wanted.abs().nan_to_num(0.0, 0.0, 0.0).max())
     near = (flat - wanted).abs() <= TOLERANCE.get(got.dtype, 1e-7) * size
     same = near | (flat == wanted) | (flat.isnan() & wanted.isnan())

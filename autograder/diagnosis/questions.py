@@ -1,4 +1,4 @@
-"""The questions that a student was asked, as they can be put to any other function, and functions made to be asked."""
+"""What a student was asked about an exercise and what is right, and wrong functions made to be asked the same."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from typing import Any
 import torch
 
 from ..exercise import Exercise
-from ..sandbox.responder import Responder
-from ..sandbox.wire import Handle, WireError, decode
 from . import makers
-from .comparing import Raised, differs, finite, fresh, right, right_kept
+from .asked import Call, Scene, questions_of
+from .comparing import Raised, differs, finite, right, right_kept
 from .kinds import Finding, vagueness
 from .makers import Arguments, Maker, Unfit
 from .results import ResultMaker
-from .schemata import Board, Switch, TooLong, switched
-from .transcript import Elsewhere, Exchange
+from .schemata import Board, Switch, switched
+from .transcript import Exchange
 
 ENOUGH = 3  # numbers that have to agree, and to vary
 SELDOM = (
@@ -28,67 +27,6 @@ SELDOM = (
     *("fresh", "standardised", "normalised", "bent", "rounded"),
 )
 Function = Callable[..., Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """One call of the student's function by value: its arguments, what came back, and the seed of what is drawn."""
-
-    args: list[Any]
-    kwargs: dict[str, Any]
-    got: Any
-    seed: int = 0
-
-    def put(self, function: Function) -> Any:
-        """What `function` gives here."""
-        torch.default_generator.manual_seed(self.seed)
-        try:
-            return function(*map(fresh, self.args), **{key: fresh(value) for key, value in self.kwargs.items()})
-        except Exception as error:
-            return Raised(f"{type(error).__name__}: {str(error)[:400]}")
-        except TooLong:
-            return Raised("TooLong: ")
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """Requests that belong together: with callbacks, gradients, or objects that stay on the student's side, which
-    later requests are about. `args` are those of the first call among them, for as far as they are values.
-    """
-
-    name: str
-    exchanges: tuple[Exchange, ...]
-    args: list[Any]
-    kwargs: dict[str, Any]
-    got: list[Any]
-
-    def put(self, function: Function) -> list[Any]:
-        """What `function` gives, up to the first reply that is another than the student's."""
-        host, said = _Host({self.name: function}), []
-        for exchange, got in zip(self.exchanges, self.got, strict=True):
-            try:
-                said.append(_counted(exchange.request, _value(host.answer(exchange.request, exchange.server()))))
-            except (Elsewhere, WireError):
-                said.append(Raised("Elsewhere: "))
-            if differs(got, said[-1]):
-                break
-        return said
-
-
-class _Host(Responder):
-    """Answers for a function that is only compared: where it runs is not asked."""
-
-    def _elsewhere(self, target: Any, args: list, method: str | None = None) -> None:
-        return None
-
-
-def _counted(frame: bytes, value: Any) -> Any:
-    """A reply without what was asked of devices along with other things."""
-    if not isinstance(value, list) or b"elsewhere" not in frame:
-        return value
-    asked = decode(frame, lambda reference: None).get("asked", value)
-    pairs = zip(asked, value, strict=True)
-    return [reply for one, reply in pairs if not (isinstance(one, dict) and one.get("op") == "elsewhere")]
 
 
 class Questions:
@@ -99,8 +37,8 @@ class Questions:
         parameters = inspect.signature(self.right).parameters
         self.names = tuple(parameters)
         self._defaults = {n: p.default for n, p in parameters.items() if isinstance(p.default, int | float | str)}
-        asked = _questions(exercise, exchanges)
-        truths = [(question, question.put(self.right)) for question in asked]
+        asked = questions_of(exercise, exchanges)
+        truths = [(question, question.put(self.right, whole=True)) for question in asked]
         self._truths = {id(question): truth for question, truth in truths}
         self.wrong = [(q, truth) for q, truth in truths if not right(q.got, truth)]
         self.all = [q for q, _ in self.wrong] + [q for q, truth in truths if right(q.got, truth)]
@@ -139,7 +77,7 @@ class Questions:
         `where_wrong`, the entries of an answer that are right need no explanation.
         """
         for question in self.all[:first]:
-            value, truth = question.put(function), self._truths[id(question)]
+            value, truth = question.put(function, whole=where_wrong), self._truths[id(question)]
             if where_wrong:
                 value = right_kept(question.got, truth, value)
             refused = isinstance(truth, Raised) and right(question.got, truth) and right(value, truth)
@@ -188,10 +126,13 @@ class Questions:
             for switches in board.alike():
                 yield Change((Finding(switches[0].kind),), _turned(function, board, switches), i)
 
-    def doubles(self) -> Iterator[Change]:
-        """Every function with two of them changed, those of clear kinds alone; seldom ones at the end."""
+    def doubles(self, arguments: bool) -> Iterator[Change]:
+        """Every function with two of them changed, those of clear kinds alone; seldom ones at the end. `arguments`:
+        whether two arguments are among them.
+        """
         clear = [maker for maker in self.arguments if maker.kind not in SELDOM]
-        yield from self._two_arguments(combinations(clear, 2))
+        if arguments:
+            yield from self._two_arguments(combinations(clear, 2))
         for function, board in self.formulas[:1]:
             switches = [switch for switch in board.switches if not vagueness(switch.kind)]
             for a, b in combinations(switches, 2):
@@ -202,7 +143,8 @@ class Questions:
                     made = self.made(_turned(function, board, [switch]), [maker])
                     yield Change((Finding(maker.kind, maker.about), Finding(switch.kind)), made, 0)
         seldom = [maker for maker in self.arguments if maker.kind in SELDOM]
-        yield from self._two_arguments(product(clear, seldom))
+        if arguments:
+            yield from self._two_arguments(product(clear, seldom))
 
     def _two_arguments(self, pairs: Iterable[tuple[Maker, Maker]]) -> Iterator[Change]:
         for one, other in pairs:
@@ -247,65 +189,9 @@ def formulas(exercise: Exercise) -> list[tuple[Function, Board]]:
     return _formulas[key]
 
 
-# ---- what was asked
-
-
 def _first_right(exercise: Exercise) -> Function:
     if exercise.alternatives:
         return next(iter(exercise.alternatives.values()))
     if not exercise.has_oracle:
         raise Unfit
     return exercise.oracle
-
-
-def _questions(exercise: Exercise, exchanges: Sequence[Exchange]) -> list[Call | Scene]:
-    """The exchanges as questions: calls by value each for itself, and all that hangs together by objects as one."""
-    found: list[Call | Scene] = []
-    joined: list[Exchange] = []
-    for exchange in exchanges:
-        request, alone = _request(exchange)
-        if request["op"] == "elsewhere":  # no value is at stake
-            continue
-        if isinstance(request.get("target"), str) and request["target"] != exercise.name:
-            continue
-        if not alone:
-            joined.append(exchange)
-        elif request["op"] == "call" and not exchange.callbacks and not request.get("inputs") and request["plain"]:
-            found.append(Call(request["args"], request["kwargs"], _value(exchange.reply), request.get("seed") or 0))
-        elif not _untouched(request, exchange):
-            found.append(_scene(exercise.name, (exchange,)))
-    return [*found, _scene(exercise.name, tuple(joined))] if joined else found
-
-
-def _request(exchange: Exchange) -> tuple[dict[str, Any], bool]:
-    """A request, with "plain" where it holds values alone; and whether it stands by itself, without objects."""
-    seen: list[Any] = []
-    request = decode(exchange.request, lambda reference: seen.append(reference))
-    objects: list[Any] = []
-    decode(exchange.reply, lambda reference: objects.append(reference))
-    alone = not objects and not any(isinstance(reference, Handle) for reference in seen)
-    return {**request, "plain": not seen and not request.get("method")}, alone and "target" in request
-
-
-def _scene(name: str, exchanges: tuple[Exchange, ...]) -> Scene:
-    requests = [decode(exchange.request, lambda reference: None) for exchange in exchanges]
-    first: dict[str, Any] = next((r for r in requests if r.get("target") == name and "args" in r), {})
-    got = [_counted(exchange.request, _value(exchange.reply)) for exchange in exchanges]
-    return Scene(name, exchanges, first.get("args", []), first.get("kwargs", {}), got)
-
-
-def _value(reply: bytes) -> Any:
-    """What a reply holds: its value, objects by their kind, or what was raised."""
-    said = decode(reply, lambda reference: f"<{reference.kind}>" if isinstance(reference, Handle) else None)
-    if not isinstance(said, dict):
-        return Raised("")
-    if "value" in said:
-        return said["value"]
-    error = said.get("error")
-    return Raised(f"{error.get('type')}: {error.get('message')}" if isinstance(error, dict) else "")
-
-
-def _untouched(request: dict[str, Any], exchange: Exchange) -> bool:
-    """Whether an exchange asked for the arguments after a call, and they are as they were."""
-    value = _value(exchange.reply)
-    return bool(request.get("inputs")) and not isinstance(value, Raised) and not differs(value, request["args"])

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
+from .asked import Call
 from .comparing import differs, finite
 from .forms import INFINITE, NAN
 from .makers import is_times
-from .questions import Call, Questions
+from .questions import Questions
 
 NICE = {2.0: "twice", 0.5: "half", 3.0: "three times", 4.0: "four times", 0.25: "a quarter of", -1.0: "minus"}
 CLOSE = 1e-6

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from .asked import Heard
 from .makers import Arguments, Unfit, at_least, plus
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
@@ -72,8 +73,8 @@ SIMPLE: tuple[tuple[str, Change, Change | None], ...] = (
     ("rounded result", lambda v: v.round(), None),
     ("base ten", lambda v: v / LN10, None),
     ("decibels", lambda v: 10 * v / LN10, None),
-    ("halves exchanged", lambda v: v.unflatten(-1, (2, -1)).flip(-2).flatten(-2), None),
-    ("order of the result", lambda v: v.unflatten(-1, (2, -1)).mT.flatten(-2), None),
+    ("halves exchanged", lambda v: _halves(v).flip(-2).flatten(-2), None),
+    ("order of the result", lambda v: _halves(v).mT.flatten(-2), None),
     ("order of the result", lambda v: v.flip(-1), None),
 )
 SMALL = (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
@@ -105,6 +106,20 @@ def of_results() -> list[ResultMaker]:
         for kind, change, _ in SIMPLE[:14]:
             found.append(ResultMaker(kind, _one_part(change, part)))
     return found
+
+
+def _halves(value: torch.Tensor) -> torch.Tensor:
+    if not value.ndim or value.shape[-1] % 2 or value.shape[-1] < 4:
+        raise Unfit
+    return value.unflatten(-1, (2, -1))
+
+
+def change_result(result: ResultMaker, value: Any, given: Arguments) -> Any:
+    """The result changed, after what functions of the check's were asked."""
+    heard = sum(isinstance(argument, Heard) for argument in given.values())
+    if heard and isinstance(value, list):
+        return [*value[:heard], result.change(value[heard], given)]
+    return result.change(value, given)
 
 
 def _whole(change: Change) -> Callable[[Any, Arguments], Any]:

@@ -16,13 +16,15 @@ from typing import Any
 import torch
 
 from ..difference import TOLERANCE
+from .asked import Call, Function
+from .batches import Batches
 from .comparing import Raised, differs
 from .kinds import Finding, vagueness
 from .makers import Arguments, Unfit
 from .parts import Parts
 from .quantities import cut
-from .questions import Call, Change, Function, Questions
-from .results import ResultMaker, of_results
+from .questions import Change, Questions
+from .results import ResultMaker, change_result, of_results
 from .work import Work
 
 TRIES = 4  # candidates with the same finding that are compared with all answers
@@ -122,7 +124,7 @@ def _fitting(questions: Questions, work: Work, changes: Iterable[Change]) -> Ite
 def _changed(result: ResultMaker, value: Any, given: Arguments) -> Any:
     """The result changed; a `Raised` where that cannot be done."""
     try:
-        return result.change(value, given)
+        return change_result(result, value, given)
     except Unfit:
         return Raised("Unfit: ")
     except Exception as error:
@@ -173,9 +175,23 @@ def _double(questions: Questions, work: Work) -> Iterator[Candidate]:
     arguments, two operations, an argument and an operation.
     """
     question, _ = questions.wrong[0]
+    together = False
     if isinstance(question, Call):
+        batches = Batches(questions, question, work)
+        together = batches.function is not None
+        if together:
+            yield from _together(questions, batches)
         yield from _on_top(questions, question, work)
-    yield from _fitting(questions, work, questions.doubles())
+    yield from _fitting(questions, work, questions.doubles(arguments=not together))
+
+
+def _together(questions: Questions, batches: Batches) -> Iterator[Candidate]:
+    for maker, result in batches.on_top(RESULTS):
+        made = questions.made(questions.right, [maker], result)
+        yield Candidate((Finding(maker.kind, maker.about), Finding(result.kind)), made)
+    for makers in batches.arguments():
+        findings = tuple(Finding(maker.kind, maker.about) for maker in makers)
+        yield Candidate(findings, questions.made(questions.right, makers))
 
 
 def _on_top(questions: Questions, question: Call, work: Work) -> Iterator[Candidate]:

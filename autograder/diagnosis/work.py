@@ -7,10 +7,13 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .questions import Function, Questions, Scene
+from .asked import Call, Function, Scene
+from .questions import Questions
 
 ROOM = 85_000  # what is spent on one exercise: a unit is about 2 microseconds
 SHARES = {"single": 0.35, "step": 0.45, "vague": 0.03}  # of it, at most; what is left goes to pairs
+FIRST = 2  # of the times that a function of the check's is asked, as many does a wrong walk last
+TOGETHER = 12  # what an operation costs that is made for many candidates together
 MESSAGE = 12  # what a message to or from a host costs
 BASE = 8  # what a candidate costs beside its formula's own operations
 NUMBERS = 2_000  # numbers that cost as much as one operation
@@ -19,7 +22,7 @@ NUMBERS = 2_000  # numbers that cost as much as one operation
 class _Counter(TorchDispatchMode):
     """Counts the operations of torch, and the numbers that they make."""
 
-    cost = 0.0
+    operations, numbers = 0, 0
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -27,7 +30,8 @@ class _Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         value = func(*args, **(kwargs or {}))
-        self.cost += 1 + (value.numel() / NUMBERS if isinstance(value, torch.Tensor) else 0)
+        self.operations += 1
+        self.numbers += value.numel() if isinstance(value, torch.Tensor) else 0
         return value
 
 
@@ -40,16 +44,21 @@ class Work:
         if isinstance(self._question, Scene):  # messages to and fro cost more than what is computed
             messages = sum(MESSAGE * (1 + len(exchange.callbacks)) for exchange in self._question.exchanges)
         self._costs: dict[int | None, float] = {None: BASE + messages + self._cost(questions.right)}
+        self._plain = self._counted
         for i, (function, board) in enumerate(questions.formulas):
             board.on, board.ticks = {}, 0
             self._costs[i] = BASE + messages + self._cost(function)
-            self._costs[i] += board.ticks / 2
+            length = self._question.length if isinstance(self._question, Call) else 0
+            self._costs[i] += board.ticks / 2 * FIRST / max(length, FIRST)
         self._left, self._until = float(ROOM), 0.0
 
     def _cost(self, function: Function) -> float:
+        """Of the operations of one call; of a walk, a wrong one rarely gets beyond its first steps."""
         with _Counter() as counter:
-            self._question.put(function)
-        return counter.cost
+            self._question.put(function, whole=True)
+        length = self._question.length if isinstance(self._question, Call) else 0
+        self._counted = counter
+        return (counter.operations + counter.numbers / NUMBERS) * FIRST / max(length, FIRST)
 
     def share(self, part: str) -> None:
         """From here on no more is spent than the share of this part; of one without a share, all that is left. Where
@@ -60,6 +69,10 @@ class Work:
     def spent(self, formula: int | None, extra: float = 0.0) -> bool:
         """Counts one more candidate made of a formula; whether the room is used up."""
         return self.pays(self._costs[formula] + extra)
+
+    def spent_together(self, rows: int) -> bool:
+        """Counts so many candidates made of the first right answer, computed together."""
+        return self.pays(TOGETHER * self._plain.operations + 2 * rows + rows * self._plain.numbers / NUMBERS)
 
     def pays(self, cost: float) -> bool:
         """Counts this much; whether the room is used up."""

@@ -326,3 +326,30 @@ def test_makers_leave_their_inputs_alone():
         assert isinstance(maker, Maker) and kinds.KINDS[maker.kind]
         maker.change(given)
     assert all(torch.equal(torch.as_tensor(given[name]), torch.as_tensor(value)) for name, value in before.items())
+
+
+def walk(model, x_T, alpha_bar, noise, last=0, times=lambda t: t, scale=torch.sqrt):
+    """DDPM's walk, its noise scaled by `scale` of the variance, with the model asked at `times`."""
+    x = x_T
+    for t in range(len(alpha_bar) - 1, last, -1):
+        now, before = alpha_bar[t], alpha_bar[t - 1]
+        beta = 1 - now / before
+        eps = model(x, times(torch.full((len(x),), t)))
+        x = (x - beta / (1 - now).sqrt() * eps) / (1 - beta).sqrt()
+        x = x + scale(beta * (1 - before) / (1 - now)) * noise[t]
+    return x
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"times": lambda t: t.double()}, "model gets a tensor of another dtype"),
+        ({"times": lambda t: t / 10}, "model gets times in another unit"),
+        ({"times": lambda t: t[:1]}, "model gets one number in a form other than one for each example"),
+        ({"last": 1}, "model is asked not often enough"),
+        ({"scale": lambda v: v}, "a root is missing"),
+    ],
+)
+def test_what_a_walk_asks_the_model_tells_its_mistake(unlisted, changed, word):
+    function = torch.no_grad()(lambda *given: walk(*given, **changed))
+    assert word in unlisted("ddpm_sample", function).diagnosis
