@@ -14,7 +14,7 @@ import resource
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -169,12 +169,14 @@ def workers(plugin: Grading, jobs: int | None, scheduler: str | None) -> Iterato
         options["scheduler_kwargs"] = {"dashboard_address": "127.0.0.1:0"}
         options["worker_dashboard_address"] = "127.0.0.1:0"
         options["silence_logs"] = logging.CRITICAL  # what matters comes back as a result
-        with (
-            closing(LocalCluster(**options)) as cluster,
-            Client(cluster) as client,
-        ):
-            client.register_plugin(plugin)
-            yield client
+        cluster = LocalCluster(**options)
+        try:
+            with Client(cluster) as client:
+                client.register_plugin(plugin)
+                yield client
+        finally:
+            with suppress(Exception):  # a worker that was lost may break how it ends: by then all is graded
+                cluster.close()
 
 
 class NoWorkers(RuntimeError):

@@ -293,3 +293,17 @@ def test_without_a_scheduler_every_submission_comes_back_without_a_result():
     came = list(graded_as_they_come(Lost(None), class_of(*(f"student{i}" for i in range(20)))))
     assert sorted(task.number for task, _ in came) == list(range(20))
     assert all(isinstance(result, RuntimeError) for _, result in came)
+
+
+def test_how_a_cluster_ends_costs_nothing_that_is_graded(lesson, monkeypatch):
+    """Where a worker was lost at the wrong moment, distributed looks it up once more as it closes, and fails."""
+
+    class Broken(LocalCluster):
+        def close(self, timeout=None):
+            super().close(timeout)
+            raise KeyError("tls://127.0.0.1:1")
+
+    monkeypatch.setattr(under_test, "LocalCluster", Broken)
+    with workers(Grading({LESSON: lesson}, Limits(), sandbox=False), 1, None) as client:
+        answer = client.submit(int, "7").result()
+    assert answer == 7
