@@ -359,6 +359,7 @@ plots.curve(
 axes[0].set(
     xlabel="grey level x",
     ylabel="probability",
+    xticks=range(0, 17, 4),
     title=f"The best coin: a KL of {divergence.min():.2f} nats",
 )
 plots.curve(theta, divergence, "model", ax=axes[1], label="KL from the data")
@@ -675,7 +676,7 @@ def log_mean_exp(values, dim):
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# `torch.logsumexp(values, dim)` minus the logarithm of `values.shape[dim]`.
+# The function is `torch.logsumexp`, and the count `values.shape[dim]`. Which of the two is a logarithm already?
 #
 # </details>
 
@@ -957,8 +958,8 @@ def ppca_posterior(x, W, b, sigma2):
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# `torch.linalg.inv(torch.eye(J, dtype=..., device=...) + W.T @ W / sigma2)` is the covariance; the means are
-# `(x - b) @ W @ cov / sigma2` (the covariance is symmetric, so it may stand on the right).
+# `torch.linalg.inv` of the matrix that stands in the middle of (15), with `torch.eye(J, dtype=..., device=...)`, is the
+# covariance. For the means multiply $h$ by it; with images as rows it stands on the right, which it may, being symmetric.
 #
 # </details>
 
@@ -1397,7 +1398,7 @@ def elbo_discrete(p_xz, q):
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# The term is `q * (p_xz.log() - q.log())`; guard it with `torch.where` as in `kl_discrete`. Do not normalise `p_xz`.
+# Write the term of (29) for every z at once; guard it with `torch.where` as in `kl_discrete`. Do not normalise `p_xz`.
 #
 # </details>
 
@@ -1466,7 +1467,7 @@ def elbo_gap_discrete(p_xz, q):
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# `kl_discrete(q, posterior)` with `posterior = p_xz / p_xz.sum()`.
+# One call of `kl_discrete`. The sum of the joint is $p(x)$, and the joint divided by it is the posterior.
 #
 # </details>
 
@@ -1975,9 +1976,8 @@ print(
     f"mean gap KL(q || posterior): {badness.mean():.2f} nats on average, {badness.max():.2f} at worst: these q are bad"
 )
 print(f"you predicted (37) off by {my_worst} nats and {my_failures} failures of (38)")
-print(
-    f"found: (37) off by less than 1e-12 nats: {bool(off.abs().max() < 1e-12)}; (38) fails {fails} times in 500"
-)
+size = "less" if off.abs().max() < 1e-12 else "more"
+print(f"found: (37) off by {size} than 1e-12 nats; (38) fails {fails} times in 500")
 expect(
     bool(off.abs().max() < 1e-12) and fails == 0,
     True,
@@ -2206,8 +2206,8 @@ def m_step(x, responsibilities):
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# `totals = responsibilities.sum(0)`; means `responsibilities.T @ x / totals[:, None]`; for the variances weigh
-# `(x[:, None] - means) ** 2`, which is (B, K, D), by `responsibilities[..., None]` and sum over the examples.
+# `totals = responsibilities.sum(0)` are the $N_k$. A weighted sum over the examples is a product with `responsibilities.T`; for
+# the variances make the squared distances (B, K, D), weigh them by `responsibilities[..., None]`, and sum over the examples.
 #
 # </details>
 

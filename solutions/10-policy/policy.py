@@ -1026,7 +1026,7 @@ fig, axes = plots.figure(1, 3, width=6.2, height=1.9)
 for k in (1, 2, 4, 8, 16):
     routes = drive(planner(mean_chunk, 16), k)
     crash, above = outcome(routes)
-    print(f"k = {k:2} {crash:14.3f} {above:9.2f}")
+    print(f"k = {k:2} {crash:14.3f} {'nobody' if math.isnan(above) else f'{above:.2f}':>9}")
     if k in (1, 4, 8):
         ax = axes[(1, 4, 8).index(k)]
         arena(ax, f"k = {k}: {per_cent(crash)} crash")
@@ -1049,7 +1049,7 @@ print(f"you predicted {my_crash:g} for the crashes at k = 1")
 # Now your diffusion policy drives, trained as it is, with fifty steps of noise for each plan. **Predict** the share above when it plans anew after every step.
 
 # %% predict="my_above"
-my_above = 0.7  # your prediction: share above at k = 1, of those who pass
+my_above = 0.9  # your prediction: share above at k = 1, of those who pass
 
 # %% tags=["experiment"]
 # Experiment: the diffusion policy drives; it takes about 6 seconds
