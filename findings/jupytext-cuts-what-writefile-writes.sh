@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # jupytext 1.19.6: a `%%writefile` cell that writes a script with "# %%" lines comes back as several cells.
 #
-# Guess, written down first: a notebook comes back from py:percent with the cells it had; a line of a cell that looks like the start
-# of another is escaped, as magics are.
-# Seen: nothing is escaped. `%%writefile train.py` with a script in the percent format behind it is cut at each marker: the file gets
-# what stands above the first one, here nothing of three lines, and the rest of the script is run in the notebook. So is any
-# code cell with such a comment. In the md format the same cell comes back whole.
+# Guess, written down first: a notebook comes back from py:percent with the cells it had; a line of a cell that looks like the
+# start of another is escaped, as magics are.
+# Seen: nothing is escaped. `%%writefile train.py` with a script in the percent format behind it is cut at each marker: the
+# file gets what stands above the first one, here nothing of three lines, and the rest of the script is run in the notebook.
+# So is any code cell with such a comment. In the md format the same cell comes back whole.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

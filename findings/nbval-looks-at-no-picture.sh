@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # nbval 0.11.0: strict comparison leaves pictures out.
 #
-# Guess, written down first: `pytest --nbval`, which compares stored outputs with fresh ones, fails when a figure comes out different;
-# that is why one gives it `--nbval-lax` or sanitizers.
-# Seen: `image/png` and `image/jpeg` are skipped. A cell whose stored picture is black and whose fresh one is white passes; only
-# that there is text beside a picture, and the same text, is compared. `--nbdime` compares them. A notebook of plots that has
-# gone wrong in every plot is green.
+# Guess, written down first: `pytest --nbval`, which compares stored outputs with fresh ones, fails when a figure comes out
+# different; that is why one gives it `--nbval-lax` or sanitizers.
+# Seen: `image/png` and `image/jpeg` are skipped. A cell whose stored picture is black and whose fresh one is white passes;
+# only that there is text beside a picture, and the same text, is compared. `--nbdime` compares them. A notebook of plots that
+# has gone wrong in every plot is green.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

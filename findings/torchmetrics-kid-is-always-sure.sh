@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # torchmetrics 1.9.0: the deviation that KernelInceptionDistance reports is 0 for 1,000 images.
 #
-# Guess, written down first: `KernelInceptionDistance().compute()` gives mean and standard deviation of the estimate, so two models
-# whose distances are ten deviations apart differ.
-# Seen: it is the spread over subsets of 1,000 (the default) drawn without replacement from the images given. With 1,000 images all
-# subsets are the same set and it is 0 up to rounding, while the distance of fresh sets of 1,000 from the same two laws varies
-# by more than a quarter of itself here. It falls with the overlap of the subsets, not with what is known.
+# Guess, written down first: `KernelInceptionDistance().compute()` gives mean and standard deviation of the estimate, so two
+# models whose distances are ten deviations apart differ.
+# Seen: it is the spread over subsets of 1,000 (the default) drawn without replacement from the images given. With 1,000
+# images all subsets are the same set and it is 0 up to rounding, while the distance of fresh sets of 1,000 from the same two
+# laws varies by more than a quarter of itself here. It falls with the overlap of the subsets, not with what is known.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

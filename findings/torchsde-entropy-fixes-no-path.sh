@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # torchsde 0.2.6: two Brownian motions of the same entropy are not the same motion.
 #
-# Guess, written down first: a path of `BrownianInterval(0.0, 1.0, size, entropy=7)`, "Brownian interval with fixed entropy", depends on
-# its seed and its times alone.
-# Seen: W(0.5) is another number when W(0.3) was asked for first. So two step sizes compared with one seed walk under two noises: the
-# error of dt=0.05 against dt=0.01 stays at 0.17 on a process of deviation 0.64 instead of falling to 0.013, and a strong
-# order fitted to such errors is near 0. The note on the option `halfway_tree` says so; with it, or with one object for both walks,
-# the error is the right one.
+# Guess, written down first: a path of `BrownianInterval(0.0, 1.0, size, entropy=7)`, "Brownian interval with fixed entropy",
+# depends on its seed and its times alone.
+# Seen: W(0.5) is another number when W(0.3) was asked for first. So two step sizes compared with one seed walk under two
+# noises: the error of dt=0.05 against dt=0.01 stays at 0.17 on a process of deviation 0.64 instead of falling to 0.013, and no
+# strong order can be read off. The note on the option `halfway_tree` says so; with it, or with one object for both walks, the
+# error is the right one.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

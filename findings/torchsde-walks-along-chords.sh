@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # torchsde 0.2.6: output times between two steps are read off a straight line.
 #
-# Guess, written down first: `sdeint(sde, y0, ts, dt=0.1)` shortens a step so that it ends at each time of `ts`, and what it returns
-# is the walk at these times.
-# Seen: it steps by dt whatever `ts` says and interpolates linearly, so a path asked for at 101 times with dt=0.1 has ten steps
-# and ninety points on chords. The squared increments of Brownian motion, which add up to 1 on [0, 1], add up to 0.1, and its
-# variance at 0.05 is 0.025, half of the truth. With dt no longer than the gaps of `ts` it is right. A drift or a noise level
-# fitted to such paths is that of another process.
+# Guess, written down first: `sdeint(sde, y0, ts, dt=0.1)` shortens a step so that it ends at each time of `ts`, and what it
+# returns is the walk at these times.
+# Seen: it steps by dt whatever `ts` says and interpolates linearly, so a path asked for at 101 times with dt=0.1 has ten
+# steps and ninety points on chords. The squared increments of Brownian motion, which add up to 1 on [0, 1], add up to 0.1,
+# and its variance at 0.05 is 0.025, half of the truth. With dt no longer than the gaps of `ts` it is right. A drift or a
+# noise level fitted to such paths is that of another process.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

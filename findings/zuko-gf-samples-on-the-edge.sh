@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # zuko 1.6.0: samples of a Gaussianization flow pile up at exactly 10, and their densities are those of other points.
 #
-# Guess, written down first: `GF(3)().rsample_and_log_prob((n,))` gives samples and the log-density that `log_prob` has there, as all
-# flows of the library do.
-# Seen: an inverse is a bisection on [-10, 10]. In a fresh flow a fifth to a half of the samples have a coordinate at exactly +10 or -10,
-# with a log-density that is up to 9.7 nats from `log_prob` of the same point. The docstring warns of invertibility beyond 10 and asks
-# for standardized data, which a maximum-likelihood fit then has; a variational fit starts from samples, and its objective is
-# not that of any density. NSF is right to 1e-4.
+# Guess, written down first: `GF(3)().rsample_and_log_prob((n,))` gives samples and the log-density that `log_prob` has there,
+# as all flows of the library do.
+# Seen: an inverse is a bisection on [-10, 10]. In a fresh flow a fifth to a half of the samples have a coordinate at exactly
+# +10 or -10, with a log-density that is up to 9.7 nats from `log_prob` of the same point. The docstring warns of
+# invertibility beyond 10 and asks for standardized data, which a maximum-likelihood fit then has; a variational fit starts
+# from samples, and its objective is not that of any density. NSF is right to 1e-4.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
