@@ -997,7 +997,7 @@ def langevin_variance(variance, step_size):
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>$V' = g^2 V + a$ with $g = 1 - a / (2v)$: solve $V = g^2 V + a$. It settles only if $g^2 < 1$.</details>
 # <details><summary>Hint 2: the idea</summary>$1 - g^2 = (1 - g)(1 + g)$, and $1 - g$ is short. A factor $a$ cancels. The walk may overshoot ($g < 0$) and still settle, as long as it overshoots by less than it was away.</details>
-# <details><summary>Hint 3: nearly the line</summary>The result is $v$ over one less a quarter of $a / v$. <code>torch.where(condition, settled, torch.full_like(variance, math.inf))</code> puts infinities where they belong.</details>
+# <details><summary>Hint 3: nearly the line</summary>In $V = g^2 V + a$ bring $g^2 V$ to the left: $1 - g^2$ has a factor $a / v$, and the $a$ cancels. <code>torch.where(condition, settled, torch.full_like(variance, math.inf))</code> puts infinities where they belong.</details>
 
 # %% checks="langevin_variance"
 # Checks of langevin_variance
@@ -1076,7 +1076,8 @@ ax.errorbar(sizes, found, error, fmt="o", color=plots.COLOR["model"], label="20,
 plots.guess(ax, y=my_variance)
 ax.set_title(f"The data's variance is 1; at a = 2 the chains have {found[2]:.2f}")
 ax.legend()
-plots.show(fig, alt=f"Variance of Langevin chains against step size: {found} at {sizes}, data 1.")
+seen = ", ".join(f"{value:.2f} at {a:g}" for a, value in zip(sizes, found, strict=True))
+plots.show(fig, alt=f"Variance of Langevin chains against step size: {seen}; data 1.")
 for a, value, exact_value in zip(sizes, found, settled, strict=True):
     spread = 2 * value * (2 / count) ** 0.5
     print(f"a = {a:3g}: {value:.3f} +- {spread:.3f}, exact {exact_value:.4f}")
@@ -1085,7 +1086,7 @@ findings["variance of Langevin chains on N(0, 1) at a = 2"] = f"{found[2]:.2f}"
 # %% [markdown]
 # A perfect bell, of the wrong width. **Failure one: the steps.** It is the harmless one, since smaller steps cure it. (A Metropolis test after each step would remove the bias altogether, but it needs the density.)
 #
-# ### Failure two: the weights
+# ### Failure two
 #
 # Now the mixture, 0.3 at $-2$ and 0.7 at 1.5. All chains start in the right bump. No simulation is needed: on a grid one step is a matrix, row $i$ the law of a step out of point $i$, and so the law of the chain after any number of steps is a matrix power. **Predict** the share of chains left of $-0.5$ after 200 steps with $a = 0.05$. (Of the data, 0.3003 lie there.)
 
@@ -1107,7 +1108,7 @@ def masses_of(density, grid):
 my_share = 0.1  # your prediction: the share on the left after 200 steps
 
 # %% tags=["experiment"]
-# Experiment: failure two, the weights
+# Experiment: failure two, who crosses
 # Failure two: the law of the chain on a grid, exactly. Left: who has arrived, right: where it settles.
 grid = torch.linspace(-6, 6, 401, dtype=torch.float64)
 truth = masses_of(MIXTURE.log_prob(grid[:, None]).exp(), grid)
@@ -1149,7 +1150,8 @@ plots.show(
     f"{share_true:.3f}. Right: where the chain settles for four step sizes.",
 )
 print(f"after 200 steps {share_200:.4f}, data {share_true:.4f}; you predicted {my_share:g}")
-print("share on the left when settled:", {a: round(share, 3) for a, share in stationary.items()})
+settled_shares = ", ".join(f"{share:.3f} at a = {a:g}" for a, share in stationary.items())
+print(f"share on the left when settled: {settled_shares}")
 findings["share that crossed in 200 Langevin steps (data: 0.300)"] = f"{share_200:.4f}"
 
 # %% [markdown]
@@ -1211,7 +1213,7 @@ findings["what matching sees of exchanged weights, sigma 0 and 1"] = (
 # %% [markdown]
 # Without noise the two are nearly the same curve: they differ in the plain alone, where no data look. At $\sigma$ about 1 the bumps overlap, the plain is full of data, and matching sees the difference more than thirty times as well. At $\sigma = 4$ both are nearly one wide bump. **Failure two: separate modes.** More data cannot cure it, and more steps only slowly.
 #
-# ### Failure three: the holes
+# ### Failure three
 #
 # So far the score was exact. A learned one is learned where data are. Two small networks learn the score of the mixture from 2,000 samples, with your `dsm_loss`, one at $\sigma = 0.1$ (almost clean), one at $\sigma = 1$. **Predict** the place between $-5$ and 4 where the first one is worst.
 
@@ -1247,7 +1249,7 @@ def train_on_line(sigma):
 my_worst_place = -2.0  # your prediction: where the network of sigma = 0.1 is worst
 
 # %% tags=["experiment"]
-# Experiment: failure three, the holes; it trains for about 5 seconds
+# Experiment: failure three, learned scores; it trains for about 5 seconds
 # Failure three: two learned scores against the exact ones. Training takes about 5 seconds.
 line = torch.linspace(-5, 4, 181, dtype=torch.float64)[:, None]
 fig, axes = plots.figure(1, 2, width=9, height=3.4)
@@ -1270,7 +1272,9 @@ for ax, sigma in zip(axes, (0.1, 1.0), strict=True):
 plots.guess(axes[0], x=my_worst_place)
 axes[0].set_ylabel("score (grey: where data are)")
 plots.show(
-    fig, alt=f"Learned and exact scores at two noise levels; the errors are largest at {worst}."
+    fig,
+    alt="Learned and exact scores at two noise levels; the errors are largest at "
+    + ", ".join(f"{place:.1f} for sigma = {sigma:g}" for sigma, place in worst.items()),
 )
 for sigma in (0.1, 1.0):
     print(
@@ -2195,7 +2199,7 @@ right.set_title(f"Weak order {weak['VP, reverse']:.2f} there")
 plots.show(
     fig,
     alt="Left the error of single paths, right that of the mean square at the end, against steps, for three equations; "
-    f"fitted strong orders {order}, weak orders {weak}.",
+    + "; ".join(f"{name}: strong {order[name]:.2f}, weak {weak[name]:.2f}" for name in order),
 )
 print(f"strong order {order['VP, reverse']:.2f}; you predicted {my_order:g}")
 findings["strong and weak order of Euler-Maruyama on the reverse SDE"] = (
@@ -2864,10 +2868,14 @@ for ax, (name, (calls, points)) in zip(axes.flat, samples.items(), strict=True):
     ratios[name] = round(metrics.kernel_distance(fresh, points).ratio, 1)
     ax.set(xlim=(-2.2, 2.2), ylim=(-1.6, 1.6), aspect="equal")
     ax.set_title(f"{name}, {calls} calls:\n{ratios[name]:.1f} times chance")
+for ax in axes[-1]:
+    ax.set_xlabel("first coordinate")
+for ax in axes[:, 0]:
+    ax.set_ylabel("second coordinate")
 plots.show(
     fig,
     alt="Six samplers' points over the two half circles of the moons; kernel distance over the 95% of chance: "
-    f"{ratios}.",
+    + ", ".join(f"{name} {ratio:.1f}" for name, ratio in ratios.items()),
 )
 for name, ratio in ratios.items():
     shares = quarters(samples[name][1])
@@ -3179,7 +3187,9 @@ for name, role in (("SDE", "model"), ("flow", "posterior"), ("bound", "bound")):
 ax.set(yscale="log", ylim=(1e-5, 10), xlabel="relative error $k$ of the score", ylabel="nats")
 ax.set_title(f"At k = 0.2 the largest is the {largest}, {at_20[largest]:.2f} nats")
 plots.show(
-    fig, alt=f"KL of SDE and flow and the bound, against the score's error; at k = 0.2: {at_20}."
+    fig,
+    alt="KL of SDE and flow and the bound, against the score's error; at k = 0.2: "
+    + ", ".join(f"{name} {value:.3f}" for name, value in at_20.items()),
 )
 for name, value in at_20.items():
     print(f"k = 0.2, {name:6}{value:9.4f} nats")
@@ -3361,7 +3371,7 @@ def early_grid(S, first=1e-3):
 
 
 # %% predict="my_side"
-my_side = "below"  # your prediction: the flow's KL, compared with the bound
+my_side = "above"  # your prediction: the flow's KL, compared with the bound
 
 # %% tags=["experiment", "nbval-ignore-output"]
 # Experiment: a learned density on the line; it trains for about 6 seconds

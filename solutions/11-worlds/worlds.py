@@ -1669,7 +1669,7 @@ draw_mesh(axes[1], *ICOSAHEDRON, f"icosahedron: {len(ICOSAHEDRON[1])} triangles"
 plots.show(
     fig, alt="A box and an icosahedron as triangles, the vertices numbered from bottom to top."
 )
-print("the box's sequence begins", BOX[1][:4].flatten().tolist())
+print("the box's sequence begins", *BOX[1][:4].flatten().tolist())
 
 # %% [markdown]
 # ### Exercise: `next_corner_mask` · ●●● · 14 minutes · 2 points
