@@ -138,8 +138,13 @@ def _put_together(reduce: Callable[[torch.Tensor], torch.Tensor], got: torch.Ten
 
 
 def _asking(questions: Questions, wrong: Wrong) -> Told | None:
-    """A function of the check's that is asked too often, not often enough, or with something of another form."""
-    found = {_askings(questions, q, truth) for q, truth in wrong if isinstance(q, Call) and q.length}
+    """A function of the check's that is asked too often, not often enough, or with something of another form, whichever
+    right formula is taken.
+    """
+    calls = [question for question, _ in wrong if isinstance(question, Call) and question.length]
+    found = {
+        _askings(questions, call, call.put(right, whole=True)) for call in calls for right, _ in questions.formulas
+    }
     return found.pop() if len(found) == 1 else None
 
 

@@ -35,6 +35,8 @@ def explain(exercise: Exercise, exchanges: Sequence[Exchange]) -> Explanation:
     state = torch.get_rng_state()
     try:
         questions = Questions(exercise, exchanges)
+        if questions.right_elsewhere():
+            return NOTHING
         if plain := certain(questions):
             return Explanation(*plain)
         found = [] if unchanged(questions) else search(questions)

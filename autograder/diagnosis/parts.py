@@ -183,7 +183,7 @@ class Parts:
         other = part.other(value, *others).detach()
         _, x = self._fitting(value, AT_HAND)
         made = [x, *(OPERATIONS[name](x[:, None], x[None]).flatten(0, 1) for name in ("Mult", "Div", "Add", "Sub"))]
-        return any(len(close(rows, other)) for rows in made)
+        return any(len(close(rows, sign * other)) for rows in made for sign in (1, -1))
 
     def _fitting(self, value: Tensor, most: int) -> tuple[list[tuple[Quantity, ...]], Tensor]:
         """The quantities that can stand beside `value`, in its form; no more than so many."""

@@ -63,6 +63,12 @@ class Questions:
                     seen.setdefault(name, set()).add(value)
         return seen
 
+    def right_elsewhere(self) -> bool:
+        """Whether another right formula than the first gives all that the student gave: nothing is wrong in it then,
+        and a change that changes nothing of that formula would be told as a mistake.
+        """
+        return any(self.agree(function, 1) and self.agree(function) for function, _ in self.formulas)
+
     def tellable(self) -> bool:
         """Whether the wrong answers hold enough finite numbers that vary: agreement by less would prove nothing. Where
         all of these are exceptions, the right ones have to hold them.
@@ -175,18 +181,20 @@ def _turned(function: Function, board: Board, switches: Sequence[Switch]) -> Fun
     return changed
 
 
-_formulas: dict[tuple[str, ...], list[tuple[Function, Board]]] = {}
+_switched: dict[Function, tuple[Function, Board] | None] = {}
 
 
 def formulas(exercise: Exercise) -> list[tuple[Function, Board]]:
     """The right answers of an exercise, the oracle last, each with its board; made once."""
-    key = (exercise.name, *exercise.alternatives)
-    if key not in _formulas:
-        _formulas[key] = []
-        for function in (*exercise.alternatives.values(), *([exercise.oracle] if exercise.has_oracle else [])):
+    found = []
+    for function in (*exercise.alternatives.values(), *([exercise.oracle] if exercise.has_oracle else [])):
+        if function not in _switched:
+            _switched[function] = None
             with contextlib.suppress(OSError, SyntaxError, TypeError):  # no source at hand
-                _formulas[key].append(switched(function))
-    return _formulas[key]
+                _switched[function] = switched(function)
+        if made := _switched[function]:
+            found.append(made)
+    return found
 
 
 def _first_right(exercise: Exercise) -> Function:

@@ -9,8 +9,10 @@ from lesson_answers import all_exercises, mark_here, replaced, solution
 from autograder.diagnosis import changes, kinds, makers, work
 from autograder.diagnosis.kinds import KINDS, Finding
 from autograder.diagnosis.makers import Maker
+from autograder.diagnosis.naming import explain
 from autograder.diagnosis.results import of_results
 from autograder.diagnosis.schemata import TooLong, switched
+from autograder.diagnosis.transcript import Transcript
 from autograder.exercise import find_exercise
 from autograder.marking import judge
 from autograder.sandbox.responder import Responder
@@ -264,6 +266,16 @@ def test_choices_that_are_mixed_up_or_not_refused_are_told(unlisted, instead, wo
 def test_a_right_answer_is_never_diagnosed(exercise):
     for student in NAMES:
         assert mark_here(exercise, solution(exercise.lesson), student).diagnosis is None
+
+
+@pytest.mark.parametrize("name", ["ddim_step", "cfg_eps", "q_posterior", "score_function_gradient"])
+def test_another_right_formula_is_no_changed_one(name):
+    """Of each there is a right answer that another one gives too when something that does not matter is changed."""
+    exercise = find_exercise(name)
+    for function in exercise.alternatives.values():
+        transcript = Transcript(LocalLink(Responder(replaced(exercise, function))))
+        judge(exercise, transcript, "name-0")
+        assert explain(exercise, transcript.exchanges).name is None
 
 
 def test_the_students_process_is_asked_nothing_more_and_the_words_stay_the_same():

@@ -8,6 +8,12 @@ import os
 import pytest
 from lesson_answers import all_exercises, mark_here, points_here, replaced, solution
 
+from autograder.diagnosis.naming import explain
+from autograder.diagnosis.transcript import Transcript
+from autograder.marking import judge
+from autograder.sandbox.responder import Responder
+from autograder.student import LocalLink
+
 if not (ASKED := os.environ.get("COURSE_NAMES")):
     pytest.skip("for COURSE_NAMES alone", allow_module_level=True)
 
@@ -27,6 +33,17 @@ def unequal(exercise, answers):
 @exercises
 def test_a_right_answer_gets_the_same_points_under_every_name(exercise):
     assert not unequal(exercise, {"the reference": solution(exercise.lesson)[exercise.name], **exercise.alternatives})
+
+
+@exercises
+def test_a_right_answer_is_never_diagnosed_under_any_name(exercise):
+    """Even where a mistake is looked for behind its answers."""
+    for function in exercise.alternatives.values():
+        answers = replaced(exercise, function)
+        for name in NAMES:
+            transcript = Transcript(LocalLink(Responder(answers)))
+            assert judge(exercise, transcript, name).diagnosis is None
+            assert explain(exercise, transcript.exchanges).name is None
 
 
 @exercises
