@@ -1,6 +1,7 @@
 """What the tests cost: processor time per exercise, here and at another commit, one after the other on one machine.
 
     python -m benchmarks.tests b983290                    the whole of both, half an hour
+    python -m benchmarks.tests b983290 --kept             the other commit's as last measured
     python -m benchmarks.tests b983290 --only "gaussian_kl or p_step" tests/autograder
 
 Processor time of all processes counts, notebooks' kernels and sandboxes among them; how long it takes does not, so that
@@ -21,6 +22,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -95,6 +97,20 @@ def checkout(commit: str) -> Iterator[Path]:
             subprocess.run(["git", "worktree", "remove", "--force", str(place)], cwd=ROOT, check=True)
 
 
+def keep(found: dict[str, Any]) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "tests.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def kept(commit: str, selection: str) -> Cost:
+    """What was measured of the same tests at `commit`, on this machine. Raises SystemExit where it was other ones."""
+    found = json.loads((RESULTS / "tests.json").read_text(encoding="utf-8"))
+    there = Cost(**found["there"])
+    if not commit.startswith(there.commit) or found["selection"] != selection:
+        raise SystemExit(f"kept are those of {there.commit}: {found['selection'] or 'all tests'}")
+    return there
+
+
 def as_text(there: Cost, here: Cost, selection: str) -> str:
     """Both costs side by side, and their ratio."""
     lines = [
@@ -128,15 +144,20 @@ def main() -> None:
     parser.add_argument("commit")
     parser.add_argument("places", nargs="*", help="files or folders of tests; those that a checkout lacks are left out")
     parser.add_argument("--only", default="", metavar="EXPRESSION", help="pytest's -k")
+    parser.add_argument(
+        "--kept", action="store_true", help="run them here alone: the other commit's are in the results"
+    )
     options = parser.parse_args()
-    with checkout(options.commit) as place:
-        there = measure(place, options.places, options.only)
-    here = measure(ROOT, options.places, options.only)
     chosen = " ".join([*options.places, *([f"-k {options.only!r}"] if options.only else [])])
+    if options.kept:
+        there = kept(options.commit, chosen)
+    else:
+        with checkout(options.commit) as place:
+            there = measure(place, options.places, options.only)
+        keep({"selection": chosen, "there": asdict(there)})  # it took long, and what follows may be cut off
+    here = measure(ROOT, options.places, options.only)
     selection = f"`pytest {chosen}`" if chosen else "all tests"
-    RESULTS.mkdir(exist_ok=True)
-    written = {"selection": chosen, "there": asdict(there), "here": asdict(here)}
-    (RESULTS / "tests.json").write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    keep({"selection": chosen, "there": asdict(there), "here": asdict(here)})
     text = as_text(there, here, selection)
     (RESULTS / "tests.md").write_text(text, encoding="utf-8")
     print(text)
