@@ -42,6 +42,7 @@ READS = {
     aten.unique_dim.default,
     aten.repeat_interleave.Tensor,
 }
+MAY_WAIT, COPIES, SEVERAL = CROSSES | LOOKS_UP | READS, aten.copy_.default, (list, tuple)
 
 
 class OnGpu(Tensor):
@@ -121,7 +122,8 @@ def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     ours: list[OnGpu] = []
     others: list[Tensor] = []
     _sort(args, ours, others)
-    _sort(kwargs.values(), ours, others)
+    if kwargs:
+        _sort(kwargs.values(), ours, others)
     wanted = kwargs.get("device")
     there = bool(ours) if wanted is None else wanted.type == NAME
     generator = kwargs.get("generator")
@@ -131,18 +133,15 @@ def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return func(*args, **kwargs)
     if others and ours and func not in CROSSES and _mixed(func, args, others):
         raise RuntimeError(f"Expected all tensors to be on the same device, but found {NAME}:0 and cpu ({func})")
-    if func is aten.copy_.default:
+    if func is COPIES:
         there = isinstance(args[0], OnGpu)
-    if _waits(func, args, ours, others, there):
+    if func in MAY_WAIT and _waits(func, args, ours, others, there):
         WAITS[str(func)] += 1
     plain = {name: _held(x) for name, x in kwargs.items()}
     if wanted is not None:
         plain["device"] = CPU
     result = func(*[_held(x) for x in args], **plain)
-    if not isinstance(result, Tensor | list | tuple):
-        return result
-    same = {id(x.held): x for x in ours} | {id(x): x for x in others}  # what is written into is handed back itself
-    return _placed(result, there, same)
+    return _placed(result, there, ours, others)
 
 
 def _sort(values: Any, ours: list[OnGpu], others: list[Tensor]) -> None:
@@ -151,20 +150,24 @@ def _sort(values: Any, ours: list[OnGpu], others: list[Tensor]) -> None:
             ours.append(x)
         elif isinstance(x, Tensor):
             others.append(x)
-        elif isinstance(x, list | tuple):
+        elif isinstance(x, SEVERAL):
             _sort(x, ours, others)
 
 
 def _held(x: Any) -> Any:
     if isinstance(x, OnGpu):
         return x.held
-    return [_held(one) for one in x] if isinstance(x, list | tuple) else x
+    return [_held(one) for one in x] if isinstance(x, SEVERAL) else x
 
 
-def _placed(x: Any, there: bool, same: dict[int, Tensor]) -> Any:
+def _placed(x: Any, there: bool, ours: list[OnGpu], others: list[Tensor]) -> Any:
+    """A result on its side; what was written into is handed back itself."""
     if isinstance(x, Tensor):
-        return same[id(x)] if id(x) in same else (OnGpu(x) if there else x)
-    return type(x)(_placed(one, there, same) for one in x) if isinstance(x, list | tuple) else x
+        for one in ours:
+            if one.held is x:
+                return one
+        return OnGpu(x) if there and all(one is not x for one in others) else x
+    return type(x)(_placed(one, there, ours, others) for one in x) if isinstance(x, SEVERAL) else x
 
 
 def _mixed(func: Any, args: Any, others: list[Tensor]) -> bool:
