@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,20 @@ from nbformat import NotebookNode
 from .cells import ANSWER, GRADED, grade_id, nbgrader
 
 FILE = "releases.json"
+USUAL = 8_000  # characters of a cell at most, of which it is remembered what came of them
 
 
 def digest(source: str) -> str:
     """What tells one text of a cell from another; blanks at the ends of lines, which editors strip, do not."""
+    return (_known if len(source) <= USUAL else _digest)(source)
+
+
+def _digest(source: str) -> str:
     text = "\n".join(line.rstrip() for line in source.strip().split("\n"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+
+
+_known = lru_cache(maxsize=2048)(_digest)  # most cells are the course's, and the same for everybody
 
 
 def name_of(cell: NotebookNode) -> str:

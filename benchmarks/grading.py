@@ -1,248 +1,226 @@
-"""One class graded twice on one machine: stock `nbgrader autograde` and `generate_feedback`, and `course grade`.
+"""A class graded by the build of commit b983290, by this one, and by stock nbgrader, side by side on one machine.
 
-    python -m benchmarks.grading [--students 60] [--stock 60] [--scale 10,100,1000]
+    python -m benchmarks.grading [--then CHECKOUT] [--students 60] [--alone 20] [--stock 3]
 
-The class is varied: right answers, missing answers, and answers with one mistake each. Stock nbgrader runs its own
-Execute with the hidden line in the kernel; because it takes seconds each, it may be given the first so many students
-only (`--stock`), and the rate is taken from those. Prints rates, the seconds of one submission by phase, peak memory,
-the ratio, how near the limit it comes, and what larger classes cost; writes results/grading.{json,md,png} beside this
-file. Takes a quarter of an hour, nearly all of it stock nbgrader's.
+Of 02-vae, each build in a checkout of its own: in `CHECKOUT`, with the environment in its `.venv`, or else in a
+worktree made for the run, with this environment's packages. Builds take turns. Processor time of all processes counts
+first, since it changes little with what else the machine does; seconds by the wall stand beside it. Two classes: one
+with slips of the pen, and one of which a third holds a mistake that no list has. Stock nbgrader, which takes seconds
+for each, gets the first few students of the first. Writes results/grading.{json,md,png} beside this file.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
-import random
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import psutil
-import torch
-
-from autograder.builder.release import release
-from autograder.checkout import course_config, course_root, database_url
-from autograder.exercise import lesson_exercises
-from autograder.feedback import writer as feedback
-from autograder.grading import gradebook, runner
-from autograder.grading.demo import LESSON, answer, solve
-from autograder.guard import accounts as proc
-from autograder.guard import guest
-from autograder.guard.limits import Limits
-from autograder.guard.template import Template
-from autograder.hand_in import finding as hand_ins
-from autograder.hand_in.restoring import Master
 from course_lib import plots
 
-RESULTS = Path(__file__).parent / "results"
-TOOLS = Path(sys.executable).parent
-# Slips of the pen, put into one answer of a perfect notebook where they fit.
-SLIPS = [
-    (".sum(", ".mean("),
-    ("0.5", "1.0"),
-    (".exp()", ""),
-    ("logvar", "(2 * logvar)"),
-    (" + ", " - "),
-    ("-1)", "0)"),
-    ("mu", "0 * mu"),
-    ("math.log", "math.log10"),
-    ("eps", "eps.abs()"),
-    ("sigma**2", "sigma"),
-]
+from .spent import Spent, run
+
+COMMIT = "b983290"
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+INSIDE = Path(__file__).with_name("inside.py")
+LESSON = "02-vae"
+CLASSES = {"slips of the pen": [], "mistakes that no list has": ["--unlisted"]}
+COURSE = "import sys; from autograder.cli import main; sys.exit(main())"
+GOALS = {
+    "overhead": ("beside its own cells and its page, each", 0.4),
+    "class": ("a class, pages included, each", 1 / 1.6),
+    "cold": ("one submission from a cold start", 0.4),
+    "help": ("`course --help`", 0.2),
+    "memory": ("peak memory", 0.7),
+}
 
 
-def write_class(root: Path, submitted: Path, students: int) -> None:
-    """`students` submissions below `submitted`, the same ones every time."""
-    master = Master.load(root, LESSON)
-    solved = solve(root, master)
-    names = [c.metadata.nbgrader.grade_id for c in solved.cells if c.metadata.get("nbgrader", {}).get("solution")]
-    stubs = {c.metadata.nbgrader.grade_id: c.source for c in master.released.cells if c.metadata.get("nbgrader")}
-    chance = random.Random(0)
-    for number in range(students):
-        kind, name, slip = number % 3, chance.choice(names), chance.choice(SLIPS)
+@dataclass(frozen=True)
+class Build:
+    """A checkout of the course with an interpreter."""
 
-        def write(here: str, text: str, kind: int = kind, name: str = name, slip: tuple[str, str] = slip) -> str:
-            if kind == 1 and names.index(here) > names.index(name):
-                return stubs[here]  # came as far as `name`
-            return text.replace(*slip) if kind == 2 and here == name else text
+    name: str
+    root: Path
+    python: str
 
-        path = submitted / f"student-{number:04d}" / LESSON / f"{master.name}.ipynb"
-        path.parent.mkdir(parents=True)
-        nbformat.write(answer(solved, write), path)
+    def run(self, *arguments: str, memory: bool = False) -> Spent:
+        """`python ARGUMENTS` in the checkout, with its own packages before all others."""
+        return run([self.python, *arguments], self.root, {"PYTHONPATH": str(self.root)}, memory)
 
-
-@dataclass
-class Run:
-    """What one command took."""
-
-    seconds: float
-    peak_mib: float
+    def grade(self, submitted: Path, out: Path, memory: bool = False) -> Spent:
+        """`course grade`, feedback pages included, into a fresh grade book."""
+        shutil.rmtree(out, ignore_errors=True)
+        return self.run(
+            *("-c", COURSE, "grade", LESSON, "--submitted", str(submitted), "--out", str(out)), memory=memory
+        )
 
 
-def measured(command: list[str], folder: Path) -> Run:
-    """Run a command to its end; wall seconds, and the largest proportional memory of its processes."""
-    start = time.perf_counter()
-    process = psutil.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    peak, done = [0.0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(1.0):  # adding up a process's memory takes the kernel some milliseconds
-            peak[0] = max(peak[0], _memory(process))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    _, said = process.communicate()
-    done.set()
-    watcher.join()
-    if process.returncode not in (0, 1):
-        raise RuntimeError(f"{command[0]} failed: {said[-2000:]}")
-    return Run(time.perf_counter() - start, peak[0])
+@contextlib.contextmanager
+def build_of_then(checkout: Path | None) -> Iterator[Build]:
+    """The build of `COMMIT`, in a checkout that is there or in a worktree that is removed afterwards."""
+    if checkout is not None:
+        own = checkout.resolve() / ".venv" / "bin" / "python"
+        yield Build("then", checkout.resolve(), str(own) if own.exists() else sys.executable)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "course"
+        subprocess.run(["git", "worktree", "add", "-q", "--detach", str(place), COMMIT], cwd=ROOT, check=True)
+        try:
+            yield Build("then", place, sys.executable)
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", str(place)], cwd=ROOT, check=True)
 
 
-def _memory(process: psutil.Popen) -> float:
-    total = 0.0
-    try:
-        for one in [process, *process.children(recursive=True)]:
-            try:
-                total += one.memory_full_info().pss / 2**20
-            except psutil.Error:
-                continue
-    except psutil.Error:
-        pass
-    return total
+def measure(builds: list[Build], work: Path, students: int, alone: int) -> dict[str, Any]:
+    """By build what each measure took; the builds take turns at each."""
+    found: dict[str, Any] = {build.name: {"class": {}, "phases": {}} for build in builds}
+    for kind, options in CLASSES.items():
+        for build in builds:
+            folder = work / build.name / kind
+            build.run(str(INSIDE), "class", str(folder / "all"), str(students), *options)
+            for name, count in (("one", 1), ("alone", alone)):
+                for path in sorted((folder / "all").iterdir())[:count]:
+                    shutil.copytree(path, folder / name / path.name)
+    first = next(iter(CLASSES))
+    for build in builds:
+        say(f"{build.name}: help and a cold start")
+        build.run("-c", COURSE, "--help")  # compiles what has changed
+        found[build.name]["help"] = asdict(build.run("-c", COURSE, "--help"))
+        found[build.name]["cold"] = asdict(build.grade(work / build.name / first / "one", work / "out"))
+    for kind in CLASSES:
+        for build in builds:
+            say(f"{build.name}: {kind}, one by one")
+            file = work / "phases.json"
+            folder = work / build.name / kind
+            shutil.rmtree(work / "out", ignore_errors=True)
+            build.run(str(INSIDE), "phases", str(folder / "alone"), str(work / "out"), str(file))
+            found[build.name]["phases"][kind] = json.loads(file.read_text())
+        for build in builds:
+            say(f"{build.name}: {kind}, the class")
+            spent = build.grade(work / build.name / kind / "all", work / "out", memory=True)
+            found[build.name]["class"][kind] = asdict(spent)
+    return found
 
 
-def stock(root: Path, submitted: Path, folder: Path) -> tuple[Run, Run]:
+def stock(build: Build, submitted: Path, folder: Path) -> dict[str, Any]:
     """nbgrader's own commands with nbgrader's own Execute; autograde and feedback."""
     folder.mkdir()
-    (folder / "solutions").symlink_to(root / "solutions")
+    (folder / "solutions").symlink_to(build.root / "solutions")
     (folder / "submitted").symlink_to(submitted)
-    config = (root / "nbgrader_config.py").read_text()
+    config = (build.root / "nbgrader_config.py").read_text()
     config += """
 steps = c.Autograde.autograde_preprocessors
 steps[[step.endswith("GradeOutside") for step in steps].index(True)] = "nbgrader.preprocessors.Execute"
 """
     (folder / "nbgrader_config.py").write_text(config)
-    nbgrader = str(TOOLS / "nbgrader")
-    measured([nbgrader, "generate_assignment", LESSON, "--force"], folder)
-    graded = measured([nbgrader, "autograde", LESSON], folder)
-    return graded, measured([nbgrader, "generate_feedback", LESSON], folder)
+    nbgrader = [build.python, "-m", "nbgrader"]
+    environment = {"PYTHONPATH": str(build.root)}
+    run([*nbgrader, "generate_assignment", LESSON, "--force"], folder, environment)
+    graded = run([*nbgrader, "autograde", LESSON], folder, environment)
+    return {"autograde": asdict(graded), "feedback": asdict(run([*nbgrader, "generate_feedback", LESSON], folder, {}))}
 
 
-def ours(root: Path, submitted: Path, out: Path) -> Run:
-    """`course grade`, feedback pages included."""
-    return measured([str(TOOLS / "course"), "grade", LESSON, "--submitted", str(submitted), "--out", str(out)], root)
+def overhead(phases: dict[str, list[float]]) -> float:
+    """Processor time of a submission beside its own cells and its page."""
+    return phases["run and mark"][1] - phases["own cells"][1] + phases["grade book"][1]
 
 
-def phases(root: Path, submitted: Path, out: Path) -> dict[str, float]:
-    """Seconds of each phase, summed over the class, when submissions are graded one by one in this process.
-
-    The last entry is the processor time that the students' own cells took.
-    """
-    spent: dict[str, float] = {}
-
-    def timed(owner: Any, name: str, phase: str) -> None:
-        function = getattr(owner, name)
-
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            start = time.perf_counter()
-            try:
-                return function(*args, **kwargs)
-            finally:
-                spent[phase] = spent.get(phase, 0.0) + time.perf_counter() - start
-
-        setattr(owner, name, wrapper)
-
-    def counted(self: Any, *args: Any, run: Any = guest.GuestProcess.run_cell, **kwargs: Any) -> Any:
-        before = proc.processor_time(self.pid)
-        try:
-            return run(self, *args, **kwargs)
-        finally:
-            used = proc.processor_time(self.pid) - before
-            spent["cells, processor"] = spent.get("cells, processor", 0.0) + max(used, 0.0)
-
-    guest.GuestProcess.run_cell = counted  # type: ignore[method-assign]
-    timed(runner, "restore", "restore")
-    timed(guest.GuestProcess, "__init__", "start")
-    timed(guest.GuestProcess, "run_cell", "cells")
-    timed(runner, "_mark", "calls")
-    timed(guest.GuestProcess, "__exit__", "end")
-    timed(gradebook.GradebookWriter, "write", "grade book")
-    timed(feedback.FeedbackWriter, "write", "feedback")
-    entries = hand_ins.find_submissions(submitted, [LESSON])
-    config, master, exercises = course_config(root), Master.load(root, LESSON), lesson_exercises(LESSON)
-    out.mkdir()
-    torch.set_num_threads(1)  # as `workers.Grading` does
-    release(LESSON, root, root / "solutions", database_url(out, config))
-    with Template() as template, gradebook.GradebookWriter(out, config) as book:
-        pages = feedback.FeedbackWriter(out, config, book.gradebook)
-        for number, entry in enumerate(entries):
-            if number == 1:  # the first one pays for what happens once: imports, templates, what is kept of pages
-                spent.clear()
-            graded = runner.grade_submission(entry.notebook, entry.student, master, exercises, template, Limits())
-            book.write(graded, master.name, entry.notebook.parent)
-            pages.write(graded, master.name)
-    return {name: seconds / (len(entries) - 1) for name, seconds in spent.items()}
+def ratios(result: dict[str, Any]) -> dict[str, tuple[float, float, float | None, str]]:
+    """By measure (processor time then and now, ratio by the wall, the goal's name)."""
+    then, now, count = result["then"], result["now"], result["students"]
+    rows: dict[str, tuple[float, float, float | None, str]] = {}
+    for kind in CLASSES:
+        before, after = then["class"][kind], now["class"][kind]
+        both = overhead(then["phases"][kind]), overhead(now["phases"][kind])
+        rows[f"overhead; {kind}"] = (*both, None, "overhead")
+        wall = after["seconds"] / before["seconds"]
+        rows[f"class; {kind}"] = (before["processor"] / count, after["processor"] / count, wall, "class")
+        rows[f"memory; {kind}"] = (before["peak_mib"], after["peak_mib"], None, "memory")
+    for name in ("cold", "help"):
+        wall = now[name]["seconds"] / then[name]["seconds"]
+        rows[name] = (then[name]["processor"], now[name]["processor"], wall, name)
+    return rows
 
 
-def subset(submitted: Path, count: int, folder: Path) -> Path:
-    """The first `count` students of a class."""
-    for path in sorted(submitted.iterdir())[:count]:
-        shutil.copytree(path, folder / path.name)
-    return folder
+def report(result: dict[str, Any]) -> str:
+    """The ratios, the phases and the rate against stock nbgrader, in Markdown."""
+    cores, count, few = result["machine"]["cores"], result["students"], result["stock"]["students"]
+    lines = [
+        "# Grading: the build of b983290, this one, and stock nbgrader",
+        "",
+        f"{count} submissions of {LESSON}, {cores} cores ({result['machine']['processor']}), load "
+        f"{result['machine']['load']:.1f} at the start. Versions: "
+        + ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+        + ". Processor time of all processes; each build grades its own lesson, which has grown since then. Made by "
+        "`python -m benchmarks.grading`.",
+        "",
+        "| | then | now | ratio | goal | ratio by the wall |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for name, (then, now, wall, goal) in ratios(result).items():
+        kind = name.partition("; ")[2]
+        told, most = GOALS[goal]
+        unit = "MiB" if goal == "memory" else "s"
+        width = 0 if goal == "memory" else 3
+        beside = "" if wall is None else f"{wall:.2f}"
+        lines.append(
+            f"| {told}{f' ({kind})' if kind else ''} | {then:.{width}f} {unit} | {now:.{width}f} {unit} "
+            f"| {now / then:.2f} | {most:.2f} | {beside} |"
+        )
+    lines += [
+        "",
+        "| phase of one submission, one at a time: processor time, s | then | now | ratio |",
+        "|---|--:|--:|--:|",
+    ]
+    for kind in CLASSES:
+        phases = [result[build]["phases"][kind] for build in ("then", "now")]
+        for phase in ("own cells", "run and mark", "grade book", "page"):
+            then, now = (each[phase][1] for each in phases)
+            lines.append(f"| {phase} ({kind}) | {then:.3f} | {now:.3f} | {now / then:.2f} |")
+    first = next(iter(CLASSES))
+    mine = result["now"]["class"][first]
+    parts = [result["stock"][part] for part in ("autograde", "feedback")]
+    lines += [
+        "",
+        f"Stock nbgrader took {sum(part['processor'] for part in parts) / few:.2f} s of processor time for each of the "
+        f"first {few} ({sum(part['seconds'] for part in parts) / few:.1f} s by the wall), its start included: "
+        f"`course grade` is **{against_stock(result, 'processor'):.0f} times** as fast by processor time, "
+        f"{against_stock(result, 'seconds'):.0f} times by the wall ({mine['seconds'] / count:.3f} s each).",
+        "",
+        "![Processor time and memory as ratios to then, with the goals](grading.png)",
+        "",
+    ]
+    return "\n".join(lines)
 
 
-def main() -> None:
-    """Measure, print, and store."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--students", type=int, default=60)
-    parser.add_argument("--stock", type=int, help="how many of them stock nbgrader grades (default: all)")
-    parser.add_argument("--scale", default="10,100,1000", help="class sizes for `course grade` alone (%(default)s)")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="default: benchmarks/results")
-    options = parser.parse_args()
-    root, few = course_root(), options.stock or options.students
-    with tempfile.TemporaryDirectory() as name:
-        work = Path(name)
-        write_class(root, work / "class", options.students)
-        say("course grade")
-        mine = ours(root, work / "class", work / "ours")
-        say("phases")
-        each = phases(root, subset(work / "class", min(options.students, 30), work / "some"), work / "phases")
-        scale = {}
-        for size in [int(word) for word in options.scale.split(",") if word]:
-            say(f"a class of {size}")
-            shutil.rmtree(work / "more", ignore_errors=True)
-            write_class(root, work / "more", size)
-            scale[size] = asdict(ours(root, work / "more", work / f"out-{size}"))
-            shutil.rmtree(work / f"out-{size}")
-        say(f"stock nbgrader, {few} submissions")
-        theirs, pages = stock(root, subset(work / "class", few, work / "few"), work / "stock")
-    result = {
-        "machine": {"cores": os.cpu_count() or 1, "processor": processor(), "system": platform.system()},
-        "versions": {name: version(name) for name in ("nbgrader", "torch", "distributed", "ipython")},
-        "students": options.students,
-        "stock": {"students": few, "autograde": asdict(theirs), "feedback": asdict(pages)},
-        "course grade": {**asdict(mine), "phases_each": each},
-        "scale": scale,
-    }
-    options.results.mkdir(parents=True, exist_ok=True)
-    (options.results / "grading.json").write_text(json.dumps(result, indent=2) + "\n")
-    text = report(result)
-    (options.results / "grading.md").write_text(text)
-    if scale:
-        figure(scale, options.results / "grading.png")
-    print(text)
+def against_stock(result: dict[str, Any], what: str) -> float:
+    """How many times stock nbgrader's processor time ("processor") or seconds this build's are, for one submission."""
+    theirs = sum(result["stock"][part][what] for part in ("autograde", "feedback")) / result["stock"]["students"]
+    return float(theirs / (result["now"]["class"][next(iter(CLASSES))][what] / result["students"]))
+
+
+def figure(result: dict[str, Any], path: Path) -> None:
+    """The ratios as bars, each with its goal."""
+    rows = list(ratios(result).items())[::-1]
+    fig, (axes,) = plots.figure(1, 1, width=8, height=3.6)
+    axes.barh([name for name, _ in rows], [now / then for _, (then, now, *_) in rows], color=plots.COLOR["model"])
+    goals = [GOALS[goal][1] for _, (*_, goal) in rows]
+    axes.plot(goals, range(len(rows)), "|", color=plots.COLOR["exact"], markersize=18, label="goal")
+    axes.set(xlabel="now / then", title="Processor time (memory) against the build of b983290")
+    axes.legend()
+    fig.savefig(path, dpi=130)
 
 
 def say(what: str) -> None:
@@ -256,99 +234,34 @@ def processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def report(result: dict[str, Any]) -> str:
-    """Rates, phases, limit, ratio and larger classes, in Markdown."""
-    cores, count, few = result["machine"]["cores"], result["students"], result["stock"]["students"]
-    theirs, pages, mine = result["stock"]["autograde"], result["stock"]["feedback"], result["course grade"]
-    each = dict(mine["phases_each"])
-    per_stock, per_ours = (theirs["seconds"] + pages["seconds"]) / few, mine["seconds"] / count
-    limit = each.pop("cells, processor") / cores
-    overhead = sum(each.values()) - each["cells"] - each["feedback"]
-    lines = [
-        "# Grading one class: stock nbgrader and `course grade`",
-        "",
-        f"{count} submissions of {LESSON} ({few} of them given to stock nbgrader), {cores} cores "
-        f"({result['machine']['processor']}). Versions: "
-        + ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-        + ". Made by `python -m benchmarks.grading`.",
-        "",
-        "| | stock nbgrader | course grade |",
-        "|---|--:|--:|",
-        f"| seconds per submission, feedback page and start included | {per_stock:.2f} | {per_ours:.3f} |",
-        f"| submissions per minute | {60 / per_stock:.1f} | {60 / per_ours:.0f} |",
-        f"| peak memory, MiB | {max(theirs['peak_mib'], pages['peak_mib']):.0f} | {mine['peak_mib']:.0f} |",
-        "| student's code enclosed | no | yes |",
-        "",
-        f"`course grade` is **{per_stock / per_ours:.0f} times** as fast. Its limit is the processor time of the "
-        f"students' own cells divided by the cores, {limit:.3f} s each; it reaches {limit / per_ours:.0%} of that.",
-        "",
-        "| phase of one submission, one at a time, once warm | seconds |",
-        "|---|--:|",
-        *(f"| {name} | {seconds:.3f} |" for name, seconds in each.items()),
-        "",
-        f"Beside its own cells and its feedback page a submission costs {overhead:.3f} s: marking its exercises "
-        f"{each['calls'] / overhead:.0%} (some 170 calls across the sandbox's wall, and recognising mistakes), the "
-        f"fork into namespaces of its own {each['start'] / overhead:.0%}, the grade book "
-        f"{each['grade book'] / overhead:.0%}.",
-        "",
-    ]
-    return "\n".join(lines + (larger(result, each) if result["scale"] else []))
-
-
-def larger(result: dict[str, Any], each: dict[str, float]) -> list[str]:
-    """What larger classes cost, and the estimate for 100,000."""
-    scale = {int(size): run for size, run in result["scale"].items()}
-    writer = each["grade book"] + each["feedback"]
-    worker = sum(each.values()) - writer
-    once, slope = straight(scale)
-    rows = [f"| {count} | {1e5 * max(worker / count, writer) / 3600:.1f} |" for count in (2, 8, 16, 64)]
-    return [
-        "## Larger classes",
-        "",
-        "| class | seconds | seconds each | peak MiB |",
-        "|--:|--:|--:|--:|",
-        *(
-            f"| {size} | {run['seconds']:.1f} | {run['seconds'] / size:.3f} | {run['peak_mib']:.0f} |"
-            for size, run in sorted(scale.items())
-        ),
-        "",
-        f"To start takes {once:.1f} s (imports, a warm template, the grade book), each submission {slope:.3f} s more.",
-        "",
-        "![Seconds and peak memory against the size of the class](grading.png)",
-        "",
-        f"By the phases above a submission takes a worker {worker:.3f} s, and {writer:.3f} s of the one process that "
-        "writes the grade book and the pages. So a class of 100,000 would take, on workers of one core each:",
-        "",
-        "| workers | hours |",
-        "|--:|--:|",
-        *rows,
-        "",
-        f"More than {worker / writer:.0f} workers wait for the writer: {1e5 * writer / 3600:.1f} hours are the least.",
-        "",
-    ]
-
-
-def straight(scale: dict[int, dict[str, float]]) -> tuple[float, float]:
-    """(seconds to start, seconds each): the line through the smallest and the largest class."""
-    least, most = min(scale), max(scale)
-    each = (scale[most]["seconds"] - scale[least]["seconds"]) / max(most - least, 1)
-    return scale[least]["seconds"] - each * least, each
-
-
-def figure(scale: dict[int, dict[str, float]], path: Path) -> None:
-    """Seconds and peak memory against the size of the class."""
-    sizes, (once, each) = sorted(scale), straight(scale)
-    fig, (left, right) = plots.figure(1, 2, width=9, height=3.4)
-    left.plot(sizes, [scale[size]["seconds"] for size in sizes], "o-", color=plots.COLOR["model"], label="measured")
-    line = [once + each * size for size in sizes]
-    left.plot(sizes, line, "--", color=plots.COLOR["exact"], label=f"{once:.0f} s and {each:.2f} s each")
-    left.set(xscale="log", yscale="log", xlabel="submissions", ylabel="seconds", title="Time: a line")
-    left.legend()
-    peaks = [scale[size]["peak_mib"] for size in sizes]
-    right.plot(sizes, peaks, "o-", color=plots.COLOR["model"])
-    right.set(xscale="log", xlabel="submissions", ylabel="peak memory (MiB)", ylim=(0, 1.2 * max(peaks)))
-    right.set_title(f"Memory: {min(peaks):.0f} to {max(peaks):.0f} MiB")
-    fig.savefig(path, dpi=130)
+def main() -> None:
+    """Measure, print, and store."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--then", type=Path, help=f"a checkout of {COMMIT} with its environment in .venv")
+    parser.add_argument("--students", type=int, default=60)
+    parser.add_argument("--alone", type=int, default=20, help="of them, graded one by one for the phases (%(default)s)")
+    parser.add_argument("--stock", type=int, default=3, help="of them, given to stock nbgrader (%(default)s)")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="default: benchmarks/results")
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as name, build_of_then(options.then) as then:
+        work, now = Path(name), Build("now", ROOT, sys.executable)
+        result = measure([then, now], work, options.students, options.alone)
+        say(f"stock nbgrader, {options.stock} submissions")
+        for path in sorted((work / "now" / next(iter(CLASSES)) / "all").iterdir())[: options.stock]:
+            shutil.copytree(path, work / "few" / path.name)
+        result["stock"] = {"students": options.stock, **stock(now, work / "few", work / "stock")}
+    result |= {
+        "machine": {"cores": os.cpu_count() or 1, "processor": processor(), "load": load},
+        "versions": {name: version(name) for name in ("nbgrader", "torch", "distributed", "ipython")},
+        "students": options.students,
+    }
+    options.results.mkdir(parents=True, exist_ok=True)
+    (options.results / "grading.json").write_text(json.dumps(result, indent=2) + "\n")
+    text = report(result)
+    (options.results / "grading.md").write_text(text)
+    figure(result, options.results / "grading.png")
+    print(text)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ from functools import cache
 from typing import Any
 
 import bleach
-import nbformat
 from bleach.css_sanitizer import CSSSanitizer
 from nbformat import NotebookNode
+
+from ..nodes import new_output
 
 MAX_OUTPUTS = 500  # of one cell
 MAX_ROOM = 8 * 2**20  # characters of a submission's outputs in all
@@ -168,7 +169,7 @@ def safe_outputs(outputs: Iterable[Any], room: Room | None = None) -> list[Noteb
 
 
 def _stream(name: str, text: str) -> NotebookNode:
-    return nbformat.v4.new_output("stream", name=name, text=text)
+    return new_output("stream", name=name, text=text)
 
 
 def _safe_output(output: dict[str, Any], room: Room) -> NotebookNode | None:
@@ -180,7 +181,7 @@ def _safe_output(output: dict[str, Any], room: Room) -> NotebookNode | None:
         lines = output.get("traceback")
         trace = [room.cut(_text(line), MAX_LINE) for line in lines[:MAX_LINES]] if isinstance(lines, list) else []
         name, value = _text(output.get("ename"))[:200], _text(output.get("evalue"))[:2000]
-        return nbformat.v4.new_output("error", ename=name, evalue=value, traceback=trace)
+        return new_output("error", ename=name, evalue=value, traceback=trace)
     data = output.get("data")
     if kind not in ("display_data", "execute_result") or not isinstance(data, dict):
         return None
@@ -189,7 +190,7 @@ def _safe_output(output: dict[str, Any], room: Room) -> NotebookNode | None:
         return None
     count = {} if kind == "display_data" else {"execution_count": _count(output.get("execution_count"))}
     metadata = {mime: about for mime in kept if (about := _safe_metadata(output, mime))}
-    return nbformat.v4.new_output(kind, data=kept, metadata=metadata, **count)
+    return new_output(kind, data=kept, metadata=metadata, **count)
 
 
 def _safe_data(mime: str, value: Any, room: Room) -> str | None:

@@ -18,9 +18,9 @@ from nbconvert.filters.highlight import Highlight2HTML
 from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
-from nbformat.v4 import new_output
 from traitlets.config import Config
 
+from ..nodes import new_output
 from .markup import BOX, BOXED, Room
 from .mathematics import rendered
 
@@ -53,6 +53,14 @@ class _Exporter(HTMLExporter):
         page, resources = TemplateExporter.from_notebook_node(self, nb, resources, **options)
         self._nb_metadata.clear()
         return NO_ALT.sub('<img alt="a picture without a description"', page), resources
+
+    def _preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
+        """The preprocessors one after the other; `nb` is the exporter's own copy already. nbconvert copies it twice
+        more, and validates it after each.
+        """
+        for preprocessor in self._preprocessors:
+            nb, resources = preprocessor(nb, resources)
+        return nb, resources
 
 
 def exporter(config: Config) -> HTMLExporter:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,12 @@ from nbgrader.converters import GenerateFeedback
 from traitlets.config import Config
 
 from ..grading.exchange import Exchange
-from ..grading.gradebook import as_stored, for_release, resources_for
+from ..grading.gradebook import for_release, resources_for
 from ..grading.graded import Graded
 from ..grading.ledger import place_of
 from ..grading.sources import digest_of, page_sources
 from ..hand_in.restoring import Master
+from ..nodes import copied, written
 from .filling import Body, Said, filled
 from .making import SECONDS, PageRefused, Pages
 from .page import Bounded, exporter, refusal, without_scripts
@@ -55,7 +55,7 @@ def body_of(pages: Pages, notebook: NotebookNode, name: str, seconds: float = SE
         return pages.page(notebook, {**resources_for("", "", name, ""), "gap": token}, seconds)
 
     try:
-        return Body.of(deepcopy(notebook), render)
+        return Body.of(copied(notebook), render)
     except PageRefused as error:
         return Body(refused=str(error))
 
@@ -82,7 +82,7 @@ class FeedbackWriter:
         texts = {page.with_name(beside): text for beside, text in (release or {}).items()}
         texts[page] = self.render(graded, name)
         if graded.body is not None and graded.notebook is not None:
-            key = self._key(as_stored(graded.notebook).encode("utf-8", "replace"))
+            key = self._key(written(graded.notebook).encode("utf-8", "replace"))
             texts[place_of(self.out, graded.student, graded.lesson, ".page")] = _kept(key, graded.body)
         _write(texts, files)
         return page

@@ -16,7 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import nbformat
 from nbformat import NotebookNode
 from nbgrader.api import (
     Assignment,
@@ -38,6 +37,7 @@ from ..checkout import course_id, database_url
 from ..hand_in.beside import SECRET, TIMESTAMP
 from ..hand_in.finding import timestamp
 from ..hand_in.notebook_file import SubmissionError, plain_bytes
+from ..nodes import written
 from ..transaction import one_transaction
 from . import byhand, lateness
 from .exchange import Exchange
@@ -94,7 +94,7 @@ class GradebookWriter:
                 self._zero(graded, name)
             else:
                 self._save(graded, name, graded.notebook, folder / f"{name}.ipynb")
-                (made / f"{name}.ipynb").write_text(as_stored(graded.notebook), encoding="utf-8")
+                (made / f"{name}.ipynb").write_text(written(graded.notebook), encoding="utf-8")
             self.settle(graded.lesson, graded.student)
             beside = {TIMESTAMP: when.isoformat()} if when else {}
             for place, text in (beside if release is None else release).items():
@@ -197,13 +197,6 @@ class _Rows:
 def _is_worth(cell: NotebookNode) -> bool:
     """Whether points depend on what a cell shows: of any other one the outputs are the student's to choose."""
     return bool(nbgrader(cell).get("points"))
-
-
-def as_stored(notebook: NotebookNode) -> str:
-    """A notebook as it lies in `autograded/`. Not by `nbformat.write`, which validates once more what `restore` and
-    `safe_outputs` have put together.
-    """
-    return str(nbformat.v4.writes(notebook)) + "\n"
 
 
 def for_release(folder: Path, student: str, lesson: str, secret: str) -> dict[str, str]:

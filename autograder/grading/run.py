@@ -54,6 +54,7 @@ class Run:
         self._process: GuestProcess | None = None
         self._restarts = self._crashes = 0
         self.stops: dict[int, Stop] = {}  # by a cell's index: what stopped it
+        self._effects: dict[int, Effects] = {}
 
     def __enter__(self) -> Run:
         return self
@@ -172,12 +173,17 @@ class Run:
         found = Around([], [], [], [])
         for index in self._done:
             given = self.is_given(index)
-            did = (_known if given else effects)(cells[index].source)
+            did = self._did(index, given)
             if index < place:
                 found.above.append(did)
             if not (given and index < place):
                 (found.own_above if index < place else found.given_below if given else found.own_below).append(did)
         return place, found
+
+    def _did(self, index: int, given: bool) -> Effects:
+        if index not in self._effects:
+            self._effects[index] = (_known if given else effects)(self.restored.notebook.cells[index].source)
+        return self._effects[index]
 
     def _seconds(self, index: int) -> float:
         left = self.clock.left() - (0.0 if index in self._proved else RESERVE * self.limits.submission)

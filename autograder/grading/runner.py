@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import nbformat
 from nbformat import NotebookNode
 
 from ..cells import exercise_graded_in, grade_id, note_verdict
@@ -25,6 +24,7 @@ from ..hand_in.definitions import bare
 from ..hand_in.notebook_file import SubmissionError, Unreadable, read
 from ..hand_in.restoring import Master, Restored, restore
 from ..marking import Mark, judge, reconsider, seed_of, to_reconsider
+from ..nodes import new_output
 from ..notebook import render, score
 from ..student import LinkBroken
 from .below import helping
@@ -213,7 +213,7 @@ def with_verdicts(notebook: NotebookNode, marks: Mapping[str, Mark]) -> Notebook
             points = repr(score(result))
             note_verdict(cell, result.passed, result.message)
             cell.outputs = [
-                nbformat.v4.new_output("stream", name="stdout", text=render(result) + "\n"),
-                nbformat.v4.new_output("execute_result", data={"text/plain": points}, execution_count=None),
+                new_output("stream", name="stdout", text=render(result) + "\n"),
+                new_output("execute_result", data={"text/plain": points}, metadata={}, execution_count=None),
             ]
     return notebook

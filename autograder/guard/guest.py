@@ -35,6 +35,7 @@ TOO_LARGE = encode({"error": {"type": "WireError", "message": "more than can be 
 MAX_CELL, MAX_REPLY, MAX_CALLBACK = 8 * 2**20, 2 * 2**20, 2**18
 MAX_ASKED = 16 * 2**20  # bytes of one callback's arguments: what the checker computes with them may be larger
 MAX_CALLBACKS = 50_000  # of one call
+GLANCE = 0.05  # seconds for which a reply is waited for before anybody asks what keeps it
 LEAST = 0.2  # seconds of grace that a submission has when its clock is over
 
 
@@ -183,16 +184,17 @@ class GuestProcess:
 
     def _exchange(self, frame: bytes, serve: Callable[[bytes], bytes] | None, seconds: float) -> tuple[bytes, bool]:
         start, interrupted, asked = time.monotonic(), False, 0
-        deadline, starved, own = start + seconds, _starved(self._schedule), self._own_demand()
+        deadline = start + seconds
+        kept: float | None = None  # what `_kept_waiting` said before
         channel.send(self._connection, channel.REQUEST, frame, deadline + self.limits.grace)
         while True:
+            if kept is None and not (channel.waits(self._connection, GLANCE) and time.monotonic() < start + GLANCE):
+                kept = self._kept_waiting()
             try:
                 kind, payload = channel.receive(self._connection, deadline)
             except TimeoutError:
-                before, starved = starved, _starved(self._schedule)
-                asked_before, own = own, self._own_demand()
-                # Its own other processes and threads keep it waiting at its own expense.
-                waited = starved - before - (own - asked_before)
+                before, kept = kept, self._kept_waiting()
+                waited = 0.0 if before is None else kept - before
                 if waited > 0.05 * seconds and time.monotonic() < start + MAX_PATIENCE * seconds:
                     self.clock.extend(waited)
                     deadline = time.monotonic() + waited
@@ -212,6 +214,12 @@ class GuestProcess:
                 return payload, interrupted
             else:
                 raise LinkBroken("the process answered out of turn")
+
+    def _kept_waiting(self) -> float:
+        """Seconds for which others have kept its first thread from running: its own other processes and threads do so
+        at its own expense.
+        """
+        return _starved(self._schedule) - self._own_demand()
 
     def _own_demand(self) -> float:
         """Seconds of processor time that the submission has used or asked for beside its first thread."""

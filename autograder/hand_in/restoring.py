@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +20,7 @@ from nbformat import NotebookNode
 from ..cells import grade_id, nbgrader, note_lacking, open_to_students, place
 from ..checkout import course_secret
 from ..feedback.markup import safe_markdown
+from ..nodes import copied
 from ..releases import Release, Releases, name_of
 from .earlier import brought_forward
 from .recovery import Matched, match
@@ -113,7 +113,7 @@ def restore(submitted: NotebookNode, master: Master, lacking: frozenset[str] | N
         if place(grade_id(cell))[0] in lacking:
             note_lacking(cell)
     version = {key: master.released[key] for key in ("nbformat", "nbformat_minor")}
-    notebook = NotebookNode(cells=cells, metadata=deepcopy(master.released.metadata), **version)
+    notebook = NotebookNode(cells=cells, metadata=copied(master.released.metadata), **version)
     return Restored(notebook, tuple(runs), tuple(flags), released, lacking)
 
 
@@ -138,7 +138,7 @@ def _restored(
     """The cell that is graded in the place of `given`, and whether it is worth running; `known`: that it is missing
     needs no flag.
     """
-    cell, meta, tags = deepcopy(given), nbgrader(given), given.metadata.get("tags", [])
+    cell, meta, tags = copied(given), nbgrader(given), given.metadata.get("tags", [])
     name = meta.get("grade_id")
     if name is None:
         if submitted is not None:
@@ -171,7 +171,7 @@ def _restored(
 
 def _harmless(cell: NotebookNode, given: NotebookNode | None = None) -> NotebookNode:
     """A cell of the student's as it is kept: what others will look at is text, with no markup that could act."""
-    kept = deepcopy(cell)
+    kept = copied(cell)
     if (given or cell).cell_type != "code" and (given is None or cell.source != given.source):
         kept.source = safe_markdown(cell.source)
     return kept

@@ -9,6 +9,7 @@ takes none, gains nothing by it.
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import time
@@ -29,6 +30,13 @@ def send(connection: socket.socket, kind: bytes, payload: bytes, deadline: float
         connection.sendall(HEAD.pack(kind, len(payload)) + payload)  # in one: each piece would wake the other side
     except OSError as error:  # TimeoutError is one
         raise Closed(str(error)) from None
+
+
+def waits(connection: socket.socket, seconds: float) -> bool:
+    """Whether something is there to be received, within so many seconds."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(1e3 * seconds))
 
 
 def receive(connection: socket.socket, deadline: float | None = None) -> tuple[bytes, bytes]:

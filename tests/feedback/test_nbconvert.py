@@ -1,7 +1,7 @@
 """What feedback pages use of nbconvert's insides is still as it was: a new version that changes it fails here, by name.
 
-Feedback overrides one method of the exporter and repeats what it does but for its last step, reads its list of
-preprocessors, and renders Markdown by a renderer derived from nbconvert's.
+Feedback overrides two methods of the exporter and repeats what they do but for copies, checks and a last step, reads
+its list of preprocessors, and renders Markdown by a renderer derived from nbconvert's.
 """
 
 import inspect
@@ -22,6 +22,7 @@ NAMES = [
     (HTMLExporter, "from_notebook_node"),
     (TemplateExporter, "from_notebook_node"),
     (HTMLExporter, "_init_resources"),
+    (HTMLExporter, "_preprocess"),
     (HTMLExporter, "register_filter"),
     (IPythonRenderer, "image"),
     (IPythonRenderer, "block_math"),

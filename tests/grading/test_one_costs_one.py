@@ -5,7 +5,6 @@ import json
 import os
 import threading
 
-import nbformat
 import pytest
 import sqlalchemy
 from nbgrader.api import Gradebook
@@ -17,7 +16,7 @@ from tiny import LESSON
 from tiny_class import MARKS, STUDENTS, autograde, held, scores
 
 from autograder.feedback.writer import FeedbackWriter
-from autograder.grading import classroom, runner, workers
+from autograder.grading import classroom, gradebook, runner, workers
 from autograder.grading.exchange import Exchange
 from autograder.grading.gradebook import GradebookWriter
 from autograder.grading.ledger import Ledger
@@ -84,7 +83,7 @@ STORING = {
     "the rows": (GradebookWriter, "_save"),
     "the last row": (SaveAutoGrades, "_add_comment"),
     "the penalty": (GradebookWriter, "settle"),
-    "the notebook": (nbformat.v4, "writes"),
+    "the notebook": (gradebook, "written"),
     "the page": (FeedbackWriter, "render"),
     "the places": (Exchange, "swap"),
 }

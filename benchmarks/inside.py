@@ -1,0 +1,241 @@
+"""What the benchmarks of grading and of its writer have each build do in its own checkout, that of then as well.
+
+    python inside.py class FOLDER STUDENTS [--unlisted]    write a class of the build's own lesson
+    python inside.py phases FOLDER OUT FILE                 grade it one by one, and write what each phase took
+    python inside.py writer FOLDER OUT FILE COUNT [URL]     store its results again and again, under other names
+
+Names that have moved since the build of then are found by either name.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import torch
+
+sys.path.insert(0, str(Path.cwd()))  # the build's own packages
+
+LESSON = "02-vae"
+# Slips of the pen, put into one answer of a perfect notebook where they fit.
+SLIPS = [
+    (".sum(", ".mean("),
+    ("0.5", "1.0"),
+    (".exp()", ""),
+    ("logvar", "(2 * logvar)"),
+    (" + ", " - "),
+    ("-1)", "0)"),
+    ("mu", "0 * mu"),
+    ("math.log", "math.log10"),
+    ("eps", "eps.abs()"),
+    ("sigma**2", "sigma"),
+]
+# Functions whose answer is one tensor: 1.07 times it is a mistake that no list holds.
+SCALED = (
+    *("reparameterize", "score_function_gradient", "pathwise_gradient", "gaussian_kl"),
+    *("bernoulli_log_likelihood", "gaussian_log_likelihood", "iwae_bound"),
+)
+
+
+# What has moved since the build of then, at its places.
+PLACES = {
+    "GuestProcess": ("autograder.guard.guest:GuestProcess", "autograder.grading.process:Submission"),
+    "Template": ("autograder.guard.template:Template", "autograder.grading.process:Template"),
+    "Limits": ("autograder.guard.limits:Limits", "autograder.grading.process:Limits"),
+    "find_submissions": (
+        "autograder.hand_in.finding:find_submissions",
+        "autograder.grading.classroom:find_submissions",
+    ),
+    "release": ("autograder.builder.release:release", "autograder.build.release:release"),
+    "FeedbackWriter": ("autograder.feedback.writer:FeedbackWriter", "autograder.grading.feedback:FeedbackWriter"),
+    "Master": ("autograder.hand_in.restoring:Master", "autograder.grading.submission:Master"),
+    "GradebookWriter": ("autograder.grading.gradebook:GradebookWriter",),
+    "lesson_exercises": ("autograder.exercise:lesson_exercises",),
+}
+
+
+def moved(name: str) -> Any:
+    """What is called so, or was."""
+    for place in PLACES[name]:
+        module, _, own = place.partition(":")
+        try:
+            return getattr(import_module(module), own)
+        except (ImportError, AttributeError):
+            continue
+    raise ImportError(name)
+
+
+def scaled(source: str) -> str:
+    """A function's source with 1.07 times its answer."""
+    tree = ast.parse(source)
+    answers = [(node, node.value) for node in ast.walk(tree) if isinstance(node, ast.Return) and node.value]
+    last, answer = answers[-1]
+    last.value = ast.BinOp(ast.Constant(1.07), ast.Mult(), answer)
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def write_class(root: Path, submitted: Path, students: int, unlisted: bool) -> None:
+    """`students` submissions below `submitted`, the same ones every time: a third is right, a third came as far as some
+    exercise, and a third holds one slip, or one mistake that no list has.
+    """
+    master_of = moved("Master")
+    demo = import_module("autograder.grading.demo")
+    master = master_of.load(root, LESSON)
+    solved = demo.solve(root, master)
+    names = [c.metadata.nbgrader.grade_id for c in solved.cells if c.metadata.get("nbgrader", {}).get("solution")]
+    stubs = {c.metadata.nbgrader.grade_id: c.source for c in master.released.cells if c.metadata.get("nbgrader")}
+    chance = random.Random(0)
+    for number in range(students):
+        kind, name, slip = number % 3, chance.choice(names), chance.choice(SLIPS)
+        if unlisted and kind == 2:
+            name = SCALED[number // 3 % len(SCALED)]
+
+        def write(here: str, text: str, kind: int = kind, name: str = name, slip: tuple[str, str] = slip) -> str:
+            if kind == 1 and names.index(here) > names.index(name):
+                return stubs[here]
+            if kind != 2 or here != name:
+                return text
+            return scaled(text) if unlisted else text.replace(*slip)
+
+        path = submitted / f"student-{number:04d}" / LESSON / f"{master.name}.ipynb"
+        path.parent.mkdir(parents=True)
+        nbformat.write(demo.answer(solved, write), path)
+
+
+def phases(root: Path, submitted: Path, out: Path, skip: int = 2) -> dict[str, list[float]]:
+    """By phase [seconds, seconds of processor time] of a submission, graded one by one in this process; the first few
+    pay for what happens once and do not count. "own cells" is the processor time of the submission's own process.
+    """
+    process = moved("GuestProcess")
+    template_of = moved("Template")
+    limits = moved("Limits")
+    find = moved("find_submissions")
+    release = moved("release")
+    feedback = moved("FeedbackWriter")
+    master_of = moved("Master")
+    writer = moved("GradebookWriter")
+    runner = import_module("autograder.grading.runner")
+    checkout = import_module("autograder.checkout")
+    exercises = moved("lesson_exercises")(LESSON)
+    usage = Path(os.environ["COURSE_BENCH_USAGE"])
+    spent: dict[str, list[float]] = {}
+
+    def processor() -> float:
+        text = usage.read_text().split()
+        return int(text[1]) / 1e6 if text[0] == "usage_usec" else int(text[0]) / 1e9
+
+    def note(phase: str, seconds: float, used: float) -> None:
+        entry = spent.setdefault(phase, [0.0, 0.0])
+        entry[0], entry[1] = entry[0] + seconds, entry[1] + used
+
+    def timed(owner: Any, name: str, phase: str) -> None:
+        function = getattr(owner, name)
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            start, before = time.perf_counter(), processor()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                note(phase, time.perf_counter() - start, processor() - before)
+
+        setattr(owner, name, wrapper)
+
+    def ran(pid: int) -> float:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+    def counted(self: Any, *args: Any, run: Callable[..., Any] = process.run_cell, **kwargs: Any) -> Any:
+        before = ran(self.pid)
+        try:
+            return run(self, *args, **kwargs)
+        finally:
+            note("own cells", 0.0, ran(self.pid) - before if self.alive else 0.0)
+
+    process.run_cell = counted
+    timed(runner, "grade_submission", "run and mark")
+    timed(writer, "write", "grade book")
+    timed(feedback, "write", "page")
+    config, master = checkout.course_config(root), master_of.load(root, LESSON)
+    out.mkdir(parents=True)
+    torch.set_num_threads(1)  # as workers do
+    release(LESSON, root, root / "solutions", checkout.database_url(out, config))
+    entries = find(submitted, [LESSON])
+    with template_of() as template, writer(out, config) as book:
+        pages = feedback(out, config, book.gradebook)
+        for number, entry in enumerate(entries):
+            if number == skip:
+                spent.clear()
+            graded = runner.grade_submission(entry.notebook, entry.student, master, exercises, template, limits())
+            book.write(graded, master.name, entry.notebook.parent)
+            pages.write(graded, master.name)
+    count = len(entries) - skip
+    return {phase: [value / count for value in values] for phase, values in spent.items()}
+
+
+def stored(root: Path, submitted: Path, out: Path, count: int, url: str) -> dict[str, Any]:
+    """Seconds of processor time that this process, the one writer, takes to store each of `count` finished results, and
+    its peak memory in MiB after each tenth of them. Pages that workers render are rendered beforehand.
+    """
+    template_of = moved("Template")
+    limits = moved("Limits")
+    find = moved("find_submissions")
+    release = moved("release")
+    feedback = moved("FeedbackWriter")
+    master_of = moved("Master")
+    writer = moved("GradebookWriter")
+    runner = import_module("autograder.grading.runner")
+    checkout = import_module("autograder.checkout")
+    exercises = moved("lesson_exercises")(LESSON)
+    config, master = checkout.course_config(root), master_of.load(root, LESSON)
+    if url:
+        config.CourseDirectory.db_url = url
+    out.mkdir(parents=True)
+    torch.set_num_threads(1)
+    release(LESSON, root, root / "solutions", checkout.database_url(out, config))
+    entries = find(submitted, [LESSON])
+    with template_of() as template:
+        graded = [
+            runner.grade_submission(entry.notebook, entry.student, master, exercises, template, limits())
+            for entry in entries
+        ]
+    seconds, peaks = [], []
+    with writer(out, config) as book:
+        pages = feedback(out, config, book.gradebook)
+        if hasattr(pages, "_body"):
+            graded = [replace(one, body=pages._body(one, one.notebook, master.name)) for one in graded]
+        for number in range(count):
+            one = replace(graded[number % len(graded)], student=f"replayed-{number:06d}")
+            before = time.process_time()
+            book.write(one, master.name, entries[number % len(entries)].notebook.parent)
+            pages.write(one, master.name)
+            seconds.append(time.process_time() - before)
+            if (number + 1) % max(count // 10, 1) == 0:
+                peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return {"seconds": seconds, "peak_mib": peaks}
+
+
+def main() -> None:
+    """One of the three."""
+    what, folder, rest = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
+    if what == "class":
+        write_class(Path.cwd(), folder, int(rest[0]), "--unlisted" in rest)
+        return
+    out, file = Path(rest[0]), Path(rest[1])
+    if what == "phases":
+        file.write_text(json.dumps(phases(Path.cwd(), folder, out)))
+    else:
+        file.write_text(json.dumps(stored(Path.cwd(), folder, out, int(rest[2]), "".join(rest[3:4]))))
+
+
+if __name__ == "__main__":
+    main()
