@@ -22,6 +22,33 @@ def mlp(sizes: Sequence[int], activation: Callable[[], nn.Module] = nn.SiLU) -> 
     return nn.Sequential(*layers[:-1])
 
 
+class Autoencoder(nn.Module):
+    """`encoder`, (B, D) -> (B, J) codes, and `decoder`, back to logits (B, D): small networks with two hidden layers
+    each. Called on images, it gives the logits of their reconstruction.
+
+    Args:
+        data_dim: D.
+        hidden_dim: width of the hidden layers.
+        latent_dim: J.
+    """
+
+    def __init__(self, data_dim: int, hidden_dim: int, latent_dim: int) -> None:
+        super().__init__()
+        self.encoder = mlp([data_dim, hidden_dim, hidden_dim, latent_dim])
+        self.decoder = mlp([latent_dim, hidden_dim, hidden_dim, data_dim])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, D) -> logits (B, D)."""
+        return self.decoder(self.encoder(x))
+
+
+def reconstruction_cost(model: nn.Module, x: Tensor) -> Tensor:
+    """Cross-entropy between images x (B, D) in [0, 1] and their reconstruction, whose logits model(x) gives: nats per
+    image, summed over the pixels, a scalar.
+    """
+    return nn.functional.binary_cross_entropy_with_logits(model(x), x, reduction="sum") / len(x)
+
+
 class ResidualMLP(nn.Module):
     """A function of a point and a time, (x, t) -> R^D, for noise prediction on low-dimensional data; with a context, of
     that too.

@@ -20,6 +20,7 @@ __all__ = [
     "guess",
     "history",
     "image_grid",
+    "legend_beside",
     "scatter",
     "show",
     "use_style",
@@ -256,6 +257,11 @@ def guess(
     look = {"color": _color("guess"), "label": label, **_LINE["guess"]}
     ax.axvline(x, **look) if x is not None else ax.axhline(y, **look)  # type: ignore[arg-type]
     ax.legend()
+
+
+def legend_beside(ax: "Axes") -> None:
+    """The legend right of the axes, where no line crosses it. Comes last: a later `guess` or `curve` would undo it."""
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 _LINE: dict[str, dict[str, Any]] = {

@@ -1,15 +1,22 @@
 """What students shall find stands nowhere above: `autograder.authoring.spoilers` of every lesson, and what it finds."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
 from autograder.authoring.likeness import answers, of_code, of_text
 from autograder.authoring.spoilers import given_away, problems
+from autograder.authoring.spoken import spoken
 from autograder.builder.source import Cell, find_lessons, read_lesson
 from autograder.checkout import course_root
 
 LESSONS = {path.parent.name: path for path in find_lessons(course_root(), [])}
+
+
+@cache
+def read(lesson):
+    return read_lesson(LESSONS[lesson], course_root()).cells
 
 
 @pytest.mark.parametrize("name", LESSONS)
@@ -83,3 +90,50 @@ def test_an_answer_beside_its_exercise_is_found(place):
     cells[position] = replace(cells[position], source=cells[position].source.replace(old, new))
     found = [(asked.name, teller.line) for asked, _, teller in given_away(tuple(cells))]
     assert ("predict_x0", cells[position].line) in found
+
+
+LEAKS = {
+    "a formula as plain text": ("02-vae", "iwae_bound", Cell("markdown", "It is log (1/K) sum_k w_k.", 1)),
+    "a formula in a docstring": (
+        "06-sampling",
+        "p_step",
+        Cell("code", 'def mean():\n    """1 / sqrt(alpha_t) (x_t - beta_t / sqrt(1 - alpha_bar_t) eps_hat)"""', 1),
+    ),
+    "a library's name for the answer, wrapped": (
+        "02-vae",
+        "bernoulli_log_likelihood",
+        Cell(
+            "code", "cost = F.binary_cross_entropy_with_logits(\n    logits, x, reduction='none'\n).sum(-1).mean()", 1
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("lesson", "name", "leak"), LEAKS.values(), ids=LEAKS)
+def test_what_gives_an_answer_away_above_is_found(lesson, name, leak):
+    found = [(asked.name, teller) for asked, _, teller in given_away((leak, *read(lesson)))]
+    assert (name, leak) in found
+
+
+def test_a_stubs_own_docstring_is_looked_at():
+    told = [
+        replace(cell, source=cell.source.replace('"""', '"""log (1/K) sum_k w_k. ', 1))
+        if cell.name == "iwae_bound"
+        else cell
+        for cell in read("02-vae")
+    ]
+    assert {(asked.name, teller.name) for asked, _, teller in given_away(tuple(told))} == {("iwae_bound", "iwae_bound")}
+
+
+@pytest.mark.parametrize(
+    ("latex", "plain"),
+    [
+        (r"\frac1K \sum_{k=1}^{K} w_k", "(1/K) sum_k w_k"),
+        (r"\sqrt{\bar\alpha_s}\, \hat x_0 + \sigma z", "sqrt(alpha_bar_s) x0_hat + sigma z"),
+        (r"\mathbb E_q\left[\log \frac{p(x \mid z)}{q(z)}\right]", "log (p(x given z) / q(z))"),
+        (r"\tfrac12 \left(\mu_j^2 + \sigma_j^2\right)", "1/2 (mu_j**2 + sigma_j**2)"),
+        (r"\tilde\beta_t\, \hat\epsilon(x_t, t)", "beta~_t * eps_hat"),
+    ],
+)
+def test_a_formula_is_spoken_alike_in_latex_and_in_plain_text(latex, plain):
+    assert spoken(latex) == spoken(plain) != ""

@@ -2,8 +2,9 @@
 
 What an exercise or a step returns is looked for in all that stands above it or beside it, in LaTeX, in code and in
 plain words, by value (`likeness`). A cell headed "Lines (17) to (19), to compare with yours" unfolds what the exercises
-and steps since the last such cell asked for: its formulas are looked for letter by letter too, and so are the longer
-parts of their solutions in code.
+and steps since the last such cell asked for: its formulas are looked for too, as they are read aloud (`spoken`), so
+that sums over draws and a docstring's plain text count; and every longer expression of a solution, a library's name
+for the answer among them, is looked for in the code above, folded or not.
 
 Where the formula is what the exercise is told, and something else is to be found, its cell says so: `given="…"`.
 """
@@ -14,55 +15,75 @@ import ast
 import re
 from collections.abc import Iterator
 
-from ..builder.source import Cell, Lesson, Problem, find_regions, region_text, stubbed
+from ..builder.source import Cell, Lesson, Problem, find_regions, stubbed
 from . import likeness
+from .spoken import spoken
 
 UNFOLDED = re.compile(r"<summary>Lines? \(\d+\).*?, to compare with yours</summary>(.*?)</details>", re.S)
-LONG = 22  # characters of a formula, without spaces: shorter ones are words of the field
-
-
-def blank(text: str) -> str:
-    """Without spaces, LaTeX's thin ones included, and without a sentence's last stop."""
-    return re.sub(r"\\[,;!]|\s|\\left|\\right|\\big", "", text).rstrip(".;")
+LONG = 12  # characters of a formula as it is spoken: shorter ones are words of the field
+LONG_CODE = 30  # characters of an expression without spaces: shorter ones are idioms
 
 
 def formulas(unfolded: str) -> Iterator[str]:
-    """The right sides of the displayed equations."""
+    """The right sides of the displayed equations, spoken."""
     for display in re.findall(r"\$\$(.*?)\$\$", unfolded, re.S):
         display = re.sub(r"\\(tag|underbrace|qquad)\b(\{[^}]*\})?", " = " if "qquad" in display else " ", display)
-        for side in re.split(r"(?<![{^_])=", display)[1:]:
-            if len(blank(side)) >= LONG:
-                yield blank(side)
+        display = re.sub(r"_\{(\w+)=[^}]*\}", r"_{\1}", display)  # the sign below a sum is no equation's
+        for side in re.split(r"=|\\[lg]e\b|\\Longrightarrow", display)[1:]:
+            if len(spoken(side)) >= LONG:
+                yield spoken(side)
 
 
 def expressions(cell: Cell) -> Iterator[str]:
-    """The longer arithmetic of a solution, as code without spaces."""
-    region = "\n".join(region_text(cell.source, found) for found in find_regions(cell.source, "SOLUTION"))
-    body = "\n".join(line[4:] for line in region.split("\n"))
-    for node in ast.walk(ast.parse("def _():\n" + "\n".join("    " + line for line in body.split("\n")))):
-        if isinstance(node, ast.BinOp) and sum(isinstance(part, ast.BinOp) for part in ast.walk(node)) >= 4:
-            yield blank(ast.unparse(node))
+    """The longer expressions of a solution, as code without spaces. To call a function by its name is none."""
+    within = {line for begin, end in find_regions(cell.source, "SOLUTION") for line in range(begin + 1, end + 2)}
+    for node in ast.walk(cell.tree):
+        if isinstance(node, ast.expr) and node.lineno in within and not _is_plain_call(node):
+            text = _blank(node)
+            arithmetic = isinstance(node, ast.BinOp) and sum(isinstance(p, ast.BinOp) for p in ast.walk(node)) >= 4
+            if len(text) >= LONG_CODE or arithmetic:
+                yield text
+
+
+def _is_plain_call(node: ast.expr) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and all(isinstance(value, ast.Name) for value in [*node.args, *(word.value for word in node.keywords)])
+    )
+
+
+def _blank(tree: ast.AST) -> str:
+    return re.sub(r"\s", "", ast.unparse(tree))
 
 
 def given_away(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, str, Cell]]:
-    """Every formula of an unfolded line that a student sees above its exercise, or in its docstring, hints or checks:
-    what asks for it, the formula, and the cell that has it.
+    """What a student sees above an exercise, or in its docstring, hints or checks, of the answer to it: what asks for
+    it, the formula, and the cell that has it.
     """
     yield from _answers_above(cells)
+    codes = [_blank(ast.parse(_shown(cell))) if cell.is_code else "" for cell in cells]
+    aloud = [spoken(_shown(cell)) for cell in cells]
     waiting: list[int] = []
     for position, cell in enumerate(cells):
         if cell.kind in ("solution", "step"):
             waiting.append(position)
+            yield from _first_that_has(cells, codes, position, position, expressions(cell))
         found = UNFOLDED.search(cell.source) if not cell.is_code else None
-        if found is None:
-            continue
-        for place in waiting:
-            asked = cells[place]
-            seen = [(other, blank(_shown(other))) for other in cells[: place + 3]]
-            for formula in [*formulas(found[1]), *expressions(asked)]:
-                if (teller := next((other for other, text in seen if formula in text), None)) is not None:
-                    yield asked, formula, teller
-        waiting = []
+        if found is not None:
+            for place in waiting:
+                yield from _first_that_has(cells, aloud, place, place + 3, formulas(found[1]))
+            waiting = []
+
+
+def _first_that_has(
+    cells: tuple[Cell, ...], texts: list[str], asked: int, end: int, wanted: Iterator[str]
+) -> Iterator[tuple[Cell, str, Cell]]:
+    """Each wanted formula that stands in one of the first `end` texts, with the first cell that has it."""
+    for formula in dict.fromkeys(wanted):
+        teller = next((cell for cell, text in zip(cells[:end], texts, strict=False) if formula in text), None)
+        if teller is not None:
+            yield cells[asked], formula, teller
 
 
 def _answers_above(cells: tuple[Cell, ...]) -> Iterator[tuple[Cell, str, Cell]]:

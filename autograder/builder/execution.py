@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 from ..cells import nbgrader
 from .assemble import Assembled
 from .source import Lesson, LessonError, Problem
+from .taint import TAG
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
@@ -131,8 +132,13 @@ def _text(output: Any) -> str:
 
 
 def _clean(notebook: NotebookNode) -> None:
-    """Leave out what a run adds to the metadata and the lesson did not ask for."""
+    """Leave out what a run adds to the metadata and the lesson did not ask for, and the bare number under a graded
+    cell, which nbgrader reads where a hand-in is graded: to a reader the lines above it say as much.
+    """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
+        if cell.cell_type == "code" and _is_graded(cell):
+            cell.outputs = [output for output in cell.outputs if output.output_type != "execute_result"]
+            cell.metadata.tags = sorted({*cell.metadata.get("tags", ()), TAG})  # nbval would miss the number
         for key in ("execution", "collapsed", "scrolled"):
             cell.metadata.pop(key, None)

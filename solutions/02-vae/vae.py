@@ -37,7 +37,7 @@
 # nothing and teaches most. There are 26 points in all.
 
 # %% [markdown]
-# ### Contents, about three hours
+# ### Contents, three hours and a quarter
 #
 # Without the three sections headed "Further" it is two hours and a half: nothing later needs them. The end of section 4 is a good place for a break.
 #
@@ -48,10 +48,10 @@
 # | 3 | A gradient through a sample | 35 |
 # | 4 | The KL divergence in closed form | 15 |
 # | 5 | How likely is an image? | 21 |
-# | 6 | The whole model, and one step of training | 22 |
+# | 6 | The whole model, and one step of training | 23 |
 # | 7 | What it learned: reconstruct, generate, edit | 16 |
-# | 8 | Further: how tight is the bound? | 26 |
-# | 9 | Further: the weight of the KL, and latents that fall asleep | 16 |
+# | 8 | Further: how tight is the bound? | 27 |
+# | 9 | Further: the weight of the KL, and latents that fall asleep | 17 |
 # | 10 | What is still wrong | 13 |
 # | 11 | Further: the prize, 28 by 28 pixels | 3 |
 # | 12 | Looking back | 5 |
@@ -92,6 +92,7 @@ from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
+from matplotlib.colors import to_rgb
 from torch import nn
 from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
 
@@ -140,24 +141,13 @@ my_guess = 0.6  # your prediction, between 0 and 1
 
 # %% tags=["experiment"]
 # Experiment: an autoencoder, and what it invents
-class Autoencoder(nn.Module):
-    def __init__(self, data_dim, hidden_dim, latent_dim):
-        super().__init__()
-        self.encoder = networks.mlp([data_dim, hidden_dim, hidden_dim, latent_dim])
-        self.decoder = networks.mlp([latent_dim, hidden_dim, hidden_dim, data_dim])
-
-
 @cache
 def train_autoencoder(latent_dim):
-    """An autoencoder, trained by the cross-entropy between an image and its reconstruction."""
+    """An autoencoder with hidden layers of 256, trained until what comes out resembles what went in."""
     seed_everything(0)
-    model = Autoencoder(64, 256, latent_dim).to(device)
-
-    def loss(model, x):
-        logits = model.decoder(model.encoder(x))
-        return F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1).mean()
-
-    fit(model, loss, train_x, steps=budget(2000), label="nats per image")
+    model = networks.Autoencoder(64, 256, latent_dim).to(device)
+    label = "nats per image"
+    fit(model, networks.reconstruction_cost, train_x, steps=budget(2000), label=label)
     return model
 
 
@@ -307,7 +297,8 @@ my_touching_point = 0.5  # your prediction, between 0 and 1
 right_hand = torch.linspace(0.001, 0.999, 999, dtype=f64)
 qs = torch.stack([1 - right_hand, right_hand], 1)
 elbo = (qs * (likelihood * prior / qs).log()).sum(1)
-fig, ax = plots.curve(right_hand, elbo, "bound", label="ELBO")
+fig, ax = plots.figure(width=7.6)
+plots.curve(right_hand, elbo, "bound", label="ELBO", ax=ax)
 ax.axhline(log_px, color=plots.COLOR["exact"], linestyle="--", label="log p(x), exact")
 ax.fill_between(right_hand, elbo, log_px, color=plots.COLOR["posterior"], alpha=0.15, label="gap")
 ax.axvline(posterior[1], color=plots.COLOR["posterior"], label="posterior")
@@ -315,12 +306,12 @@ plots.guess(ax, x=my_touching_point)
 ax.set(
     xlabel="probability that q gives to the right-hand Gaussian",
     ylabel="nats",
-    ylim=(log_px - 1.8, log_px + 0.2),
+    ylim=(log_px - 1.3, log_px + 0.1),
 )
 touching = right_hand[elbo.argmax()]
 meets = "touches" if log_px - elbo.max() < 1e-3 else "stays below"
 ax.set_title(f"The bound {meets} log p(x) at {touching:.2f}; the posterior is {posterior[1]:.2f}")
-ax.legend(loc="lower right", ncols=2)
+plots.legend_beside(ax)
 plots.show(
     fig,
     alt="The ELBO against the probability of the right-hand Gaussian, with log p(x) and the posterior.",
@@ -371,17 +362,14 @@ print("can a gradient flow from z to mu?", z.requires_grad)
 #
 # *$\mu + \sigma \epsilon$ has the distribution $q_\mu$. The expectation is the same, the distribution under it no longer moves.*
 #
-# $$\frac{\partial}{\partial \mu}\, \mathbb E_{z \sim q_\mu}\big[f(z)\big] = \mathbb E_\epsilon\big[f'(\mu + \sigma \epsilon)\big] \tag{13}$$
-#
-# *Derivative and expectation exchanged, then the chain rule with $\partial z / \partial \mu = 1$.*
-#
-# This is the **pathwise estimator**: it follows how each sample travels when $\mu$ moves. It asks for the derivative of $f$. The exchange
+# Now the derivative in $\mu$ may go inside, where only $f$ is left to differentiate. What comes out is yours to find, as (13), in the second exercise below. It is the **pathwise estimator**: it follows how each sample
+# travels when $\mu$ moves. It asks for the derivative of $f$. To go inside
 # needs care: $f$ must be continuous and, but for single kinks, differentiable (a ReLU is fine), or what happens at a jump is lost. You will see that happen.
 #
 # Every line on a fine grid of $z$, for $f(z) = z^2$, where $\mathbb E[z^2] = \mu^2 + \sigma^2$ and so the gradient is exactly $2 \mu$:
 
 # %%
-# Equations (9), (10), (12) and (13): two estimators of one gradient
+# Equations (9), (10) and (12): two ways to one gradient
 mu, sigma, h = torch.tensor(0.7, dtype=f64), 0.5, 1e-4
 z = torch.linspace(-7, 8, 3001, dtype=f64)  # the grid carries all but 1e-40 of the mass
 f = z**2
@@ -392,25 +380,26 @@ def density(m):
 
 
 def integral(values):
-    return torch.trapezoid(values, z).detach()
+    return torch.trapezoid(values, z)
 
 
-# The derivatives of q and of log q in mu, at every z of the grid: each point has a mu of its own.
-own = mu.expand_as(z).clone().requires_grad_()
-(d_density,) = torch.autograd.grad(density(own).sum(), own)
-(d_log_density,) = torch.autograd.grad(density(own).log().sum(), own)
+def by_mu(values, h=1e-2):
+    """The derivative in mu of values(mu), at every z of the grid, from four values beside mu."""
+    near, far = values(mu + h) - values(mu - h), values(mu + 2 * h) - values(mu - 2 * h)
+    return (8 * near - far) / (12 * h)
+
 
 exact_gradient = 2 * mu
 difference = (integral(f * density(mu + h)) - integral(f * density(mu - h))) / (2 * h)
-verify_equation(9, exact_gradient, difference, integral(f * d_density))
-verify_equation(10, exact_gradient, integral(f * density(mu) * d_log_density))
+verify_equation(9, exact_gradient, difference, integral(f * by_mu(density)))
+log_slope = by_mu(lambda m: density(m).log())
+verify_equation(10, exact_gradient, integral(f * density(mu) * log_slope))
 
 eps = torch.linspace(-12, 12, 3001, dtype=f64)
 standard = Normal(0.0, 1.0).log_prob(eps).exp()
 verify_equation(
     12, integral(f * density(mu)), torch.trapezoid((mu + sigma * eps) ** 2 * standard, eps)
 )
-verify_equation(13, exact_gradient, torch.trapezoid(2 * (mu + sigma * eps) * standard, eps))
 
 # %% [markdown]
 # ### Exercise: `score_function_gradient` · ●○○ · 6 minutes · 2 points
@@ -509,15 +498,16 @@ verify_equation(11, exact_gradient, integral(f * density(mu) * (z - mu)) / sigma
 
 # %% [markdown]
 # ### Exercise: `pathwise_gradient` · ●●○ · 6 minutes · 2 points
+#
+# Differentiate (12) in $\mu$ on paper, the derivative inside the expectation: that is line (13). Then one estimate for each draw, for any $f$.
 
 
 # %% exercise="pathwise_gradient"
 def pathwise_gradient(f, mu, sigma, eps):
-    """Pathwise estimates of d/dmu E[f(z)], z ~ N(mu, sigma^2), one per draw: equation (13).
+    """Pathwise estimates of d/dmu E[f(z)], z ~ N(mu, sigma^2), one per draw: line (13).
 
-        z = mu + sigma eps,   estimate = f'(z)
-
-    f' is found by automatic differentiation of f at z.
+    Each is the derivative in mu of what stands under the expectation on the right of (12), at this
+    draw's eps. What f contributes is found by automatic differentiation.
 
     Args:
         f: elementwise function, (N,) -> (N,), made of differentiable operations. It may jump; then
@@ -540,7 +530,7 @@ def pathwise_gradient(f, mu, sigma, eps):
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>
 #
-# Let autograd find $f'$. It differentiates scalars; you have $N$ of them to differentiate at once.
+# How far does $z$ move when $\mu$ moves by one? Let autograd do the rest. It differentiates scalars; you have $N$ of them to differentiate at once.
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
@@ -585,6 +575,19 @@ expect(
     "pathwise_gradient: with noise it is f' at each draw: exp at 1.2 and 0.2",
     hint="the derivative is taken where the draw lies",
 )
+
+# %% [markdown]
+# <details><summary>Line (13), to compare with yours</summary>
+#
+# $$\frac{\partial}{\partial \mu}\, \mathbb E_{z \sim q_\mu}\big[f(z)\big] = \mathbb E_\epsilon\big[f'(\mu + \sigma \epsilon)\big] \tag{13}$$
+#
+# *Derivative and expectation exchanged, then the chain rule with $\partial z / \partial \mu = 1$.*
+#
+# </details>
+
+# %%
+# Equation (13): the derivative inside the expectation
+verify_equation(13, exact_gradient, torch.trapezoid(2 * (mu + sigma * eps) * standard, eps))
 
 # %% [markdown]
 # ### Which estimator is better?
@@ -1046,7 +1049,7 @@ z = 0.3 + sampled_at * noise
 log_ratios = Normal(0.3, sampled_at).log_prob(z) - Normal(0.0, 1.0).log_prob(z)
 sampled, errors = log_ratios.mean(0), log_ratios.std(0) / 200_000**0.5
 print(f"at sigma = 0.5    yours: {mine[30]:.5f}    slide: {slide[30]:.5f}")
-print(f"                  sampled: {sampled[1]:.4f} +- {errors[1]:.4f}")
+print(f"                  sampled: {sampled[1]:.4f} ± {errors[1]:.4f}")
 
 fig, ax = plots.curve(sigmas, mine, "model", label="your gaussian_kl")
 plots.curve(sigmas, slide, "noise", ax=ax, label="the slide")
@@ -1314,7 +1317,7 @@ perfect = torch.logit(digit.clamp(1e-6, 1 - 1e-6))
 cost = -bernoulli_log_likelihood(digit, perfect).item()
 coins = torch.bernoulli(digit.expand(10_000, 64))
 costs = -bernoulli_log_likelihood(coins, perfect.expand(10_000, 64)).cpu()
-fig, (left, right) = plots.figure(1, 2, width=9, height=2.6, width_ratios=[1.3, 1])
+fig, (left, right) = plots.figure(1, 2, width=10.6, height=2.6, width_ratios=[1.1, 1])
 plots.image_grid(torch.cat([digit, coins[:5]]), 6, ax=left, column_labels=["grey", *["coins"] * 5])
 left.set_title("The digit, and five black-and-white versions")
 right.hist(costs.tolist(), 40, color=plots.COLOR["data"], alpha=0.7)
@@ -1322,6 +1325,7 @@ right.axvline(cost, color=plots.COLOR["exact"], linestyle="--", label=f"grey dig
 plots.guess(right, x=my_cost)
 right.set(xlabel="nats for one version", ylabel="how many of 10,000", xlim=(0, None))
 right.set_title(f"Mean of all versions: {costs.mean():.2f} ± {costs.std() / 100:.2f}")
+plots.legend_beside(right)
 plots.show(
     fig, alt="A grey digit, five binarised copies, and a histogram of what such copies cost."
 )
@@ -1336,46 +1340,20 @@ findings["price of the grey digit, perfectly rebuilt"] = (
 # %% [markdown]
 # ## 6 · The whole model, and one step of training
 #
-# Put the pieces together. For a batch of $B$ images, with one noise vector $\epsilon_n$ for each, the loss is
-#
-# $$\text{loss} = \frac1B \sum_{n=1}^{B} \Big[-\log p_\theta\big(x_n \mid \mu_n + \sigma_n \epsilon_n\big) + \beta \operatorname{KL}\big(q_\phi(z \mid x_n) \,\|\, p(z)\big)\Big] \tag{25}$$
-#
-# With $\beta = 1$ its expectation over $\epsilon$ is $-\mathcal L$, the negative of (8), averaged over images: the expectation in (8) has been replaced by *one*
-# sample, which is noisy but unbiased, and reparameterised, so that gradients get through. The KL is exact. The factor $\beta$ is an extra knob, for section 9.
+# Put the pieces together. The loss is minus the ELBO (8), averaged over a batch of $B$ images, with two liberties. The expectation over codes becomes *one* code for each image, $\mu_n + \sigma_n \epsilon_n$, with a noise vector
+# $\epsilon_n$ of its own: that is noisy but unbiased, and reparameterised, so that gradients get through. And the KL, which is exact, is multiplied by $\beta$: with $\beta = 1$ it is the ELBO, other values are an extra knob, for section 9.
 #
 # One case is known without any training. A network that answers 0 to everything has $\pi = \frac12$, $\mu = 0$, $\sigma = 1$: its loss is $D \log 2$, whatever the images.
-
-# %%
-# Equation (25): the loss where it is known
-zeros = torch.zeros(3, 64, dtype=f64)
-any_images = torch.rand(3, 64, generator=torch.Generator().manual_seed(5), dtype=f64)
-reconstruction = -Bernoulli(logits=zeros).log_prob((any_images > 0.5).double()).sum(-1)
-divergence = kl_divergence(Normal(torch.zeros(3, 2).double(), 1.0), Normal(0.0, 1.0)).sum(-1)
-verify_equation(25, (reconstruction + 1.0 * divergence).mean(), 64 * math.log(2))
-
-# Averaged over all eps, the loss is minus (8): one latent, one image, a decoder with four pixels.
-coin = torch.tensor([1.0, 0.0, 1.0, 1.0], dtype=f64)
-prior, q = Normal(0.0, 1.0), Normal(0.3, 0.5)
-
-
-def log_pixels(z):
-    return Bernoulli(logits=torch.outer(z, 2 * coin) - 0.7).log_prob(coin).sum(1)
-
-
-eps = torch.linspace(-12, 12, 3001, dtype=f64)
-losses = -log_pixels(0.3 + 0.5 * eps) + kl_divergence(q, prior)
-z = torch.linspace(-7, 8, 3001, dtype=f64)
-bound = q.log_prob(z).exp() * (log_pixels(z) + prior.log_prob(z) - q.log_prob(z))
-mean_loss = torch.trapezoid(losses * prior.log_prob(eps).exp(), eps)
-verify_equation(25, mean_loss, -torch.trapezoid(bound, z), rtol=1e-6)
-
-# %% [markdown]
-# ### Exercise: `negative_elbo` · ●○○ · 3 minutes · 2 points
+#
+# ### Exercise: `negative_elbo` · ●●○ · 4 minutes · 2 points
+#
+# Write the loss down as line (25): which signs, which sums, which mean? Then in code, with two functions that you have.
 
 
 # %% exercise="negative_elbo"
 def negative_elbo(x, logits, mu, logvar, beta=1.0):
-    """The loss of equation (25): Bernoulli reconstruction + beta KL, in nats per example.
+    """Minus the ELBO (8) of Bernoulli pixels, its KL multiplied by beta, from one code per image, in
+    nats per example: line (25).
 
     Sums run over pixels and over latents, the mean over the batch alone, so repeating the batch
     changes nothing.
@@ -1455,10 +1433,44 @@ expect(
 )
 
 # %% [markdown]
+# <details><summary>Line (25), to compare with yours</summary>
+#
+# $$\text{loss} = \frac1B \sum_{n=1}^{B} \Big[-\log p_\theta\big(x_n \mid \mu_n + \sigma_n \epsilon_n\big) + \beta \operatorname{KL}\big(q_\phi(z \mid x_n) \,\|\, p(z)\big)\Big] \tag{25}$$
+#
+# *Minus (8): the first term changes its sign, and so does the KL. One sample stands for the expectation.*
+#
+# </details>
+#
+# With $\beta = 1$ its expectation over $\epsilon$ is $-\mathcal L$, averaged over images.
+
+# %%
+# Equation (25): the loss where it is known
+zeros = torch.zeros(3, 64, dtype=f64)
+any_images = torch.rand(3, 64, generator=torch.Generator().manual_seed(5), dtype=f64)
+reconstruction = -Bernoulli(logits=zeros).log_prob((any_images > 0.5).double()).sum(-1)
+divergence = kl_divergence(Normal(torch.zeros(3, 2).double(), 1.0), Normal(0.0, 1.0)).sum(-1)
+verify_equation(25, (reconstruction + 1.0 * divergence).mean(), 64 * math.log(2))
+
+# Averaged over all eps, the loss is minus (8): one latent, one image, a decoder with four pixels.
+coin = torch.tensor([1.0, 0.0, 1.0, 1.0], dtype=f64)
+prior, q = Normal(0.0, 1.0), Normal(0.3, 0.5)
+
+
+def log_pixels(z):
+    return Bernoulli(logits=torch.outer(z, 2 * coin) - 0.7).log_prob(coin).sum(1)
+
+
+eps = torch.linspace(-12, 12, 3001, dtype=f64)
+losses = -log_pixels(0.3 + 0.5 * eps) + kl_divergence(q, prior)
+z = torch.linspace(-7, 8, 3001, dtype=f64)
+bound = q.log_prob(z).exp() * (log_pixels(z) + prior.log_prob(z) - q.log_prob(z))
+mean_loss = torch.trapezoid(losses * prior.log_prob(eps).exp(), eps)
+verify_equation(25, mean_loss, -torch.trapezoid(bound, z), rtol=1e-6)
+
+# %% [markdown]
 # ### Exercise: `VAE` · ●●● · 8 minutes · 4 points
 #
-# `networks.mlp([64, 256, 256, 10])` gives you linear layers of those sizes with an activation between them, and none after the last. The autoencoder of section
-# 1 shows it in use.
+# `networks.mlp([64, 256, 256, 10])` gives you linear layers of those sizes with an activation between them, and none after the last.
 
 
 # %% exercise="VAE"
@@ -1854,11 +1866,9 @@ findings["VAE, J = 8, codes from N(0, I)"] = (
 def latent_grid(n):
     """n x n codes that share the prior N(0, I) of two latents evenly, row by row.
 
-    Entry i n + j, for row i and column j (both from 0), is
-
-        (Phi^-1((j + 1/2) / n), Phi^-1((i + 1/2) / n)),
-
-    so the first latent grows along a row and the second from row to row.
+    Cut [0, 1] into n equal pieces and take the middle of each: Phi^-1 makes n values of them, in
+    growing order. Entry i n + j, for row i and column j (both from 0), has value j as its first
+    latent and value i as its second: the first grows along a row, the second from row to row.
 
     Args:
         n: int >= 1.
@@ -1947,16 +1957,19 @@ plots.show(
 
 # %% tags=["experiment"]
 # Drag: a code, and what it decodes to
-def draw_manifold(first, second):
+model, _ = train_vae(2)
+with torch.no_grad():
+    placed = model.encode(test_x)[0]
+
+
+def draw_manifold(first, second, decode=model.decode):
     """The code (first, second) among the test digits, and what it decodes to."""
-    model, _ = train_vae(2)
     with torch.no_grad():
-        image = model.decode(torch.tensor([[first, second]], device=device)).sigmoid()
-        means = model.encode(test_x)[0]
+        image = decode(torch.tensor([[first, second]], device=device)).sigmoid()
     seen, confidence = metrics.recognise(image)
     fig, (left, right) = plots.figure(1, 2, width=6, height=3)
     plots.scatter(
-        means, classes=test_y, ax=left, size=4, xlabel="first latent", ylabel="second latent"
+        placed, classes=test_y, ax=left, size=4, xlabel="first latent", ylabel="second latent"
     )
     left.plot(first, second, "o", ms=16, mfc="none", mew=2.5, color=plots.COLOR["exact"])
     plots.image_grid(
@@ -2119,25 +2132,14 @@ widgets.explore(
 #
 # $$\mathbb E_q\left[\frac1K \sum_{k=1}^{K} w_k\right] = \int q(z \mid x)\, \frac{p_\theta(x \mid z)\, p(z)}{q(z \mid x)}\, dz = p_\theta(x) \tag{27}$$
 #
-# *Each of the $K$ terms has the same mean; $q$ cancels, because it is nowhere zero (a Gaussian never is); the rest is (1).* So average first and take the logarithm last:
+# *Each of the $K$ terms has the same mean; $q$ cancels, because it is nowhere zero (a Gaussian never is); the rest is (1).*
 #
-# $$\mathcal L_K = \mathbb E_q\left[\log \frac1K \sum_{k=1}^{K} w_k\right] \;\le\; \log \mathbb E_q\left[\frac1K \sum_{k=1}^{K} w_k\right] = \log p_\theta(x) \tag{28}$$
+# So average first, and take the logarithm last. That makes the bound of the **importance-weighted autoencoder** (IWAE; importance sampling is the name for averaging with weights), $\mathcal L_K$. Why it lies below $\log p_\theta(x)$ is yours to find, as line (28).
 #
-# *Jensen's inequality, because the logarithm is concave; then (27).* This is the bound of the **importance-weighted autoencoder** (IWAE; importance sampling is the name for averaging with weights). $\mathcal L_1$ is the ELBO. More draws never
-# hurt:
-#
-# $$\mathcal L_{K-1} \le \mathcal L_K \tag{29}$$
-#
-# <details><summary>Why (29) holds</summary>
-#
-# The mean of $K$ numbers is the mean of its $K$ "leave one out" means, $\frac1K \sum_k w_k = \frac1K \sum_{i} \frac{1}{K-1} \sum_{k \ne i} w_k$. Take the logarithm: by Jensen,
-# $\log$ of the outer mean is at least the outer mean of the $\log$s, and each of those has expectation $\mathcal L_{K-1}$.
-# </details>
-#
-# All four on the mixture of section 2, where two draws of $z$ have only four outcomes, three draws eight:
+# Both on the mixture of section 2, where two draws of $z$ have only four outcomes, three draws eight:
 
 # %%
-# Equations (26) to (29): more than one sample
+# Equations (26) and (27): more than one sample
 x0, q = torch.tensor(-0.8, dtype=f64), torch.tensor([0.6, 0.4], dtype=f64)
 mixture = exact.MIXTURE_1D
 prior, means, stds = mixture.weights, mixture.means.flatten(), mixture.covs.flatten().sqrt()
@@ -2151,22 +2153,21 @@ def over_all_draws(K, statistic):
     return (q[draws].prod(1) * statistic(weights[draws])).sum()
 
 
-bounds = [over_all_draws(K, lambda w: w.mean(1).log()) for K in (1, 2, 3)]
 log_px = mixture.log_prob(x0.reshape(1, 1)).squeeze()
-verify_equation(26, bounds[0], (q * likelihood.log()).sum() - (q * (q / prior).log()).sum())
+mean_log = over_all_draws(1, lambda w: w[:, 0].log())
+verify_equation(26, mean_log, (q * likelihood.log()).sum() - (q * (q / prior).log()).sum())
 verify_equation(27, over_all_draws(3, lambda w: w.mean(1)), log_px.exp())
-verify_equation(28, bounds[1], log_px, relation="<=")
-verify_equation(29, *bounds, log_px, relation="<=")
 
 # %% [markdown]
-# ### Exercise: `iwae_bound` · ●●○ · 4 minutes · 2 points
+# ### Exercise: `iwae_bound` · ●●○ · 5 minutes · 2 points
+#
+# The logarithm of what (27) averages: which inequality compares its expectation with $\log p_\theta(x)$? Then in code, from three logarithms, none of which you can afford to undo.
 
 
 # %% exercise="iwae_bound"
 def iwae_bound(log_px_given_z, log_pz, log_qz):
-    """The inside of equation (28), for K draws z_k ~ q(z given x) of each image:
-
-        log (1/K) sum_k w_k,   w_k = p(x given z_k) p(z_k) / q(z_k given x)
+    """The logarithm of the mean weight of K draws z_k ~ q(z given x), for each image: what L_K, line
+    (28), is the expectation of. A weight is w of (26).
 
     Args:
         log_px_given_z, log_pz, log_qz: (K, B) each, sample k of image b in row k, column b. Their
@@ -2229,6 +2230,31 @@ expect(
 )
 
 # %% [markdown]
+# <details><summary>Line (28), to compare with yours</summary>
+#
+# $$\mathcal L_K = \mathbb E_q\left[\log \frac1K \sum_{k=1}^{K} w_k\right] \;\le\; \log \mathbb E_q\left[\frac1K \sum_{k=1}^{K} w_k\right] = \log p_\theta(x) \tag{28}$$
+#
+# *Jensen's inequality, because the logarithm is concave; then (27).*
+#
+# </details>
+#
+# $\mathcal L_1$ is the ELBO. More draws never hurt:
+#
+# $$\mathcal L_{K-1} \le \mathcal L_K \tag{29}$$
+#
+# <details><summary>Why (29) holds</summary>
+#
+# The mean of $K$ numbers is the mean of its $K$ "leave one out" means, $\frac1K \sum_k w_k = \frac1K \sum_{i} \frac{1}{K-1} \sum_{k \ne i} w_k$. Take the logarithm: by Jensen,
+# $\log$ of the outer mean is at least the outer mean of the $\log$s, and each of those has expectation $\mathcal L_{K-1}$.
+# </details>
+
+# %%
+# Equations (28) and (29): bounds from one, two and three draws
+bounds = [over_all_draws(K, lambda w: w.mean(1).log()) for K in (1, 2, 3)]
+verify_equation(28, bounds[1], log_px, relation="<=")
+verify_equation(29, *bounds, log_px, relation="<=")
+
+# %% [markdown]
 # ### Against an evidence that is known
 #
 # Does it reach $\log p(x)$, and how fast? You need a VAE whose evidence can be computed: a **linear** one, $x = Wz + b + \text{noise}$ with Gaussian noise of variance
@@ -2270,7 +2296,7 @@ print("This takes about 5 seconds.")
 ks = [1, 2, 5, 10, 20, 50, 100]
 gaps, errors = zip(*[gap_of(K) for K in ks], strict=True)
 for K, gap, error in zip(ks, gaps, errors, strict=True):
-    print(f"K = {K:3d}    log p - L_K = {gap:.4f} +- {error:.4f} nats")
+    print(f"K = {K:3d}    log p - L_K = {gap:.4f} ± {error:.4f} nats")
 fig, ax = plots.figure(width=6, height=3.4)
 look = {"fmt": "o", "color": plots.COLOR["bound"], "label": "log p - L_K, ± 2 std. errors"}
 ax.errorbar(ks, gaps, 2 * torch.tensor(errors), **look)
@@ -2468,11 +2494,14 @@ for name, q, K in runs:
 gaps, _ = gap_on_test(*encoder, 1)
 companion = int((test_x - digit).square().sum(1).argmin())
 rows = {"the companion": companion, "the widest gap": int(gaps.argmax())}
-fig, axes = plots.figure(1, 4, width=9.6, height=2.8, width_ratios=[1, 2, 1, 2])
+fig, axes = plots.figure(1, 4, width=9.6, height=3.1, width_ratios=[1, 2, 1, 2])
+grey = to_rgb(plots.COLOR["noise"])  # ever denser, and nothing where there is next to no posterior
+cloud = [(*grey, float(density)) for density in torch.linspace(0.15, 0.9, 7)]
 for (image, ax), (name, row) in zip(axes.reshape(2, 2), rows.items(), strict=True):
     plots.image_grid(test_x[row : row + 1], 1, ax=image, title=name)
     density = posterior[row].reshape(241, 241).T.cpu()
-    ax.contourf(side.cpu(), side.cpu(), density, levels=8, cmap="Greys")
+    levels = (density.max() * torch.linspace(0.05, 1, 8)).tolist()
+    ax.contourf(side.cpu(), side.cpu(), density, levels=levels, colors=cloud)
     corners = []
     for q, role, label in ((encoder, "posterior", "encoder"), (by_hand, "bound", "by hand")):
         middle, reach = q[0][row].cpu(), 2 * torch.exp(q[1][row] / 2).cpu()
@@ -2483,7 +2512,7 @@ for (image, ax), (name, row) in zip(axes.reshape(2, 2), rows.items(), strict=Tru
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     ax.set(xlabel="first latent", ylabel="second latent", title=f"{gaps[row]:.2f} nats below log p")
     ax.grid(False)
-axes[1].legend(loc="upper left", fontsize=8)
+fig.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 plots.show(
     fig,
     alt="Two digits: the true posterior in grey, the encoder's ellipse, and one placed by hand.",
@@ -2708,7 +2737,7 @@ for beta, *point, share in zip(betas, rates, distortions, shares, strict=True):
 guessed = distortions[2] + my_exchange * (rates[2] - torch.tensor([rates[3], rates[2]]))
 plots.curve([rates[3], rates[2]], guessed, "guess", ax=ax, label="your prediction")
 ax.set(xlabel="rate: KL (nats per test image)", ylabel="distortion (nats per test image)")
-ax.set(xlim=(-0.5, max(rates) + 6), ylim=(None, max(distortions) + 2))
+ax.set(xlim=(-0.5, 1.65 * max(rates)), ylim=(None, max(distortions) + 2))
 ax.set_title(f"From β = 0.1 to 4: {', '.join(map(str, used))} latents in use")
 plots.show(
     fig, alt="Distortion against rate for five values of beta, and your prediction of a slope."
@@ -2747,8 +2776,11 @@ fig = plots.image_grid(images, 14, labels=names, title=title)
 plots.show(fig, alt="Real digits, decoded means, and draws of every pixel.")
 apart = metrics.two_sample_accuracy(test_x, means)
 apart_real = metrics.two_sample_accuracy(test_x, train_x)
-print(f"told from real digits by a classifier: invented {apart}, other real digits {apart_real}")
-findings["invented told from real by a classifier"] = f"{apart} (real from other real {apart_real})"
+print("told from real digits by a classifier, share of right answers")
+for name, told in {"invented": apart, "other real digits": apart_real}.items():
+    text = f"{told.value:.3f} ± {told.standard_error:.3f}"
+    print(f"{name:18s} {text}")
+    findings[f"told from real digits by a classifier: {name}"] = text
 findings["grey pixels"] = f"{grey[0]:.0%} in real digits, {grey[1]:.0%} in invented ones"
 
 # %% [markdown]

@@ -1462,14 +1462,8 @@ def draw_scrub(percent, steps):
         std = q_sample(torch.zeros_like(digit), t, table, torch.ones_like(digit)).mean()
         level = log_snr(table)
         labels.append(f"{name}: λ = {level[t].item():.1f}")
-        axes[1].hist(
-            images[-1].flatten().numpy(),
-            bins=16,
-            range=(-4, 4),
-            density=True,
-            color=color,
-            alpha=0.3,
-        )
+        bars, edges = torch.histogram(images[-1].flatten(), 16, range=(-4.0, 4.0), density=True)
+        axes[1].stairs(bars, edges, fill=True, color=color, alpha=0.3)
         axes[1].plot(
             pixel, normal(means[:, None], std).log_prob(pixel).exp().mean(0), look, color=color
         )
@@ -1478,10 +1472,13 @@ def draw_scrub(percent, steps):
         )
         axes[2].plot(100 * t.item() / steps, level[t].item(), "o", color=color)
     plots.image_grid(torch.cat(images), 2, ax=axes[0], range=(-1.5, 1.5), labels=labels)
+    # Few numbers on the axes: each is drawn at every move.
     axes[1].set(xlabel="pixel value", ylim=(0, 1.2), title="density of the pixels")
+    axes[1].set(xticks=[-4, 0, 4], yticks=[0, 0.5, 1])
     axes[2].set(
         xlabel="time, % of T", ylim=(-14, 10), title=f"log-SNR λ, t = {t.item()} of {steps}"
     )
+    axes[2].set(xticks=[0, 50, 100], yticks=[-10, 0, 10])
     axes[2].legend()
     return fig
 

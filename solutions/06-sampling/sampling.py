@@ -24,7 +24,7 @@
 # **You need** lessons 04 and 05: the forward process, the posterior $q(x_{t-1} \mid x_t, x_0)$, the simplified loss. And a little PyTorch:
 # what a module is, and what training does.
 #
-# **Time** a little over three hours and a half, best in two sittings (1 to 5: 105 minutes, 6 to 9: 105 minutes). On the shorter path, about 150 minutes, you skip what is headed *Further*, since nothing later needs it, and leave the lines "to compare with yours" folded where your checks are green. Three exercises stand in section 8, which is *Further*: `denoising_kl`, `discretized_log_likelihood` and `bits_per_dim`, six points together: come back for them.
+# **Time** a little over three hours and a half, best in two sittings (1 to 5: 107 minutes, 6 to 9: 105 minutes). On the shorter path, about 150 minutes, you skip what is headed *Further*, since nothing later needs it, and leave the lines "to compare with yours" folded where your checks are green. Three exercises stand in section 8, which is *Further*: `denoising_kl`, `discretized_log_likelihood` and `bits_per_dim`, six points together: come back for them.
 # The notebook itself computes for about two minutes on two processor cores, most of it in one cell of section 4, and for seconds on a GPU.
 #
 # | section | minutes |
@@ -33,7 +33,7 @@
 # | 2 Algorithm 1: learn to see the noise | 25 |
 # | 3 A network that knows the time | 30 |
 # | 4 Training on the digits | 14 |
-# | 5 Algorithm 2: walk back | 33 |
+# | 5 Algorithm 2: walk back | 35 |
 # | 6 Fewer steps: DDIM | 54 |
 # | 7 Are the samples any good? | 8 |
 # | 8 Further: how many bits? | 32 |
@@ -214,7 +214,11 @@ print(f"what is left of the signal's variance at t = {T}: {ALPHA_BAR[T]:.1e}")
 # at $t = T$, and be done.
 #
 # For the mixture on the line the perfect guess is known: $\mathbb E[x_0 \mid x_t]$, exactly. **Predict:** start from 2,000 draws of pure noise, ask for
-# $x_0$ once. What will the histogram of the answers look like: two bumps like the data, one bump, or a spike? And what if you ask at $t = 60$, when a part of the signal is left?
+# $x_0$ once. What will the histogram of the answers look like: two bumps like the data, one bump, or a spike? And what if you ask at $t = 60$, when a part of the signal is left? Write down how widely the answers spread, as a standard deviation; that of the data is 1.7.
+
+# %% predict="my_spread"
+my_spread = 1.7  # your prediction for t = 200
+my_spread_at_60 = 1.7  # your prediction for t = 60
 
 # %% tags=["experiment"]
 # Experiment: one question at three times
@@ -231,15 +235,24 @@ for ax, t in zip(axes, (200, 60, 10), strict=True):
     leap = MIXTURE.best_x0(xt, ALPHA_BAR[t])[:, 0]
     spread[t] = leap.std().item()
     ax.hist(leap, bins=81, range=(-4, 4), density=True, color=plots.COLOR["model"], alpha=0.6)
-    plots.curve(line[:, 0], density, "exact", ax=ax, title=f"asked at t = {t}")
+    plots.curve(line[:, 0], density, "exact", ax=ax, label="density of the data")
     ax.set(xlim=(-4, 4), ylim=(0, 1.6), xlabel="best guess of $x_0$")
-axes[0].set_ylabel("density (dashed: data)")
+    ax.set_title(f"asked at t = {t}: spread {spread[t]:.2f}")
+    said = {200: my_spread, 60: my_spread_at_60}.get(t)
+    if said is not None:  # as a bar, to either side of the answers' mean
+        reach = [leap.mean().item() - said, leap.mean().item() + said]
+        plots.curve(reach, [1.3, 1.3], "guess", ax=ax, label="spread that you predicted")
+    ax.get_legend().remove()
+axes[0].set_ylabel("density of the answers")
+fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 plots.show(
     fig,
     alt="Histograms of the best guess of x_0 at three times, over the density of the data.",
 )
-print(f"spread of the guesses: {spread[200]:.3f}, {spread[60]:.3f}, {spread[10]:.3f}", end="; ")
-print(f"of the data: {x0.std():.3f}")
+print(f"{'spread of the answers':28}{'measured':>10}{'predicted':>12}")
+for t, said in ((200, f"{my_spread:g}"), (60, f"{my_spread_at_60:g}"), (10, "")):
+    print(f"{f'asked at t = {t}':28}{spread[t]:10.3f}{said:>12}")
+print(f"{'the data':28}{x0.std():10.3f}")
 
 # %% [markdown]
 # A spike, at a place where hardly any data are. The best guess under squared error is an *average* over all $x_0$ that fit, and pure noise fits all of them. The perfect network
@@ -250,73 +263,29 @@ print(f"of the data: {x0.std():.3f}")
 #
 # ## 2 · Algorithm 1: learn to see the noise
 #
-# Lesson 05 ended with a loss, its (40):
+# Lesson 05 ended with a loss, its (40), an average over all times:
 #
-# $$L_\text{simple} = \frac1T \sum_{t=1}^T \mathbb E \Vert \epsilon - \hat\epsilon(x_t, t) \Vert^2 = \mathbb E_{t, x_0, \epsilon} \left\Vert \epsilon - \hat\epsilon\big( \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \epsilon,\; t \big) \right\Vert^2 \tag{1}$$
+# $$L_\text{simple} = \frac1T \sum_{t=1}^T \mathbb E \Vert \epsilon - \hat\epsilon(x_t, t) \Vert^2$$
 #
-# *an average over all $t$ is an expectation over a random $t$, uniform on $1, \dots, T$; and $x_t$ can be had in one jump.* Read as a recipe it is **Algorithm 1**:
+# For one gradient step you can afford neither all times nor all data. But an average over all $t$ is an expectation over a random $t$, and a draw estimates an expectation. Read as a recipe it is **Algorithm 1**:
 #
 # 1. draw an example $x_0$ from the data, a time $t$ uniformly from $1, \dots, T$, and a noise $\epsilon \sim \mathcal N(0, I)$;
-# 2. make $x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \epsilon$ and ask the network for $\hat\epsilon(x_t, t)$;
-# 3. take a gradient step on $\Vert \epsilon - \hat\epsilon \Vert^2$, and begin again.
+# 2. from these three, and one call of the network, make a number whose expectation is $L_\text{simple}$;
+# 3. take a gradient step on it, and begin again.
 #
 # In practice with a batch, in which every example has its own $t$.
 #
-# What can it reach? Write $\epsilon^* = \mathbb E[\epsilon \mid x_t]$.
-#
-# $$\mathbb E \Vert \epsilon - \hat\epsilon \Vert^2 = \mathbb E \Vert \epsilon - \epsilon^* \Vert^2 + 2\, \mathbb E \big\langle \epsilon - \epsilon^*,\; \epsilon^* - \hat\epsilon \big\rangle + \mathbb E \Vert \epsilon^* - \hat\epsilon \Vert^2 \tag{2}$$
-#
-# *add and subtract $\epsilon^*$, and open the square;*
-#
-# $$\mathbb E \big\langle \epsilon - \epsilon^*,\; \epsilon^* - \hat\epsilon \big\rangle = \mathbb E \big\langle \mathbb E[\epsilon \mid x_t] - \epsilon^*,\; \epsilon^* - \hat\epsilon \big\rangle = 0 \tag{3}$$
-#
-# *average over $\epsilon$ first, with $x_t$ held fixed: $\epsilon^*$ and $\hat\epsilon$ depend on $x_t$ alone, and the left factor becomes $\epsilon^* - \epsilon^*$;*
-#
-# $$\mathbb E \Vert \epsilon - \hat\epsilon \Vert^2 = \underbrace{\mathbb E \Vert \epsilon - \epsilon^* \Vert^2}_{\text{floor}} + \underbrace{\mathbb E \Vert \hat\epsilon - \epsilon^* \Vert^2}_{\text{what learning can remove}} \tag{4}$$
-#
-# *(3) in (2).* No network gets below the floor, so **a loss that stops falling has not stopped learning**: watch the second term, where you can. For Gaussian data, along an axis with variance $\lambda$, the floor is known:
-#
-# $$\mathbb E (\epsilon - \epsilon^*)^2 = \frac{\bar\alpha_t \lambda}{\bar\alpha_t \lambda + 1 - \bar\alpha_t} \tag{5}$$
-#
-# *$\epsilon$ and $x_t$ are jointly Gaussian, with covariance $\sqrt{1 - \bar\alpha_t}$ and $\operatorname{Var} x_t = \bar\alpha_t \lambda + 1 - \bar\alpha_t$; what is left of the variance 1 is $1 - (1 - \bar\alpha_t) / \operatorname{Var} x_t$.*
-
-# %%
-# Equations (1) to (5): what the loss makes of a network
-# (1): the exact noise predictor of the correlated Gaussian, at a random t per example and at every t.
-generator = torch.Generator().manual_seed(2)
-count = 60_000
-t = torch.randint(1, 7, (count,), generator=generator)
-eps = torch.randn(count, 2, generator=generator, dtype=torch.float64)
-xt = q_sample(GAUSSIAN.sample(count, generator), t, SHORT, eps)
-errors = ((eps - GAUSSIAN.best_eps(xt, SHORT[t])) ** 2).sum(1)
-enumerated = 2 * GAUSSIAN.eps_floor(SHORT[1:]).mean()  # two dimensions
-verify_equation(1, enumerated, errors.mean(), standard_error=(errors.std() / count**0.5).item())
-
-# (2) to (5) without chance: a random variable c_1 x_0 + c_2 eps of unit-variance directions is its
-# coefficients (c_1, c_2), an expectation of a product is the product of coefficients. lambda = 1.8.
-level, variance = SHORT[3], 1.8
-x0, eps = variance**0.5 * double([1.0, 0.0]), double([0.0, 1.0])
-xt = level.sqrt() * x0 + (1 - level).sqrt() * eps
-best = (eps @ xt) / (xt @ xt) * xt  # E[eps | x_t], a regression
-guessed = 0.7 * xt  # some other function of x_t
-rest, gap = eps - best, best - guessed
-verify_equation(2, (eps - guessed) @ (eps - guessed), rest @ rest + 2 * (rest @ gap) + gap @ gap)
-verify_equation(3, rest @ gap, 0.0)
-verify_equation(4, (eps - guessed) @ (eps - guessed), rest @ rest + gap @ gap)
-verify_equation(5, rest @ rest, level * variance / (level * variance + 1 - level))
-
-# %% [markdown]
 # ### Exercise: `ddpm_loss` · ●●○ · 6 minutes · 3 points
 #
-# The loss of Algorithm 1 for one batch. Example, time and noise come from outside, so that you can check the function; `model` may be a network, or any function of $(x_t, t)$.
+# Step 2 is yours. Write $L_\text{simple}$ as one expectation, over $t$, $x_0$ and $\epsilon$: that is line (1). Then the loss of one batch. Example, time and noise come from outside, so that you can check the function; `model` may be a network, or any function of $(x_t, t)$.
 
 
 # %% exercise="ddpm_loss"
 def ddpm_loss(model, x0, t, eps, alpha_bar):
     """The loss of Algorithm 1, line (1), for one batch.
 
-    The mean, over all entries of the batch, of (eps - model(x_t, t))^2, with
-    x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps.
+    How far the model's guess of the noise is from the noise, squared, and averaged over all entries
+    of the batch, where the model is asked at the forward sample of x_0 at time t, made with eps.
 
     Args:
         model: called once, as model(xt, t); answers with its guess of eps, like xt.
@@ -383,6 +352,63 @@ expect(
 )
 
 # %% [markdown]
+# <details><summary>Line (1), to compare with yours</summary>
+#
+# $$L_\text{simple} = \mathbb E_{t, x_0, \epsilon} \left\Vert \epsilon - \hat\epsilon\big( \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \epsilon,\; t \big) \right\Vert^2 \tag{1}$$
+#
+# *an average over all $t$ is an expectation over a random $t$, uniform on $1, \dots, T$; and $x_t$ can be had in one jump.*
+#
+# </details>
+
+# %%
+# Equation (1): the loss at a random time and at every time
+# (1): the exact noise predictor of the correlated Gaussian, at a random t per example and at every t.
+generator = torch.Generator().manual_seed(2)
+count = 60_000
+t = torch.randint(1, 7, (count,), generator=generator)
+eps = torch.randn(count, 2, generator=generator, dtype=torch.float64)
+xt = q_sample(GAUSSIAN.sample(count, generator), t, SHORT, eps)
+errors = ((eps - GAUSSIAN.best_eps(xt, SHORT[t])) ** 2).sum(1)
+enumerated = 2 * GAUSSIAN.eps_floor(SHORT[1:]).mean()  # two dimensions
+verify_equation(1, enumerated, errors.mean(), standard_error=(errors.std() / count**0.5).item())
+
+# %% [markdown]
+# ### What can it reach?
+#
+# Write $\epsilon^* = \mathbb E[\epsilon \mid x_t]$.
+#
+# $$\mathbb E \Vert \epsilon - \hat\epsilon \Vert^2 = \mathbb E \Vert \epsilon - \epsilon^* \Vert^2 + 2\, \mathbb E \big\langle \epsilon - \epsilon^*,\; \epsilon^* - \hat\epsilon \big\rangle + \mathbb E \Vert \epsilon^* - \hat\epsilon \Vert^2 \tag{2}$$
+#
+# *add and subtract $\epsilon^*$, and open the square;*
+#
+# $$\mathbb E \big\langle \epsilon - \epsilon^*,\; \epsilon^* - \hat\epsilon \big\rangle = \mathbb E \big\langle \mathbb E[\epsilon \mid x_t] - \epsilon^*,\; \epsilon^* - \hat\epsilon \big\rangle = 0 \tag{3}$$
+#
+# *average over $\epsilon$ first, with $x_t$ held fixed: $\epsilon^*$ and $\hat\epsilon$ depend on $x_t$ alone, and the left factor becomes $\epsilon^* - \epsilon^*$;*
+#
+# $$\mathbb E \Vert \epsilon - \hat\epsilon \Vert^2 = \underbrace{\mathbb E \Vert \epsilon - \epsilon^* \Vert^2}_{\text{floor}} + \underbrace{\mathbb E \Vert \hat\epsilon - \epsilon^* \Vert^2}_{\text{what learning can remove}} \tag{4}$$
+#
+# *(3) in (2).* No network gets below the floor, so **a loss that stops falling has not stopped learning**: watch the second term, where you can. For Gaussian data, along an axis with variance $\lambda$, the floor is known:
+#
+# $$\mathbb E (\epsilon - \epsilon^*)^2 = \frac{\bar\alpha_t \lambda}{\bar\alpha_t \lambda + 1 - \bar\alpha_t} \tag{5}$$
+#
+# *$\epsilon$ and $x_t$ are jointly Gaussian, with covariance $\sqrt{1 - \bar\alpha_t}$ and $\operatorname{Var} x_t = \bar\alpha_t \lambda + 1 - \bar\alpha_t$; what is left of the variance 1 is $1 - (1 - \bar\alpha_t) / \operatorname{Var} x_t$.*
+
+# %%
+# Equations (2) to (5): the floor
+# (2) to (5) without chance: a random variable c_1 x_0 + c_2 eps of unit-variance directions is its
+# coefficients (c_1, c_2), an expectation of a product is the product of coefficients. lambda = 1.8.
+level, variance = SHORT[3], 1.8
+x0, eps = variance**0.5 * double([1.0, 0.0]), double([0.0, 1.0])
+xt = level.sqrt() * x0 + (1 - level).sqrt() * eps
+best = (eps @ xt) / (xt @ xt) * xt  # E[eps | x_t], a regression
+guessed = 0.7 * xt  # some other function of x_t
+rest, gap = eps - best, best - guessed
+verify_equation(2, (eps - guessed) @ (eps - guessed), rest @ rest + 2 * (rest @ gap) + gap @ gap)
+verify_equation(3, rest @ gap, 0.0)
+verify_equation(4, (eps - guessed) @ (eps - guessed), rest @ rest + gap @ gap)
+verify_equation(5, rest @ rest, level * variance / (level * variance + 1 - level))
+
+# %% [markdown]
 # ### How far from the best?
 #
 # Now train it, first where the best predictor $\epsilon^*$ is known: on the correlated Gaussian and on the mixture. The network is a small multilayer perceptron that takes a point and a time
@@ -427,7 +453,7 @@ print("Training takes about 10 seconds.")
 models = {name: train_small(name)[0] for name in ("Gaussian", "mixture")}
 generator = torch.Generator().manual_seed(8)
 times = [1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 160, 200]
-fig, axes = plots.figure(1, 2, width=9, height=3.5, sharey=True)
+fig, axes = plots.figure(1, 2, width=9, height=3.8, sharey=True)
 for ax, (name, truth) in zip(axes, (("Gaussian", GAUSSIAN), ("mixture", MIXTURE)), strict=True):
     own, floor = [], []
     for t in times:
@@ -459,8 +485,9 @@ for ax, (name, truth) in zip(axes, (("Gaussian", GAUSSIAN), ("mixture", MIXTURE)
         formula = GAUSSIAN.eps_floor(ALPHA_BAR[times]).mean().item()
         print(f"          floor by (5): {formula:.3f}")
 axes[0].set_ylabel("mean square per dimension")
-axes[0].legend(loc="lower left", fontsize=9)
-axes[1].legend().remove()
+for ax in axes:
+    ax.get_legend().remove()
+fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 plots.show(
     fig,
     alt="Error of the network and the floor against time, on logarithmic axes, for two data sets.",
@@ -883,11 +910,9 @@ print(
 # Same loss, same loop, other data: 1,437 digits of 8x8 pixels, in $[-1, 1]$. One thing is added. Every batch has other times and other noises, so the gradients are rough and the weights $w_n$ never come to rest: they wander around a good place. Average them. Old weights count
 # exponentially less, with a decay $d$ just below 1:
 #
-# $$\bar w_n = d\, \bar w_{n-1} + (1 - d)\, w_n \tag{12}$$
+# $$\bar w_n = d^n\, \bar w_0 + (1 - d) \sum_{k=1}^n d^{\,n-k}\, w_k \tag{12}$$
 #
-# $$= d^n\, \bar w_0 + (1 - d) \sum_{k=1}^n d^{\,n-k}\, w_k \tag{13}$$
-#
-# *insert (12) for $\bar w_{n-1}$, then for $\bar w_{n-2}$, and so on.* If each $w_k$ were the good place plus independent noise of variance $v$, then, after many steps,
+# *at each step an old weight counts $d$ times what it did, and the shares add up to 1.* If each $w_k$ were the good place plus independent noise of variance $v$, then, after many steps,
 #
 # $$\operatorname{Var} \bar w = (1 - d)^2 \sum_{j=0}^\infty d^{\,2j}\, v = \frac{(1 - d)^2}{1 - d^2}\, v = \frac{1 - d}{1 + d}\, v \tag{14}$$
 #
@@ -902,20 +927,20 @@ verify_equation(14, (shares**2).sum(), (1 - decay) / (1 + decay))
 # %% [markdown]
 # ### Exercise: `ema_update` · ●○○ · 4 minutes · 1 point
 #
-# One step of that average. The weights of a network are a list of tensors.
+# Nobody keeps all old weights for (12). How does $\bar w_n$ follow from $\bar w_{n-1}$ and $w_n$ alone? That is line (13). (The weights of a network are a list of tensors.)
 
 
 # %% exercise="ema_update"
 def ema_update(average, current, decay):
-    """One step of an exponential moving average, line (12), tensor by tensor.
+    """One step of the exponential moving average (12), tensor by tensor: line (13).
 
     Args:
-        average, current: two lists of plain tensors, of equal length; tensors at one place have one
-            shape. They are not changed.
+        average, current: the average so far and the weights now, two lists of plain tensors, of
+            equal length; tensors at one place have one shape. They are not changed.
         decay: d in [0, 1), the share of the old average that stays.
 
     Returns:
-        A new list of new tensors, decay * average + (1 - decay) * current.
+        A new list of new tensors: the average with the weights of now in it.
     """
     ### BEGIN SOLUTION
     return [decay * a + (1 - decay) * c for a, c in zip(average, current, strict=True)]
@@ -923,7 +948,7 @@ def ema_update(average, current, decay):
 
 
 # %% [markdown]
-# <details><summary>Hint 1: a nudge</summary>Line (12), for each pair of tensors.</details>
+# <details><summary>Hint 1: a nudge</summary>Write (12) down for $n$ and for $n - 1$. What became of each term of the shorter one, and which term is new?</details>
 # <details><summary>Hint 2: the idea</summary>A list comprehension over <code>zip(average, current)</code>. The new list holds new tensors: do not change what you were given.</details>
 # <details><summary>Hint 3: nearly the line</summary><code>[... for a, c in zip(average, current)]</code>, where each entry is a weighted sum of a and c. Which of the two weights is near one?</details>
 
@@ -939,17 +964,17 @@ expect(
     "ema_update: the old average is left alone",
     hint="a new list of new tensors: nothing in place",
 )
-unrolled = 0.9**5 * start[0] + 0.1 * sum(0.9 ** (5 - k) * weights[k - 1][0] for k in range(1, 6))
+summed = 0.9**5 * start[0] + 0.1 * sum(0.9 ** (5 - k) * weights[k - 1][0] for k in range(1, 6))
 verify_equation(
-    13,
+    12,
     average[0],
-    unrolled,
+    summed,
     of="ema_update",
     hint="which of the two keeps the share decay? After n updates the start has faded like decay to the n",
 )
 once = ema_update([double([2.0])], [double([3.0])], 0.9)[0]
 verify_equation(
-    12,
+    13,
     once,
     0.9 * 2 + 0.1 * 3,
     of="ema_update",
@@ -963,6 +988,14 @@ expect(
 )
 
 # %% [markdown]
+# <details><summary>Line (13), to compare with yours</summary>
+#
+# $$\bar w_n = d\, \bar w_{n-1} + (1 - d)\, w_n \tag{13}$$
+#
+# *(12) for $n - 1$, times $d$, has all terms of (12) for $n$ but the last.*
+#
+# </details>
+#
 # What does it bring? Train the Gaussian's predictor once more with a plain loop, learning rate held constant, and your `ema_update` after every step. At the end compare both sets of weights with $\epsilon^*$. **Predict:** by which factor is the error of the averaged weights smaller?
 
 # %% predict="my_gain"
@@ -1059,15 +1092,17 @@ def loss_on(x, model):
 
 blind = exact.GaussianData.fit(train_x.flatten(1).cpu()).eps_floor(ALPHA_BAR[1:]).mean().item()
 (seen, error), (unseen, error2) = loss_on(train_x[:360], model), loss_on(test_x, model)
-fig, ax = plots.history(run, exact=blind, exact_label="best linear predictor")
+fig, ax = plots.figure(width=8.4)
+plots.history(run, exact=blind, exact_label="best linear predictor", ax=ax)
 ax.set_ylim(0, 0.55)
 plots.guess(ax, y=my_linear_loss, label="your my_linear_loss for it")
+plots.legend_beside(ax)
 ax.set_title(f"On test digits the loss is {unseen:.3f}, on training digits {seen:.3f}")
 plots.show(
     fig,
     alt="The training loss against the step, with the best linear predictor's as a dashed line.",
 )
-print(f"training digits {seen:.4f} +- {error:.4f}, test digits {unseen:.4f} +- {error2:.4f}")
+print(f"training digits {seen:.4f} ± {error:.4f}, test digits {unseen:.4f} ± {error2:.4f}")
 print(f"best linear predictor {blind:.4f}, you predicted {my_linear_loss:g}")
 findings["loss on test digits (untrained 1)"] = f"{unseen:.3f} ± {error2:.3f}"
 
@@ -1077,18 +1112,11 @@ findings["loss on test digits (untrained 1)"] = f"{unseen:.3f} ± {error2:.3f}"
 # %% [markdown]
 # ## 5 · Algorithm 2: walk back
 #
-# The posterior of lesson 05 wants $x_0$. Give it the network's guess. In both of its dresses, lesson 05's (25) and (30):
-#
-# $$\mu_\theta(x_t, t) = c_0\, \hat x_0 + c_t\, x_t = \frac{1}{\sqrt{\alpha_t}} \left( x_t - \frac{\beta_t}{\sqrt{1 - \bar\alpha_t}}\, \hat\epsilon(x_t, t) \right) \tag{15}$$
-#
-# *$\hat x_0$ is the $x_0$ that belongs to $x_t$ and $\hat\epsilon$; the two forms are equal for any $\epsilon$, so for $\hat\epsilon$ too.* And a step is a draw from $\mathcal N(\mu_\theta, \sigma_t^2 I)$:
-#
-# $$x_{t-1} = \mu_\theta(x_t, t) + \sigma_t\, z, \qquad z \sim \mathcal N(0, I) \text{ for } t > 1, \quad z = 0 \text{ at } t = 1 \tag{16}$$
-#
-# *the last step shows the mean: noise on the finished picture would only be seen as noise.* That is the heart of **Algorithm 2**, called *ancestral sampling*, since each $x_{t-1}$ is drawn given its ancestor $x_t$:
+# The posterior of lesson 05 wants $x_0$. Give it the network's guess: the $\hat x_0$ that belongs to $x_t$ and $\hat\epsilon(x_t, t)$. What comes out is the mean $\mu_\theta(x_t, t)$ of a Gaussian with covariance $\sigma_t^2 I$, and a step back is a draw from it. (The last step shows the mean: noise on the finished
+# picture would only be seen as noise.) That is the heart of **Algorithm 2**, called *ancestral sampling*, since each $x_{t-1}$ is drawn given its ancestor $x_t$:
 #
 # 1. draw $x_T \sim \mathcal N(0, I)$;
-# 2. for $t = T, T - 1, \dots, 1$: ask the network for $\hat\epsilon(x_t, t)$, draw $z$ (or take 0 at $t = 1$), and make $x_{t-1}$ by (16);
+# 2. for $t = T, T - 1, \dots, 1$: ask the network for $\hat\epsilon(x_t, t)$ and draw $x_{t-1}$, or take the mean at $t = 1$;
 # 3. return $x_0$.
 #
 # Which variance? The posterior knows $x_0$, the model does not. For data with variance $\lambda$ the right one is lesson 05's (50). For data at most as wide as the noise, $0 \le \lambda \le 1$, it lies between two known numbers:
@@ -1115,14 +1143,15 @@ expect(slope > 0, True, "it grows with lambda")
 # %% [markdown]
 # ### Exercise: `p_step` · ●●○ · 8 minutes · 3 points
 #
-# One line of Algorithm 2.
+# One step of Algorithm 2. On paper first: the mean in $x_t$ and $\hat\epsilon$ is line (15), the draw made of a $z \sim \mathcal N(0, I)$ line (16).
 
 
 # %% exercise="p_step"
 def p_step(xt, eps_hat, t, alpha_bar, z, variance="posterior"):
     """x_{t-1} from x_t: one step of Algorithm 2, lines (15) and (16).
 
-    x_{t-1} = 1 / sqrt(alpha_t) (x_t - beta_t / sqrt(1 - alpha_bar_t) eps_hat) + sigma_t z
+    A draw from a Gaussian, made of z. Its mean is lesson 05's posterior mean with, in x_0's place,
+    the x_0 that belongs to x_t and eps_hat; sigma_t^2 is its variance. At t = 1 it is the mean.
 
     Args:
         xt, eps_hat, z: (B, *event). z is finite; it is not used where t = 1.
@@ -1223,6 +1252,18 @@ expect(
 )
 
 # %% [markdown]
+# <details><summary>Lines (15) and (16), to compare with yours</summary>
+#
+# $$\mu_\theta(x_t, t) = c_0\, \hat x_0 + c_t\, x_t = \frac{1}{\sqrt{\alpha_t}} \left( x_t - \frac{\beta_t}{\sqrt{1 - \bar\alpha_t}}\, \hat\epsilon(x_t, t) \right) \tag{15}$$
+#
+# *lesson 05's (25) and (30): the two forms are equal for any $\epsilon$, so for $\hat\epsilon$ too.*
+#
+# $$x_{t-1} = \mu_\theta(x_t, t) + \sigma_t\, z, \qquad z \sim \mathcal N(0, I) \text{ for } t > 1, \quad z = 0 \text{ at } t = 1 \tag{16}$$
+#
+# *a Gaussian is its mean plus its standard deviation times standard noise.*
+#
+# </details>
+#
 # ### Exercise: `ddpm_sample` · ●●○ · 8 minutes · 3 points
 #
 # The loop. All noise comes from outside, so that a run can be repeated and checked.
@@ -1355,15 +1396,22 @@ print("Training takes about 5 seconds.")
 model, seen = watched(train_small("moons")[0])
 noise = noise_for((1500, 2), 12)
 end = ddpm_sample(model, noise[0], TABLE, noise)
-clouds = {t: seen[T - t][0] for t in (200, 50, 20, 10)} | {0: end}
-fig, axes = plots.figure(1, 5, width=9, height=2.5, sharex=True, sharey=True)
+mine = min(max(int(my_moons_t), 0), T)
+shown = sorted({200, 50, 20, 10, 0, mine}, reverse=True)
+clouds = {t: seen[T - t][0] if t > 0 else end for t in shown}
+fig, axes = plots.figure(1, len(shown), width=10.4, height=2.8, sharex=True, sharey=True)
 for ax, (t, cloud) in zip(axes, clouds.items(), strict=True):
     ax.scatter(*cloud.T.cpu().numpy(), s=3, color=plots.COLOR["model"], alpha=0.5, linewidths=0)
-    ax.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", title=f"t = {t}")
-fig.suptitle("One walk from noise, at five times", x=0.01, ha="left")
+    ax.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", xlabel="first coordinate")
+    ax.set_title(f"t = {t}, yours" if t == mine else f"t = {t}")
+axes[0].set_ylabel("second coordinate")
+axes[shown.index(mine)].spines[:].set(
+    visible=True, color=plots.COLOR["guess"], linewidth=2.4, linestyle=":"
+)
+fig.suptitle(f"One walk from noise, at {len(shown)} times", x=0.01, ha="left")
 plots.show(
     fig,
-    alt="Five scatter plots of the walk, from noise at t = 200 to its end.",
+    alt="Scatter plots of the walk, from noise at t = 200 to its end; the predicted time in a dotted frame.",
 )
 distance = metrics.kernel_distance(data.two_moons(1500, seed=13), end)
 print(f"you predicted moons at t = {my_moons_t}; kernel distance (section 7): {distance}")
@@ -1421,7 +1469,7 @@ def root_below(x, eps_hat, t, z):
 names = {"your p_step": yours, "slide 1: step's noise": step_noise, "slide 2: root": root_below}
 paths = {name: spreads(step, ALPHA_BAR) for name, step in names.items()}
 truth = (ALPHA_BAR[:, None] * GAUSSIAN.eigenvalues + 1 - ALPHA_BAR[:, None]).sqrt()  # of q(x_t)
-fig, ax = plots.figure()
+fig, ax = plots.figure(width=8.4)
 for (name, path), role in zip(paths.items(), ("model", "noise", "posterior"), strict=True):
     plots.curve(range(T, -1, -1), path[:, 0], role, label=name, ax=ax)
     print(f"{name:22} long axis {path[-1, 0]:9.4g}, short axis {path[-1, 1]:9.4g}")
@@ -1433,6 +1481,7 @@ ax.set(xlim=(T, 0), ylim=(0, 2.5), xlabel="time $t$, walking to the right")
 ax.set_ylabel("standard deviation, long axis")
 ends = [paths[name][-1, 0] for name in list(names)[:2]]
 ax.set_title(f"At the end 1.34 is right; yours {ends[0]:.2f}, slide 1 {ends[1]:.2f}")
+plots.legend_beside(ax)
 plots.show(
     fig,
     alt="Standard deviation along the walk: the truth, yours, and that of two slides.",
@@ -1463,7 +1512,8 @@ for steps, table in tables.items():
         print(f"T = {steps:3d}, {choice:13}{long:12.4f}{short:13.4f}")
         if steps == 10:
             findings[f"short axis 0.447 after 10 steps, {choice} variance"] = f"{short:.3f}"
-print(f"you predicted for the short axis at T = 10: {my_widths}")
+said = ", ".join(f"{width} with {choice}" for choice, width in my_widths.items())
+print(f"you predicted for the short axis at T = 10: {said}")
 
 # %% [markdown]
 # With two hundred steps the choice hardly matters, with ten it does. By (17) $\tilde\beta_t$ is too small for any data with a spread, so both axes come out too narrow. $\beta_t$ is right for $\lambda = 1$: too large for the short axis, too small for the long one. In lesson 05 you saw what the two cost in nats; this is what
@@ -1618,9 +1668,8 @@ expect(
 def ddim_step(xt, eps_hat, t, s, alpha_bar, eta=0.0, z=None):
     """x_s from x_t, for any earlier time s: one step of DDIM, line (18) with guesses.
 
-    x_s = sqrt(alpha_bar_s) x0_hat + k eps_hat + sigma z, where x0_hat is the x_0 that belongs to x_t
-    and eps_hat, k >= 0 is such that x_s has the variance of q(x_s | x_0), and
-    sigma^2 = eta^2 (1 - alpha_bar_s) / (1 - alpha_bar_t) (1 - alpha_bar_t / alpha_bar_s).
+    eps_hat stands for eps, and x0_hat, the x_0 that belongs to x_t and eps_hat, for x_0. sigma is
+    that of (21), and k >= 0 is such that x_s has the variance of q(x_s | x_0).
 
     Args:
         xt, eps_hat: (B, *event).
@@ -1914,9 +1963,10 @@ plots.show(
     alt="Rows of ten digits: 5, 10, 20 and 50 deterministic steps and DDPM, all from the same noise.",
 )
 for name, share in shares.items():
-    print(f"{name:10} steps: {share} recognised")
+    print(f"{name:10} steps: {share.value:.3f} ± {share.standard_error:.3f} recognised")
     findings[f"digits recognised, {name} steps"] = f"{share.value:.0%} ± {share.standard_error:.0%}"
-print(f"real test digits: {metrics.recognised(test_x, range=(-1, 1))}", end="; ")
+real = metrics.recognised(test_x, range=(-1, 1))
+print(f"real test digits: {real.value:.3f} ± {real.standard_error:.3f}", end="; ")
 print(f"you predicted {my_share:.0%} after five steps")
 
 # %% [markdown]
@@ -2013,15 +2063,16 @@ verify_equation(
     27, ddim_step(unit, (1 - now).sqrt() / D * unit, t, s, ALPHA_BAR, 0.5, 0 * unit), formula
 )
 
-fig, axes = plots.figure(1, 3, width=9.4, height=3.5)
+fig, axes = plots.figure(1, 3, width=9.4, height=3.8)
 overtaken = []
+print(f"{'squared distance after steps:':28}" + "".join(f"{n:8d}" for n in counts))
 for ax, (case, (table, eigenvalues, matched)) in zip(axes, cases.items(), strict=True):
     rows = {}
     for name, (eta, large) in SAMPLERS.items():
         role, dash = LOOKS[name]
         rows[name] = [exact_distance(table, eigenvalues, n, eta, large, matched) for n in counts]
         plots.curve(counts, rows[name], role, linestyle=dash, marker="o", label=name, ax=ax)
-        print(f"{case:10} {name:14}" + "".join(f"{value:10.2g}" for value in rows[name]))
+        print(f"{case:12}{name:16}" + "".join(f"{value:8.2g}" for value in rows[name]))
     later = [n for n, a, b in zip(counts, rows["η = 0"], rows["η = 1"], strict=True) if b < a]
     if later:
         overtaken.append(case)
@@ -2033,13 +2084,13 @@ for ax, (case, (table, eigenvalues, matched)) in zip(axes, cases.items(), strict
     )
     ax.get_legend().remove()
 axes[0].set_ylabel("squared Fréchet distance, exact")
-axes[0].legend(loc="lower left")
+fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 plots.show(
     fig,
     alt="Exact distances against the number of steps, for eta = 0 and eta = 1, in three cases.",
 )
-print(f"\nalpha_bar_T of the schedule that ends early: {early[-1]:.2f}")
-print(f"eta = 1 overtakes in: {overtaken or ['none']}; you predicted {my_cases}")
+print(f"\nᾱ at the end of the schedule that ends early: {early[-1]:.2f}")
+print(f"η = 1 overtakes in: {', '.join(overtaken) or 'none'}; you predicted {', '.join(my_cases)}")
 findings["where eta = 1 overtakes eta = 0"] = ", ".join(overtaken) or "nowhere"
 
 # %% [markdown]
@@ -2069,6 +2120,7 @@ published = {
     "η = 1": [41.07, 18.36, 8.01, 5.78, 4.73],
     "large variance": [367.43, 133.37, 32.72, 9.99, 3.17],
 }
+print(f"{'accuracy after':16}" + "".join(f"{f'{n} steps':>16}" for n in counts))
 fig, (left, right) = plots.figure(1, 2, width=9, height=3.5)
 mine = {}
 for name, (eta, large) in track(SAMPLERS.items(), "sampling"):
@@ -2080,9 +2132,7 @@ for name, (eta, large) in track(SAMPLERS.items(), "sampling"):
     plots.curve(counts, values, role, error=errors, linestyle=dash, marker="o", label=name, ax=left)
     y = published[name]
     plots.curve([10, 20, 50, 100, 1000], y, role, linestyle=dash, marker="o", label=name, ax=right)
-    print(
-        f"{name:14}", "  ".join(f"{n} steps {a}" for n, a in zip(counts, mine[name], strict=True))
-    )
+    print(f"{name:16}" + "".join(f"{a.value:8.3f} ± {a.standard_error:.3f}" for a in mine[name]))
 sides = "table" if mine["large variance"][0].value > mine["η = 1"][0].value else "Gaussian"
 left.set(xscale="log", xlabel="number of steps", ylabel="two-sample accuracy (0.5 is best)")
 left.set_xticks(counts, [str(n) for n in counts])
@@ -2315,12 +2365,13 @@ for name, x in sets.items():
     wide, fine = (metrics.kernel_distance(test, x, bandwidth=median / d).ratio for d in (1, 3))
     scores[name] = accuracy, wide, fine
     verdict = "told apart" if fine > 1 else "not told apart"
-    print(f"{name:18}  {share}   {accuracy}{wide:25.1f}{fine:10.1f}  {verdict}")
+    both = "".join(f"{e.value:.3f} ± {e.standard_error:.3f}    " for e in (share, accuracy))
+    print(f"{name:18}  {both}{wide:22.1f}{fine:10.1f}  {verdict}")
     findings[f"two-sample accuracy (0.5 best), {name}"] = (
         f"{accuracy.value:.2f} ± {accuracy.standard_error:.2f}"
     )
 print(f"you predicted {my_accuracy:g} for the network")
-fig, (left, right) = plots.figure(1, 2, width=9, height=2.9, sharey=True)
+fig, (left, right) = plots.figure(1, 2, width=9, height=3.3, sharey=True)
 names = list(scores)
 roles = ["data", "model", "model", "model", "noise"]
 colors = [plots.COLOR[role] for role in roles]
@@ -2331,7 +2382,8 @@ left.axvline(0.5, color=plots.COLOR["exact"], linestyle="--", label="cannot tell
 plots.guess(left, x=my_accuracy)
 left.set(xlim=(0, 1.02), xlabel="two-sample accuracy, two standard errors")
 left.invert_yaxis()
-left.legend(loc="upper right")
+left.get_legend().remove()
+fig.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 right.barh(names, [fine for _, _, fine in scores.values()], color=colors)
 right.axvline(1, color=plots.COLOR["exact"], linestyle="--")
 right.set(xlabel="kernel ratio, h a third of the median")
@@ -2353,16 +2405,12 @@ plots.show(
 # Unlike most generators of good pictures, a diffusion model also has a likelihood, or a bound on it: lesson 05's (12), $-\mathrm{ELBO} = L_T + \sum_{t \ge 2} L_{t-1} + L_0$. Each term is now a function of yours. In bits it has a plain meaning: so many bits per pixel a file would take if a
 # compressor used this model. The comparison to beat is 17 grey levels, all equally likely, at $\log_2 17 = 4.09$ bits.
 #
-# $L_T$ you have: `prior_kl`. For the denoising terms, the model's step has the variance $\tilde\beta_t$ here, and the mean (15):
-#
-# $$\mathrm{KL}\big( q(x_{t-1} \mid x_t, x_0) \,\Vert\, p_\theta(x_{t-1} \mid x_t) \big) = \frac{\Vert \tilde\mu_t - \mu_\theta \Vert^2}{2 \tilde\beta_t} = \frac{\beta_t}{2\, \alpha_t\, (1 - \bar\alpha_{t-1})}\, \Vert \epsilon - \hat\epsilon \Vert^2, \qquad t \ge 2 \tag{30}$$
-#
-# *lesson 05's (34), then its (39).*
+# $L_T$ you have: `prior_kl`. For the denoising terms, the model's step has the variance $\tilde\beta_t$ here, and the mean (15). So both Gaussians of a term, $q(x_{t-1} \mid x_t, x_0)$ and $p_\theta(x_{t-1} \mid x_t)$, have one variance.
 
 # %% [markdown]
 # ### Exercise: `denoising_kl` · ●●○ · 7 minutes · 2 points
 #
-# One $L_{t-1}$ for each example of a batch.
+# One $L_{t-1}$ for each example of a batch. What is left of the KL of two Gaussians when their variances are equal, and how much of that is the network's error in $\epsilon$? That is line (30).
 
 
 # %% exercise="denoising_kl"
@@ -2388,7 +2436,7 @@ def denoising_kl(x0, xt, eps_hat, t, alpha_bar):
 
 # %% [markdown]
 # <details><summary>Hint 1: a nudge</summary>Two Gaussians with the same variance: lesson 05 has both means, and the divergence.</details>
-# <details><summary>Hint 2: the idea</summary><code>q_posterior</code> gives the first mean and the variance; the second mean is <code>posterior_mean_from_eps</code>. Then <code>normal_kl</code>. Or take the weight of (30) and the noise that x0 and xt have between them.</details>
+# <details><summary>Hint 2: the idea</summary><code>q_posterior</code> gives the first mean and the variance; the second mean is <code>posterior_mean_from_eps</code>. Then <code>normal_kl</code>. Or take lesson 05's <code>loss_weight_eps</code> and the noise that x0 and xt have between them.</details>
 # <details><summary>Hint 3: nearly the line</summary>With <code>mean, variance = q_posterior(x0, xt, t, alpha_bar)</code>, both logvars are <code>variance.log()</code>.</details>
 
 # %% checks="denoising_kl"
@@ -2424,6 +2472,14 @@ verify_equation(
 )
 
 # %% [markdown]
+# <details><summary>Line (30), to compare with yours</summary>
+#
+# $$\mathrm{KL}\big( q(x_{t-1} \mid x_t, x_0) \,\Vert\, p_\theta(x_{t-1} \mid x_t) \big) = \frac{\Vert \tilde\mu_t - \mu_\theta \Vert^2}{2 \tilde\beta_t} = \frac{\beta_t}{2\, \alpha_t\, (1 - \bar\alpha_{t-1})}\, \Vert \epsilon - \hat\epsilon \Vert^2, \qquad t \ge 2 \tag{30}$$
+#
+# *lesson 05's (34), then its (39).*
+#
+# </details>
+#
 # ### The last term, $L_0$
 #
 # Pixels are not real numbers but one of 17 grey levels, $-1, -\tfrac78, \dots, 1$. A density at a point is no probability, and the bits of a *density* can be anything, even negative. So cut the last Gaussian step, $\mathcal N(\mu_\theta(x_1, 1), \sigma^2)$, into bins: each level gets the mass within half a spacing, $h = 1/16$, to
@@ -2677,7 +2733,7 @@ for name, nats in rows.items():
     bits = bits_per_dim(nats, 64)
     totals[name] = bits.mean().item()
     error = bits.std().item() / len(bits) ** 0.5
-    print(f"{name:28}{totals[name]:6.3f} +- {error:.3f} bits per pixel")
+    print(f"{name:28}{totals[name]:6.3f} ± {error:.3f} bits per pixel")
     findings[f"bits per pixel, {name}"] = f"{totals[name]:.2f} ± {error:.2f}"
 for name, steps in (("beta~_t", tilde), ("beta_t", beta)):
     parts = [bits_per_dim(term.mean().item(), 64) for term in (L_T, steps.sum(0), L_0)]
@@ -2685,9 +2741,9 @@ for name, steps in (("beta~_t", tilde), ("beta_t", beta)):
         f"{n} {v:.4f}" for n, v in zip(("L_T", "denoising", "L_0"), parts, strict=True)
     )
     print(f"of these, with {name}: {text}")
-independent = metrics.recognised(drawn, range=(-1, 1))
-print(f"recognised: samples of the histograms {independent}, of DDPM", end=" ")
-print(metrics.recognised(ddpm_digits(), range=(-1, 1)))
+for name, x in {"samples of the histograms": drawn, "samples of DDPM": ddpm_digits()}.items():
+    share = metrics.recognised(x, range=(-1, 1))
+    print(f"{name:28}{share.value:6.3f} ± {share.standard_error:.3f} recognised")
 print(f"width of the last step {chosen:g}; you predicted {my_bits:g} bits")
 fig, ax = plots.figure()
 t = torch.arange(2, T + 1)

@@ -16,6 +16,16 @@ def test_mlp_is_linear_layers_with_activations_between():
         networks.mlp([3])
 
 
+def test_an_autoencoder_reconstructs_and_its_cost_is_the_cross_entropy():
+    torch.manual_seed(0)
+    model, x = networks.Autoencoder(6, 9, 2), torch.rand(5, 6)
+    assert model.encoder(x).shape == (5, 2) and torch.equal(model(x), model.decoder(model.encoder(x)))
+    white = model(x).sigmoid()
+    by_hand = -(x * white.log() + (1 - x) * (1 - white).log()).sum(1).mean()
+    assert torch.allclose(networks.reconstruction_cost(model, x), by_hand, atol=1e-5)
+    assert networks.reconstruction_cost(lambda x: 1000 * (2 * x - 1), x.round()) == 0  # no logit is too large
+
+
 def test_residual_mlp_starts_at_zero_and_sees_the_time():
     torch.manual_seed(0)
     net = networks.ResidualMLP(2, max_time=200).double()

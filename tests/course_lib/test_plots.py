@@ -118,6 +118,16 @@ def test_curves_have_the_colour_and_line_of_their_role():
         plots.guess(ax)
 
 
+def test_a_legend_beside_the_axes_is_within_the_figure_and_meets_no_line():
+    fig, ax = plots.curve([0, 1], [0, 1], label="a line")
+    plots.guess(ax, x=0.5)
+    plots.legend_beside(ax)
+    fig.canvas.draw()
+    legend, inside = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert inside.x1 <= legend.x0 and legend.x1 <= fig.bbox.x1
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a line", "your prediction"]
+
+
 def test_scatter_has_one_scale_and_names_its_classes():
     points, classes = data.two_moons(60), torch.arange(60) % 3
     _, ax = plots.scatter(points, classes=classes)
