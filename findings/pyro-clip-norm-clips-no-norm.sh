@@ -3,9 +3,9 @@
 #
 # Guess, written down first: `ClippedAdam({"clip_norm": 1.0})`, the "magnitude of norm to which gradients are clipped",
 # shortens a gradient to length 1 and keeps its direction, as `clip_grad_norm_` does.
-# Seen: each element is clamped to [-1, 1]. The gradient (100, 1) becomes (1, 1), turned by 44 degrees, and one of a million
-# elements may still be 1,000 long. A value copied from a paper that clips norms turns the steps of a small model and leaves
-# those of a large one alone.
+# Seen: each element is clamped to [-1, 1]. The gradient (100, 1) becomes (1, 1), turned by 44 degrees, and a gradient of a
+# million elements may still be 1,000 long. A value copied from a paper that clips norms turns the steps of a small model and
+# lets a large one's pass.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
