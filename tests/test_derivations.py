@@ -74,6 +74,13 @@ def test_code_that_takes_another_way_is_found():
     assert any(formula.like(answer) for formula in of_code(other))
 
 
+def test_a_line_of_matrices_in_a_hint_is_found():
+    source = "def posterior(x, W, sigma2):\n    return torch.linalg.inv(torch.eye(2) + W.T @ W / sigma2), x\n"
+    (answer,) = answers(source)
+    hint = "`torch.linalg.inv(torch.eye(J, dtype=..., device=...) + W.T @ W / sigma2)` is the covariance."
+    assert any(formula.like(answer) for formula in of_text(hint, frozenset()))
+
+
 @pytest.mark.parametrize("place", ["docstring", "hints", "checks"])
 def test_an_answer_beside_its_exercise_is_found(place):
     """In the stub's docstring, in the hints below it, and in its own checks."""

@@ -1,15 +1,18 @@
 """Formulas of a page that say what a solution says, whatever their letters: found by value.
 
 A formula is code, LaTeX, or plain text of a docstring or a hint (`sqrt(1 - beta_t) x_{t-1} + sqrt(beta_t) eps`). Two of
-them are one where they have the same values at the same drawn numbers, each set of letters tried in every order. Sums
-and means count as what is summed, and reshaping as nothing, since neither is what there is to find.
+them are one where they have the same values at the same drawn numbers, each set of letters tried in every order.
+Matrices are multiplied like numbers; sums and means count as what is summed, and reshaping as nothing, since neither is
+what there is to find.
 """
 
 from __future__ import annotations
 
 import ast
 import cmath
+import contextlib
 import copy
+import html
 import io
 import re
 import tokenize
@@ -31,6 +34,7 @@ FUNCTIONS: dict[str, Callable[[complex], complex]] = {
     "exp": cmath.exp,
     "cos": cmath.cos,
     "sin": cmath.sin,
+    "inv": lambda z: 1 / z,
 }
 _THROUGH = set(  # of what these give, the entries or terms are compared
     re.findall(
@@ -95,14 +99,15 @@ def of_text(text: str, letters: frozenset[str]) -> Iterator[Formula]:
     """The formulas in LaTeX and in plain text, parts included. `letters` are names that a solution uses: these, Greek
     ones and short ones are what a formula in plain text is made of.
     """
+    for code in re.findall(r"`([^`]+)`|<code>(.*?)</code>", text):
+        with contextlib.suppress(SyntaxError):
+            yield from of_code(html.unescape("".join(code)))
     mathematics = re.findall(r"\$\$?([^$]+)\$", text)
     for piece in [*mathematics, *re.sub(r"\$\$?[^$]+\$\$?", " ; ", text).split("\n\n")]:
         for side in re.split(r"(?<![!<>])=|≈|\\(?:le|ge|approx|qquad|text)\b|&|[:;,](?=\s|$)", _plain(piece)):
             for run in _runs(side, None if piece in mathematics else letters):
-                try:
+                with contextlib.suppress(SyntaxError, RecursionError):
                     yield from of_code(run)
-                except (SyntaxError, RecursionError):
-                    continue
 
 
 def comments_and_strings(source: str) -> str:
@@ -118,7 +123,8 @@ def _formula(node: ast.AST) -> Formula | None:
         operations = _count(node, atoms)
     except ValueError:
         return None
-    if operations < LEAST or not 1 <= len(atoms) <= len(PLACES) or not _has_sum_or_function(node):
+    products = any(isinstance(part, ast.MatMult) for part in ast.walk(node))  # of matrices: their order does not count
+    if operations < LEAST + products or not 1 <= len(atoms) <= len(PLACES) or not _has_sum_or_function(node):
         return None
     return Formula(node, tuple(atoms))
 
@@ -178,7 +184,7 @@ def _named(node: ast.Call) -> tuple[str, ast.expr] | None:
     """Which function a call is of, and what it is called with: `torch.sqrt(x)` and `x.sqrt()` alike."""
     if isinstance(node.func, ast.Attribute):
         name, owner = node.func.attr, node.func.value
-        of_module = isinstance(owner, ast.Name) and owner.id in ("torch", "math", "sympy")
+        of_module = ast.unparse(owner) in ("torch", "torch.linalg", "math", "sympy")
         argument = owner if not of_module else node.args[0] if node.args else None
     else:
         name, argument = getattr(node.func, "id", ""), node.args[0] if node.args else None
@@ -189,8 +195,9 @@ def _named(node: ast.Call) -> tuple[str, ast.expr] | None:
 def _inner(node: ast.AST) -> ast.AST:
     """Without what changes a tensor's shape alone."""
     while True:
-        if isinstance(node, ast.Subscript) and re.search(r"None|\.\.\.", ast.unparse(node.slice)):
-            node = node.value
+        turned = isinstance(node, ast.Attribute) and node.attr in ("T", "mT")
+        if turned or (isinstance(node, ast.Subscript) and re.search(r"None|\.\.\.", ast.unparse(node.slice))):
+            node = node.value  # type: ignore[attr-defined]
         elif isinstance(node, ast.Call) and (called := _named(node)) and called[0] in _THROUGH:
             node = called[1]
         else:
@@ -200,7 +207,7 @@ def _inner(node: ast.AST) -> ast.AST:
 def _count(node: ast.AST, atoms: dict[str, None]) -> int:
     """How many operations, with the letters in `atoms`. Raises ValueError for what is no arithmetic."""
     node = _inner(node)
-    if isinstance(node, ast.BinOp) and not isinstance(node.op, ast.MatMult | ast.Mod | ast.FloorDiv):
+    if isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Mod | ast.FloorDiv):
         return 1 + _count(node.left, atoms) + _count(node.right, atoms)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return _count(node.operand, atoms)
@@ -224,7 +231,7 @@ def _value(node: ast.AST, at: dict[str, float]) -> complex:
                 return left + right
             case ast.Sub():
                 return left - right
-            case ast.Mult():
+            case ast.Mult() | ast.MatMult():
                 return left * right
             case ast.Div():
                 return left / right

@@ -141,6 +141,8 @@ def _prediction(lesson: Lesson, cell: Cell) -> Iterator[Problem]:
             yield lesson.problem(cell.line_of(node.lineno - 1), "a prediction cell holds assignments alone")
             continue
         bound |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+        if node.end_lineno != node.lineno and not isinstance(node.value, ast.Dict):
+            yield lesson.problem(cell.line_of(node.lineno - 1), "a prediction stands on one line: shorten what it says")
         text = "\n".join(cell.source.split("\n")[node.lineno - 1 : node.end_lineno])
         if "# your prediction" not in text:
             yield lesson.problem(cell.line_of(node.lineno - 1), "say what the number is: # your prediction, in nats")

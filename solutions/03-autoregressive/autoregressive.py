@@ -397,7 +397,9 @@ rows_counted = sum(2**i for i in range(6))  # one free number each
 verify_equation(4, rows_counted, 2**6 - 1)
 digit_entries = sum(17**i * 16 for i in range(64))
 equal = digit_entries == 17**64 - 1  # whole numbers, to the last digit
-print(f"for 8x8 digits: {digit_entries:.1e}; equal to the closed form: {equal}")
+print(
+    f"for 8x8 digits: {digit_entries:.1e}, {'just' if equal else 'not'} what the closed form says"
+)
 
 # %% [markdown]
 # ### What does it cost not to look?
@@ -604,7 +606,7 @@ names = ("none", "row", "quadrant", "plain", "full")
 price = {kind: context_entropy(big, tables.seen(4, 4, kind)).item() - total for kind in names}
 for kind, nats in price.items():
     print(f"{kind:10} costs {total + nats:7.4f} nats, {nats:7.4f} more than H")
-    findings[f"Ising 4x4, J = 0.4: price of context '{kind}'"] = f"{nats:.4f} nats"
+    findings[f"Ising 4x4, J = 0.4: price of the context “{kind}”"] = f"{nats:.4f} nats"
 print(f"you predicted {my_price:g} for the quadrant")
 fig, ax = plots.figure(width=6, height=3)
 ax.barh(names[:4], [price[kind] for kind in names[:4]], color=plots.COLOR["model"])
@@ -665,7 +667,7 @@ def copy_entropy(H, W, s, h):
 # </details>
 # <details><summary>Hint 3: nearly the line</summary>
 #
-# $(H - 1)(W - s)$ copies with $h$ each, and all other pixels of the $H W$ with $\log 2$ each.
+# In how many rows, and in how many columns of each, does a pixel have something to copy? These cost $h$ each, all others $\log 2$.
 # </details>
 
 # %% checks="copy_entropy"
@@ -1147,7 +1149,9 @@ sides = table_model(everything).exp().gather(1, everything[:, None])[:, 0]  # of
 lower = torch.where(everything == 1, 1 - sides, 0.0)
 came = ancestral_sample(table_model, lower + sides / 2)
 verify_equation(14, sides.flatten(1).prod(1), joint.flatten())
-print("the middle of each box gives its image:", torch.equal(came, everything))
+print(
+    f"the middle of its box gives the image: {(came == everything).all((1, 2)).sum()} times of 64"
+)
 
 # %% [markdown]
 # ### What a low temperature does
@@ -1239,8 +1243,9 @@ for T in (0.5, 0.7):
     gap = (sharper * (sharper / each).log()).sum()
     same = torch.allclose(numerator / numerator.sum(), sharper, rtol=1e-12)
     print(
-        f"T = {T}: p^(1/T)/Z is the Ising model with J/T and b/T: {same}; KL from the product: {gap:.3f} nats"
+        f"T = {T}: p^(1/T)/Z is {'' if same else 'not '}the Ising model with J/T and b/T", end="; "
     )
+    print(f"KL from the product: {gap:.3f} nats")
 
 # %% [markdown]
 # ### Finish a picture that somebody began
@@ -1522,7 +1527,7 @@ big = tables.ising(4, 4, 0.4)
 least = entropy(big)
 lost = context_entropy(big, tables.seen(4, 4, "none")) - least
 quadrant = context_entropy(big, tables.seen(4, 4, "quadrant")) - least
-print(f"as it stands: {different} different answer(s) for 512 images; you predicted {my_number}")
+print(f"as it stands: different answers for 512 images: {different}; you predicted {my_number}")
 print(
     f"   a pixel depends on {int(influences(slide, 3, 3).sum())} others; lost on the Ising model: {lost:.2f} nats"
 )
@@ -2083,7 +2088,7 @@ for first, role in (("A", "model"), ("B", "noise")):
         f"mask {first}: loss {run.final:.4f} nats, sum of the 64 probabilities {total:.4f}, ",
         end="",
     )
-    print(f"{different} different images among 1000, {drawn.double().mean():.1%} ones")
+    print(f"different images among 1,000: {different}; ones {drawn.double().mean():.1%}")
     findings[f"coins, first mask {first}: loss, sum of 64 probabilities, images"] = (
         f"{run.final:.3f} nats, {total:.2f}, {different}"
     )
@@ -2106,12 +2111,10 @@ for first in "AB":
 #
 # ### Further: who else looks at the future
 #
-# Layers that seem harmless can leak as well, because they mix places. Normalisation does, if it takes mean and variance over the image. Put one between masked layers and count pairs $(i, j)$ with $j \ge i$ that have a derivative, of the 78 that must not exist on 3x4 pixels. **Predict** which of four leak: normalisation over the channels of each pixel, over groups of channels (GroupNorm), over the batch while training, over the batch with frozen statistics.
+# Layers that seem harmless can leak as well, because they mix places. Normalisation does, if it takes mean and variance over the image. Put one between masked layers and count pairs $(i, j)$ with $j \ge i$ that have a derivative, of the 78 that must not exist on 3x4 pixels. **Predict** which of four leak: normalisation over the channels of each pixel (call it `"over channels"`), over groups of channels (`"GroupNorm"`), over the batch while training (`"BatchNorm"`), over the batch with frozen statistics (`"BatchNorm, frozen"`).
 
 # %% predict="my_suspects"
-my_suspects = {
-    "GroupNorm"
-}  # your prediction: of "over channels", "GroupNorm", "BatchNorm", "BatchNorm, frozen"
+my_suspects = {"GroupNorm"}  # your prediction: those that leak, with commas between
 
 
 # %% tags=["experiment"]
@@ -2546,11 +2549,13 @@ for coupling in couplings:
 
 def draw_lost(coupling, context):
     fig, ax = plots.figure(width=6, height=3)
+    others = [name for name in lost_by if name != context]
     for name, lost in lost_by.items():
         if name == context:
             plots.curve(couplings, lost, "model", ax=ax, label=name, linewidth=2.6)
         else:
-            plots.curve(couplings, lost, "noise", ax=ax, linewidth=1.0)
+            label = "the others" if name == others[0] else None
+            plots.curve(couplings, lost, "noise", ax=ax, linewidth=1.0, label=label)
     now = lost_by[context][round(coupling * 20) - 1]
     ax.axvline(coupling, color=plots.COLOR["data"], linewidth=1)
     ax.set(
@@ -2560,7 +2565,7 @@ def draw_lost(coupling, context):
         ylim=(1e-6, 12),
     )
     ax.minorticks_off()  # fifty of them would take half of the time
-    ax.set_title(f"'{context}' loses {now:.4f} nats at J = {coupling:.2f}")
+    ax.set_title(f"“{context}” loses {now:.4f} nats at J = {coupling:.2f}")
     return fig
 
 
@@ -2788,8 +2793,8 @@ my_recognised = 0.9  # your prediction, between 0 and 1
 # Experiment: digits drawn at three temperatures, and forty of them pixel by pixel
 model, _ = train_digits("two stacks")
 u = torch.rand(300, SIDE, SIDE, generator=torch.Generator().manual_seed(5)).to(device)
-few = torch.equal(draw(model, u[:20]), ancestral_sample(model, u[:20]))
-print("the quick sampler draws what ancestral_sample draws:", few)
+same = (draw(model, u[:20]) == ancestral_sample(model, u[:20])).all((1, 2)).sum()
+print(f"the quick sampler draws what ancestral_sample draws: {same} of 20 images")
 drawn = {temperature: draw(model, u, temperature) for temperature in (1.0, 0.8, 0.6)}
 shares = {temperature: metrics.recognised(x[:, None] / 16) for temperature, x in drawn.items()}
 for temperature, share in shares.items():
@@ -3149,8 +3154,9 @@ with torch.no_grad():
         part, stored = writer(piece, stored)
         pieces.append(part)
 verify_equation(24, whole, torch.cat(pieces, 1))
-print(f"logits up to {whole.abs().max():.1f}; equal to within 1e-12: ", end="")
-print(bool((whole - torch.cat(pieces, 1)).abs().max() < 1e-12))
+gap = (whole - torch.cat(pieces, 1)).abs().max()
+size = "less" if gap < 1e-12 else "more"
+print(f"logits up to {whole.abs().max():.1f}; the two ways differ by {size} than 1e-12")
 
 # %% [markdown]
 # ### Further: what the cache saves

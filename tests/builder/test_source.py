@@ -92,6 +92,7 @@ def test_lessons_are_found_in_reading_order(tmp_path):
         ('# %% exercise="my double"\n', "1: exercise='my double' is no name"),
         ('# %% written="why" points=3\n', "1: a cell with written= is Markdown"),
         ("# %% points=3\n", "1: points stand with written questions"),
+        ('# %% step="double" given="why"\n', "1: given= says why an exercise's formula may stand above it"),
         ('# %% [markdown] written="why" points=-1\n', "1: points=-1 is no positive number"),
         ("x = 1\n\n# %%\n", "1: text before the first cell"),
         ('# %%\nx = """\n# %% inside\n"""\n', "1: a line starting with `# %%` stands inside a string"),

@@ -99,6 +99,7 @@ def test_a_check_named_in_any_style_is_read(tmp_path):
     [
         ("my_x = 1  # your prediction\nprint(my_x)", "3: a prediction cell holds assignments alone"),
         ("my_x = 1", "2: say what the number is: # your prediction, in nats"),
+        ("my_x = (\n    1  # your prediction\n)", "2: a prediction stands on one line: shorten what it says"),
         ("my_y = 1  # your prediction", "1: prediction my_x: the cell does not define my_x"),
     ],
 )
