@@ -128,14 +128,27 @@ class Scene:
 
 
 class _Host(Responder):
-    """Answers for a function that is only compared: where it runs is not asked."""
+    """Answers for a function that is only compared: where it runs is not asked, and what its parameters are called does
+    not matter.
+    """
 
     def _elsewhere(self, target: Any, args: list, method: str | None = None) -> None:
         return None
 
+    def _load(self, target: torch.nn.Module, values: dict[str, torch.Tensor]) -> None:
+        left, renamed = dict(values), {}
+        for name, own in target.named_parameters():
+            fitting = (other for other, value in left.items() if value.shape == own.shape)
+            other = name if name in left and left[name].shape == own.shape else next(fitting, None)
+            if other is not None:
+                renamed[name] = left.pop(other)
+        super()._load(target, renamed)
+
 
 def _counted(frame: bytes, value: Any) -> Any:
-    """A reply without what was asked of devices along with other things."""
+    """A reply without what was asked of devices along with other things, and without the names of parameters."""
+    if isinstance(value, dict) and all(item is None or isinstance(item, torch.Tensor) for item in value.values()):
+        return sorted(value.values(), key=lambda item: (-1,) if item is None else tuple(item.shape))
     if not isinstance(value, list) or b"elsewhere" not in frame:
         return value
     asked = decode(frame, lambda reference: None).get("asked", value)

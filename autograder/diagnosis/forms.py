@@ -70,7 +70,7 @@ def _gradients(questions: Questions, wrong: Wrong) -> Told | None:
                 return None
             continue
         if op == "slopes" or not isinstance(got, list):
-            if not isinstance(got, dict) or any(item is not None for item in got.values()):
+            if not isinstance(got, list) or any(item is not None for item in got):
                 return None
             continue
         missing = [i for i, item in zip(_request(question, "wrt"), got, strict=False) if item is None]

@@ -269,7 +269,7 @@ def switched(formula: Callable[..., Any]) -> tuple[Any, Board]:
     function: Any = _inner(formula)
     space = dict(getattr(function, "__globals__", None) or vars(inspect.getmodule(function)))
     space["_board"] = board
-    for item in (*_helpers(function), function):
+    for item in (*_helpers(function), *reversed(_bases(function)[1:]), function):
         tree = parse(textwrap.dedent(inspect.getsource(item)))
         definition = tree.body[0]
         if isinstance(definition, ast.FunctionDef):
@@ -293,7 +293,8 @@ def _rewrite(board: Board, definition: ast.FunctionDef) -> None:
 def _helpers(function: Callable[..., Any], seen: dict[str, FunctionType] | None = None) -> list[FunctionType]:
     """The functions of the lessons' checks that `function` calls, those called first standing first."""
     seen = {} if seen is None else seen
-    parts = vars(function).values() if isinstance(function, type) else [function]
+    classes = _bases(function)
+    parts = [part for item in classes for part in vars(item).values()] if classes else [function]
     for body in [part for part in parts if isinstance(part, FunctionType)]:
         for name in _names(body.__code__):
             item = body.__globals__.get(name)
@@ -303,6 +304,11 @@ def _helpers(function: Callable[..., Any], seen: dict[str, FunctionType] | None 
                 seen[name] = item
                 _helpers(item, seen)
     return list(seen.values())
+
+
+def _bases(item: Any) -> list[type]:
+    """A class and those of its bases that stand in the lessons' checks, the class first; none for a function."""
+    return [base for base in item.__mro__ if base.__module__.startswith(ROOM)] if isinstance(item, type) else []
 
 
 def _inner(function: Any) -> Any:

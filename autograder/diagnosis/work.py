@@ -15,6 +15,7 @@ SHARES = {"single": 0.35, "step": 0.45, "vague": 0.03}  # of it, at most; what i
 FIRST = 2  # of the times that a function of the check's is asked, as many does a wrong walk last
 TOGETHER = 12  # what an operation costs that is made for many candidates together
 MESSAGE = 12  # what a message to or from a host costs
+EARLY = 6  # exchanges that a wrong function takes part in: it rarely gets further
 BASE = 8  # what a candidate costs beside its formula's own operations
 NUMBERS = 2_000  # numbers that cost as much as one operation
 
@@ -42,7 +43,7 @@ class Work:
         self._question, _ = questions.wrong[0]
         messages, self._scene = 0, isinstance(self._question, Scene)
         if isinstance(self._question, Scene):  # messages to and fro cost more than what is computed
-            messages = sum(MESSAGE * (1 + len(exchange.callbacks)) for exchange in self._question.exchanges)
+            messages = sum(MESSAGE * (1 + len(exchange.callbacks)) for exchange in self._question.exchanges[:EARLY])
         self._costs: dict[int | None, float] = {None: BASE + messages + self._cost(questions.right)}
         self._plain = self._counted
         for i, (function, board) in enumerate(questions.formulas):

@@ -340,6 +340,24 @@ def test_makers_leave_their_inputs_alone():
     assert all(torch.equal(torch.as_tensor(given[name]), torch.as_tensor(value)) for name, value in before.items())
 
 
+class AdaptiveNorm(torch.nn.Module):
+    """The lesson's layer under other names, without the 1 in 1 + scale."""
+
+    def __init__(self, channels, embed_dim, groups=8):
+        super().__init__()
+        self.groups, self.both = groups, torch.nn.Linear(embed_dim, 2 * channels)
+        torch.nn.init.zeros_(self.both.weight)
+        torch.nn.init.zeros_(self.both.bias)
+
+    def forward(self, h, emb):
+        scale, shift = self.both(emb)[:, :, None, None].chunk(2, 1)
+        return scale * torch.nn.functional.group_norm(h, self.groups) + shift
+
+
+def test_a_mistake_in_a_method_is_found_whatever_the_parameters_are_called(unlisted):
+    assert unlisted("AdaptiveNorm", AdaptiveNorm).diagnosis == "one term is missing"
+
+
 def walk(model, x_T, alpha_bar, noise, last=0, times=lambda t: t, scale=torch.sqrt):
     """DDPM's walk, its noise scaled by `scale` of the variance, with the model asked at `times`."""
     x = x_T
