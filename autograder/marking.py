@@ -26,6 +26,7 @@ from .student import Failure, Link, Remote, Sitting, StandIn, Tell, local
 
 FULLY = 2.0
 PUBLIC = ("name", "points", "max_points", "passed", "unwritten", "diagnosis", "message")  # of a mark
+REMARK = "remark"  # public where there is one
 PUBLIC_OUTCOME = ("what", "points", "max_points", "passed", "message")
 FOLLOWED = "judged with your own earlier functions"
 STOOD_IN = "judged with right earlier functions"
@@ -37,7 +38,7 @@ UNSAID = "not right, even with right earlier functions in place"
 class Mark:
     """What one exercise earned, and why; `diagnosis` is the misconception recognised, `message` what the student
     reads. `followed`: the student's own earlier functions took part in the truth. `unwritten`: whatever failed ended
-    in the exercise's own stub.
+    in the exercise's own stub. `remark`: what would stop on a GPU, where somebody asked for that.
     """
 
     name: str
@@ -49,10 +50,16 @@ class Mark:
     outcomes: tuple[Outcome, ...]
     followed: bool = False
     unwritten: bool = False
+    remark: str = ""
+
+    @property
+    def told(self) -> str:
+        """All that the student reads in a line."""
+        return f"{self.message} {self.remark}".strip()
 
     def public(self) -> dict[str, Any]:
         """The mark as JSON, without a hidden input or expected value."""
-        fields = {key: getattr(self, key) for key in PUBLIC}
+        fields = {key: getattr(self, key) for key in (*PUBLIC, *([REMARK] if self.remark else []))}
         return {**fields, "outcomes": [{key: asdict(o)[key] for key in PUBLIC_OUTCOME} for o in self.bare().outcomes]}
 
     def bare(self) -> Mark:
@@ -69,14 +76,14 @@ def seed_of(*parts: str, secret: str = "") -> int:
 
 
 @dataclass(frozen=True)
-class _Seeds:
+class Seeds:
     """Of one exercise of one student: what the inputs are drawn from, and what the student's side is told."""
 
     draws: int
     calls: int
 
     @classmethod
-    def of(cls, exercise: Exercise, student: str, secret: str) -> _Seeds:
+    def of(cls, exercise: Exercise, student: str, secret: str) -> Seeds:
         words = (student, exercise.lesson, exercise.name)
         return cls(seed_of(*words, secret=secret), seed_of(*words, "calls", secret=secret))
 
@@ -95,7 +102,7 @@ def judge(exercise: Exercise, link: Link, student: str, secret: str = "", tell: 
     The plain comparison comes first, with oracles for what the exercise builds on. Where it loses points, the checks
     run again with the student's own earlier functions in their place.
     """
-    seeds = _Seeds.of(exercise, student, secret)
+    seeds = Seeds.of(exercise, student, secret)
     transcript = Transcript(link)
     link = Sitting(transcript, tell)
     remote = Remote(link, exercise.name, seed=seeds.calls)
@@ -132,7 +139,7 @@ def reconsider(exercise: Exercise, link: Link, student: str, judged: Mark, secre
     """
     if not to_reconsider(exercise, judged):
         return judged
-    seeds = _Seeds.of(exercise, student, secret)
+    seeds = Seeds.of(exercise, student, secret)
     link = Sitting(link)
     link.stand_ins = _stand_ins(exercise)
     lineup = {name: oracle(name, seeds.calls) for name in exercise.after}
@@ -149,7 +156,7 @@ def _stand_ins(exercise: Exercise) -> dict[str, StandIn]:
 def _result(
     exercise: Exercise,
     outcomes: Sequence[Outcome],
-    seeds: _Seeds,
+    seeds: Seeds,
     upstream: Mapping[str, Any],
     note: str,
     heard: Sequence[Exchange] = (),
@@ -220,7 +227,7 @@ _remembered: OrderedDict[tuple[Any, ...], _Known] = OrderedDict()
 REMEMBERED = 128
 
 
-def _known(exercise: Exercise, known: Misconception, seeds: _Seeds) -> _Known:
+def _known(exercise: Exercise, known: Misconception, seeds: Seeds) -> _Known:
     key = exercise.check, known, seeds
     found = _remembered.setdefault(key, _Known([]))
     _remembered.move_to_end(key)
@@ -230,7 +237,7 @@ def _known(exercise: Exercise, known: Misconception, seeds: _Seeds) -> _Known:
 
 
 def recognise(
-    exercise: Exercise, outcomes: Sequence[Outcome], seeds: _Seeds, upstream: Mapping[str, Any]
+    exercise: Exercise, outcomes: Sequence[Outcome], seeds: Seeds, upstream: Mapping[str, Any]
 ) -> Misconception | None:
     """The misconception that gives what the student gave, on the very inputs the student was given.
 
@@ -264,7 +271,7 @@ def recognise(
 def _outcomes(
     exercise: Exercise,
     known: Misconception,
-    seeds: _Seeds,
+    seeds: Seeds,
     upstream: Mapping[str, Any],
     followed: bool,
     compare: Callable[[int, Outcome], None],

@@ -36,7 +36,7 @@ def student_here(lesson: str, folder: Path | None = None) -> str:
 
 def render(result: Mark) -> str:
     """The verdict in plain text: points, message, and each check that failed."""
-    lines = [f"{result.name}: {result.points:g} of {result.max_points:g} points", result.message]
+    lines = [f"{result.name}: {result.points:g} of {result.max_points:g} points", result.told]
     lines += [
         f"{'✓' if outcome.passed else '✗'} {outcome.what} ({outcome.points:g}/{outcome.max_points:g})"
         + ("" if outcome.passed or outcome.message in result.message else f": {outcome.message}")

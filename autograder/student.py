@@ -205,6 +205,10 @@ class Remote:
         """{name: tensor or None}: what stands in each parameter's .grad now."""
         return self._ask(op="grads")
 
+    def refused(self) -> Any:
+        """What a pretended GPU has refused so far of what was asked over this link; see `sandbox.abroad`."""
+        return self._ask(op="refused", bare=True)
+
     def make(self, source: Any) -> Any:
         """Run a `Source` on the student's side; what it defines comes back as a `Remote`."""
         return self._ask(op="keep", value=source, bare=True)

@@ -48,6 +48,7 @@ class Means:
     again: bool = False
     new_secret: bool = False  # grade again what was graded with another secret of the course
     db: str = ""  # the grade book's URL; nbgrader's own setting where there is none
+    gpu_courtesy: bool = False  # whether full-mark answers are asked on a pretended GPU as well
     added: str = ""  # "counts" or "left out": see `checkout.counts_added`; the course's setting where there is none
 
 
@@ -85,7 +86,7 @@ def _grade_class(
     ledger = Ledger(out)
     _ask_for_secret(masters, ledger, means)
     allowance = Allowance.of(config)
-    keys = Keys(masters, means.limits, means.sandbox, config, allowance)
+    keys = Keys(masters, means.limits, means.sandbox, config, allowance, means.gpu_courtesy)
     before = {lesson: Standings.kept(out, lesson) for lesson in known}
     results = _removed(entries, before, out, config)
     for entry in (entry for entry in entries if entry not in results):
@@ -97,7 +98,7 @@ def _grade_class(
     if todo and means.sandbox and not means.scheduler:
         require()
     # The workers warm up, and so does what makes pages, while the grade book is made ready.
-    plugin = Grading(masters, means.limits, means.sandbox, config)
+    plugin = Grading(masters, means.limits, means.sandbox, config, means.gpu_courtesy)
     with closing(page_maker(config)) as pages, _workers(todo, plugin, means, pages) as client:
         console = Console(stderr=True)
         refused = _released(known, root, out, config, console)

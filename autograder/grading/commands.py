@@ -50,6 +50,11 @@ def add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: the checkout)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all marks there, as JSON")
     parser.add_argument("--new-secret", action="store_true", help="grade again with another secret of the course")
+    parser.add_argument(
+        "--gpu-courtesy",
+        action="store_true",
+        help="say where an answer with full marks would stop on a GPU; no points hang on it",
+    )
     _add_limits(parser)
     parser.set_defaults(run=run_grade)
 
@@ -63,7 +68,7 @@ def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: demo/")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all marks there, as JSON")
     _add_limits(parser)
-    parser.set_defaults(run=run_demo, new_secret=True, student=None, cell_seconds=5.0)
+    parser.set_defaults(run=run_demo, new_secret=True, student=None, gpu_courtesy=False, cell_seconds=5.0)
 
 
 def add_extend(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -213,6 +218,7 @@ def _grade(options: argparse.Namespace, root: Path, submitted: Path, out: Path) 
             options.again,
             options.new_secret,
             options.db,
+            options.gpu_courtesy,
             options.added or "",
         )
         results = grade_class(entries, root, out.resolve(), means, changes.extend)

@@ -26,7 +26,7 @@ class Keeper:
         graded again.
         """
         for _ in range(TRIES):
-            template = self._living()
+            template = self.living()
             try:
                 graded = job(template)
             except GraderBroken:
@@ -36,7 +36,8 @@ class Keeper:
                 return graded
         raise GraderBroken("the grading process ended, and so did the one that took its place")
 
-    def _living(self) -> Template:
+    def living(self) -> Template:
+        """The template, or another where it has ended."""
         with self._lock:
             if self._template.ended():
                 self._template.__exit__()

@@ -18,14 +18,20 @@ class Keys:
     """The ledger's keys of a class. `parts`: by lesson and student, as they were when their key was last asked for."""
 
     def __init__(
-        self, masters: Mapping[str, Master], limits: Limits, sandbox: bool, config: Config, allowance: Allowance
+        self,
+        masters: Mapping[str, Master],
+        limits: Limits,
+        sandbox: bool,
+        config: Config,
+        allowance: Allowance,
+        gpu_courtesy: bool = False,
     ) -> None:
         self._allowance = allowance
         named = [str(step) for step in config.GenerateFeedback.get("preprocessors", [])]
         code = sources([step.rpartition(".")[0] for step in named if step.startswith(PACKAGE)])
         installed = versions()
         self._course = {
-            lesson: course_parts(master, limits, sandbox, check_sources(lesson), code, installed)
+            lesson: course_parts(master, limits, sandbox, check_sources(lesson), code, installed, gpu_courtesy)
             for lesson, master in masters.items()
         }
         self.parts: dict[str, dict[str, Parts]] = {lesson: {} for lesson in masters}

@@ -25,6 +25,7 @@ FOLDER = ".graded"
 SECRET = "secret"  # the file that tells whether the secret is still the same
 MAX_BYTES, MAX_FILES = 32 * 2**20, 200  # of a hand-in, read whole; of a larger file the time of its last change counts
 CHECK = "check "  # and an exercise's name: the part that is the files of its checks
+GPU = "GPU courtesy"
 SHORT = 32  # characters of a digest: enough that nobody finds another text of the same
 Parts = Mapping[str, str]  # what a result depends on, by a word that an instructor is told
 OTHERS = (".ipynb_checkpoints", "__pycache__")
@@ -86,6 +87,7 @@ def course_parts(
     checks: Mapping[str, Mapping[str, Path]],
     code: Mapping[str, Path],
     installed: Sequence[str],
+    gpu_courtesy: bool = False,
 ) -> dict[str, str]:
     """All that a lesson's results depend on besides the submissions, each part by a digest: `checks`, the files of each
     exercise's checks, and `code`, those of the grader and `course_lib`, by their names in any checkout.
@@ -98,7 +100,7 @@ def course_parts(
         "lesson": _of((*lesson, master.added_counts)),
         "course_lib": of_files(library),
         "grader": of_files(grader),
-        "limits": _of((asdict(limits), sandbox)),
+        "limits": _of((asdict(limits), sandbox, *([GPU] if gpu_courtesy else []))),
         "packages": _of(tuple(installed)),
         "secret": _of(master.secret),
     }

@@ -111,3 +111,5 @@ def _tell(table: Table, graded: Graded) -> None:
     for number, (message, names) in enumerate(groups.items()):
         listed = ", ".join(names) if len(names) <= 3 else f"{len(names)} exercises"
         table.add_row(_name(graded) if number == 0 else "", listed, escape(readable(message)))
+    for number, mark in enumerate((mark for mark in graded.marks if mark.remark), len(groups)):
+        table.add_row(_name(graded) if number == 0 else "", mark.name, escape(readable(mark.remark)))

@@ -49,7 +49,7 @@ class Run:
     def __post_init__(self) -> None:
         self._room = Room(late=lambda: not self.has_time())
         self._todo = [index for index, runs in enumerate(self.restored.runs) if runs]
-        self._done: list[int] = []
+        self.done: list[int] = []  # the cells that have run, by their index
         self._proved: set[int] = set()  # cells that have run, in this process or an earlier one
         self._process: GuestProcess | None = None
         self._restarts = self._crashes = 0
@@ -89,7 +89,7 @@ class Run:
         if self._process is None:
             self._restarts += 1
             self._process = self.fresh()
-            again, self._done = self._done, []
+            again, self.done = self.done, []
             self._todo = again + self._todo
         while self._todo and self.clock.left() > 0:
             index = self._todo[0]
@@ -97,7 +97,7 @@ class Run:
                 self._leave_out("its cells took so long that hardly any time was left for the checks")
                 continue
             self._keep(index, *self._run(self._process, index))
-            self._done.append(self._todo.pop(0))
+            self.done.append(self._todo.pop(0))
             self._proved.add(index)
 
     def _run(self, process: GuestProcess, index: int) -> tuple[list[dict[str, Any]], float]:
@@ -135,7 +135,7 @@ class Run:
         """Run in `process` what has run in the submission's own, above cell `before` alone where that is given; without
         keeping outputs.
         """
-        for index in self._done:
+        for index in self.done:
             if self.clock.left() <= 0:
                 raise LinkBroken("the submission had used up its time")
             if before is None or index < before:
@@ -148,7 +148,7 @@ class Run:
     def _reasons(self) -> Reasons:
         cells = self.restored.notebook.cells
         answers = {grade_id(cell): index for index, cell in enumerate(cells) if open_to_students(cell)}
-        sources = {index: cells[index].source for index in self._done}
+        sources = {index: cells[index].source for index in self.done}
         return Reasons(sources, answers, self.stops, self.beside.left_out)
 
     def has_time(self) -> bool:
@@ -171,18 +171,20 @@ class Run:
         cells = self.restored.notebook.cells
         place = next((i for i, c in enumerate(cells) if exercise_graded_in(c) == exercise), len(cells))
         found = Around([], [], [], [])
-        for index in self._done:
+        for index in self.done:
             given = self.is_given(index)
-            did = self._did(index, given)
+            did = self.effects(index)
             if index < place:
                 found.above.append(did)
             if not (given and index < place):
                 (found.own_above if index < place else found.given_below if given else found.own_below).append(did)
         return place, found
 
-    def _did(self, index: int, given: bool) -> Effects:
+    def effects(self, index: int) -> Effects:
+        """What a cell could do."""
         if index not in self._effects:
-            self._effects[index] = (_known if given else effects)(self.restored.notebook.cells[index].source)
+            source = self.restored.notebook.cells[index].source
+            self._effects[index] = (_known if self.is_given(index) else effects)(source)
         return self._effects[index]
 
     def _seconds(self, index: int) -> float:

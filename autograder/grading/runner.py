@@ -28,6 +28,7 @@ from ..nodes import new_output
 from ..notebook import render, score
 from ..student import LinkBroken
 from .below import helping
+from .courtesy import Courtesy
 from .graded import GRADED, Graded, failed, not_graded
 from .run import Run
 from .witness import Recorder, confirmed
@@ -43,11 +44,13 @@ def grade_submission(
     template: Template,
     limits: Limits,
     beside: Beside = NONE,
+    courtesy: Courtesy | None = None,
 ) -> Graded:
     """Grade the notebook at `path` as handed in by `student`. Raises `GraderBroken` alone."""
     start, clock = time.monotonic(), limits.clock()
     try:
-        graded = grade_notebook(read(path), student, master, exercises, template, limits, beside, clock)
+        about = student, master, exercises, template, limits, beside, clock
+        graded = grade_notebook(read(path), *about, courtesy=courtesy)
     except Unreadable as error:
         graded = not_graded(student, master.lesson, str(error))
     except SubmissionError as error:
@@ -69,6 +72,7 @@ def grade_notebook(
     beside: Beside = NONE,
     clock: Clock | None = None,
     lacking: frozenset[str] | None = None,
+    courtesy: Courtesy | None = None,
 ) -> Graded:
     """Grade a notebook that has been read (`notebook_file.read`), since when its `clock` may run; `lacking`, as
     `restore` takes it. What it raises is no fault of the submission's.
@@ -85,10 +89,13 @@ def grade_notebook(
         # Right earlier functions come last: what a submission learns from them, it can tell nobody any more.
         both = zip(exercises.values(), judged, strict=True)
         marks = tuple(_again(run, exercise, student, mark, master.secret) for exercise, mark in both)
+    left = max(limits.page + clock.left(), 0.0)
+    if courtesy is not None:
+        marks, failed = courtesy.remarked(run, exercises, marks, student)
+        run.flags += [failed] if failed else []
     marks = tuple(_plain(_written_over(mark, run, master)) for mark in marks)
     notebook = with_verdicts(restored.notebook, {item.name: item for item in marks})
     flags = _told([*beside.left_out, *restored.flags, *run.flags])
-    left = max(limits.page + clock.left(), 0.0)
     return Graded(student, master.lesson, GRADED, time.monotonic() - start, flags, marks, notebook, left)
 
 
@@ -179,7 +186,7 @@ def _written(name: str, restored: Restored, master: Master) -> bool:
 def _plain(mark: Mark) -> Mark:
     """The mark with texts that may go anywhere."""
     outcomes = tuple(replace(outcome, message=readable(outcome.message)) for outcome in mark.outcomes)
-    return replace(mark, message=readable(mark.message), outcomes=outcomes)
+    return replace(mark, message=readable(mark.message), outcomes=outcomes, remark=readable(mark.remark))
 
 
 def _stands(run: Run, link: Recorder, before: int | None) -> bool:
@@ -211,7 +218,7 @@ def with_verdicts(notebook: NotebookNode, marks: Mapping[str, Mark]) -> Notebook
     for cell in notebook.cells:
         if result := marks.get(exercise_graded_in(cell)):
             points = repr(score(result))
-            note_verdict(cell, result.passed, result.message)
+            note_verdict(cell, result.passed, result.told)
             cell.outputs = [
                 new_output("stream", name="stdout", text=render(result) + "\n"),
                 new_output("execute_result", data={"text/plain": points}, metadata={}, execution_count=None),

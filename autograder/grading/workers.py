@@ -33,6 +33,7 @@ from ..guard.limits import Limits
 from ..guard.template import Template
 from ..hand_in.beside import NONE, Beside
 from ..hand_in.restoring import Master
+from .courtesy import Courtesy
 from .graded import Graded
 from .keeper import Keeper
 from .runner import grade_submission
@@ -77,9 +78,15 @@ class Grading(WorkerPlugin):
     name = Task.by
 
     def __init__(
-        self, masters: Mapping[str, Master], limits: Limits, sandbox: bool, config: Config | None = None
+        self,
+        masters: Mapping[str, Master],
+        limits: Limits,
+        sandbox: bool,
+        config: Config | None = None,
+        gpu_courtesy: bool = False,
     ) -> None:
         self.masters, self.limits, self.sandbox = dict(masters), limits, sandbox
+        self.gpu_courtesy = gpu_courtesy
         # What pages are made by. Without it whoever stores the results makes them.
         self.config = None if config is None else Config({name: config[name] for name in OF_PAGES if name in config})
 
@@ -89,15 +96,16 @@ class Grading(WorkerPlugin):
         loop = asyncio.get_event_loop()
         main = threading.get_ident()
 
-        async def made() -> Template:
-            return Template(self.sandbox)
+        async def made(gpu: bool) -> Template:
+            return Template(self.sandbox, gpu)
 
-        def start() -> Template:
+        def start(gpu: bool = False) -> Template:
             if threading.get_ident() == main:
-                return Template(self.sandbox)
-            return asyncio.run_coroutine_threadsafe(made(), loop).result()
+                return Template(self.sandbox, gpu)
+            return asyncio.run_coroutine_threadsafe(made(gpu), loop).result()
 
         self.keeper = Keeper(start)
+        self.courtesy = Courtesy(lambda: start(gpu=True)) if self.gpu_courtesy else None
         self._pages: queue.SimpleQueue[Pages] = queue.SimpleQueue()  # one for each submission at a time
         if self.config is not None:
             for _ in range(worker.state.nthreads):
@@ -109,6 +117,8 @@ class Grading(WorkerPlugin):
     def teardown(self, worker: Any) -> None:
         """End the template."""
         self.keeper.close()
+        if self.courtesy is not None:
+            self.courtesy.close()
         while not self._pages.empty():
             self._pages.get().close()
         resource.setrlimit(resource.RLIMIT_DATA, self._before)
@@ -122,7 +132,7 @@ class Grading(WorkerPlugin):
                 path.write_bytes(task.content)
             about = task.student, master, lesson_exercises(task.lesson)
             graded = self.keeper.grade(
-                lambda template: grade_submission(path, *about, template, self.limits, task.beside)
+                lambda template: grade_submission(path, *about, template, self.limits, task.beside, self.courtesy)
             )
         return replace(graded, marks=tuple(mark.bare() for mark in graded.marks), body=self._body(graded, master.name))
 

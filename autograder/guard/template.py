@@ -22,18 +22,18 @@ class Template:
     """The warm process that submissions are forked from; a context manager, usable from several threads.
 
     With `sandbox` it runs behind bubblewrap; raises `SandboxMissing` where that cannot be had. Make it in the main
-    thread: bubblewrap ends with the thread that started it.
+    thread: bubblewrap ends with the thread that started it. With `gpu` its submissions find a pretended one.
     """
 
-    def __init__(self, sandbox: bool = True) -> None:
+    def __init__(self, sandbox: bool = True, gpu: bool = False) -> None:
         self.sandbox = sandbox
         if sandbox:
             enclosure.require()
         self.groups = cgroups.place() if sandbox else None
         ours, theirs = socket.socketpair()
-        number = str(theirs.fileno())
-        plain = [sys.executable, "-m", "autograder.sandbox.template", "--open", number]
-        line = enclosure.command("sandbox.template", [number]) if sandbox else plain
+        arguments = [*(["--gpu"] if gpu else []), str(theirs.fileno())]
+        plain = [sys.executable, "-m", "autograder.sandbox.template", "--open", *arguments]
+        line = enclosure.command("sandbox.template", arguments) if sandbox else plain
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the template)
         streams = {"stdin": subprocess.DEVNULL, "stdout": self._said, "stderr": self._said}

@@ -28,6 +28,7 @@ WAITS: Counter[str] = Counter()
 
 aten = torch.ops.aten
 CROSSES = {aten.copy_.default, aten._to_copy.default}
+TAKES_BOTH = CROSSES | {aten._pack_padded_sequence.default}  # lengths, which are wanted on the CPU
 # A table on the GPU takes indices of the CPU, which are carried there.
 LOOKS_UP = {aten.index.Tensor, aten.index_put_.default, aten.index_put.default, aten._index_put_impl_.default}
 # The shape of the result, or a number for the host, depends on values.
@@ -43,6 +44,22 @@ READS = {
     aten.repeat_interleave.Tensor,
 }
 MAY_WAIT, COPIES, SEVERAL = CROSSES | LOOKS_UP | READS, aten.copy_.default, (list, tuple)
+
+
+class Refusal(Exception):
+    """What a GPU would not do: also an error of the kind that CUDA raises."""
+
+
+class OtherDevice(Refusal, RuntimeError):
+    """Tensors of both sides met in one operation."""
+
+
+class OtherGenerator(Refusal, RuntimeError):
+    """A generator of one side was to draw on the other."""
+
+
+class NoArray(Refusal, TypeError):
+    """NumPy was given a tensor of the GPU."""
 
 
 class OnGpu(Tensor):
@@ -63,8 +80,23 @@ class OnGpu(Tensor):
     def __format__(self, spec: str) -> str:
         return self.item().__format__(spec) if self.ndim == 0 else repr(self)  # as of a tensor proper
 
+    @property
+    def data(self) -> Any:
+        return Tensor.data.__get__(self)  # type: ignore[attr-defined]
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        Tensor.data.__set__(self, value)  # type: ignore[attr-defined]
+        self.held = value.held
+
     def tolist(self) -> list:
         return self.cpu().tolist()
+
+    def numpy(self, **_: Any) -> Any:
+        raise NoArray(f"can't convert {NAME}:0 device type tensor to numpy: copy it to host memory first")
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        return self.numpy()
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]
@@ -101,17 +133,24 @@ class _Generator(torch.Generator):
         return self.said
 
 
+def _no_inference(mode: Any = True) -> Any:
+    """`torch.inference_mode` as far as it can be had: its tensors can be no others' wrapped ones."""
+    if callable(mode):
+        return torch.no_grad()(mode)
+    return torch.no_grad() if mode else contextlib.nullcontext()
+
+
 @contextlib.contextmanager
 def pretend_gpu() -> Iterator[torch.device]:
     """Within the block there is a device named `NAME`."""
-    generator, lifting = torch.Generator, torch._C._only_lift_cpu_tensors()
-    torch.Generator = _Generator  # type: ignore[misc]
+    generator, inference, lifting = torch.Generator, torch.inference_mode, torch._C._only_lift_cpu_tensors()
+    torch.Generator, torch.inference_mode = _Generator, _no_inference  # type: ignore[misc, assignment]
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(…, device=…) makes it on the CPU and copies it
     try:
         with _Gpu():
             yield torch.device(NAME, 0)
     finally:
-        torch.Generator = generator  # type: ignore[misc]
+        torch.Generator, torch.inference_mode = generator, inference  # type: ignore[misc]
         torch._C._set_only_lift_cpu_tensors(lifting)
 
 
@@ -128,11 +167,11 @@ def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     there = bool(ours) if wanted is None else wanted.type == NAME
     generator = kwargs.get("generator")
     if generator is not None and (generator._cdata in _Generator.there) != there:
-        raise RuntimeError(f"Expected tensors and generator on the same device ({func})")
+        raise OtherGenerator(f"Expected tensors and generator on the same device ({func})")
     if not ours and not there:
         return func(*args, **kwargs)
-    if others and ours and func not in CROSSES and _mixed(func, args, others):
-        raise RuntimeError(f"Expected all tensors to be on the same device, but found {NAME}:0 and cpu ({func})")
+    if others and ours and func not in TAKES_BOTH and _mixed(func, args, others):
+        raise OtherDevice(f"Expected all tensors to be on the same device, but found {NAME}:0 and cpu ({func})")
     if func is COPIES:
         there = isinstance(args[0], OnGpu)
     if func in MAY_WAIT and _waits(func, args, ours, others, there):
@@ -165,6 +204,8 @@ def _placed(x: Any, there: bool, ours: list[OnGpu], others: list[Tensor]) -> Any
     if isinstance(x, Tensor):
         for one in ours:
             if one.held is x:
+                if one.shape != x.shape:  # squeeze_ and the like
+                    one.data = OnGpu(x)
                 return one
         return OnGpu(x) if there and all(one is not x for one in others) else x
     return type(x)(_placed(one, there, ours, others) for one in x) if isinstance(x, SEVERAL) else x

@@ -58,7 +58,7 @@ class Responder:
         """The reply to one request. `ask(frame)` puts a callback's arguments to the checker and returns its answer."""
         state = torch.get_rng_state()
         try:
-            request = decode(frame, lambda reference: self._resolve(reference, ask))
+            request = self._arrived(decode(frame, lambda reference: self._resolve(reference, ask)))
             seed = request.pop("seed", None)
             with self._standing_in(request.pop("stand_ins", {})):
                 value = self._several(seed, **request) if request["op"] == "several" else self._one(seed, **request)
@@ -97,6 +97,10 @@ class Responder:
                 else:
                     self.namespace[name] = value
 
+    def _arrived(self, value: Any) -> Any:
+        """What has come across, as the student's code is to find it."""
+        return value
+
     def _refer(self, value: Any) -> Handle | None:
         kinds = {torch.nn.Module: "module", torch.optim.Optimizer: "optimizer", type: "class"}
         kind = next((name for base, name in kinds.items() if isinstance(value, base)), None)
@@ -121,7 +125,7 @@ class Responder:
             reply = decode(ask(encode({"callback": number, **call}, self._refer)))
             if "error" in reply:
                 raise ValueError(reply["error"])
-            return reply["value"]
+            return self._arrived(reply["value"])
 
         def callback(*args: Any, **kwargs: Any) -> Any:
             floating = [v for v in (*args, *kwargs.values()) if isinstance(v, torch.Tensor) and v.is_floating_point()]
@@ -232,12 +236,17 @@ def _differentiate(total: torch.Tensor, leaves: list[torch.Tensor]) -> list[torc
     return [next(found) if leaf.requires_grad else None for leaf in leaves]
 
 
+def own_code(filename: str) -> bool:
+    """Whether code of this file stands in a cell of the notebook."""
+    return "ipykernel" in filename or filename.startswith("<ipython-input")
+
+
 def describe(error: BaseException) -> dict[str, Any]:
     """What a student may be told of an exception: its type, Python's own types that it derives from, its message, the
     last line of their own code it passed through, and the name that was not there if it is about one.
     """
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "ipykernel" in frame.filename or frame.filename.startswith("<ipython-input")]
+    own = [frame for frame in frames if own_code(frame.filename)]
     return {
         "type": type(error).__name__,
         "bases": [base.__name__ for base in type(error).__mro__ if base.__module__ == "builtins"],

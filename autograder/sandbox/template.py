@@ -2,6 +2,7 @@
 
     python -m sandbox.template FD            behind bubblewrap: each guest gets namespaces of its own
     python -m sandbox.template --open FD     without a sandbox
+    python -m sandbox.template --gpu FD      on a pretended GPU, see `abroad`; --open --gpu FD
 
 FD is a Unix socket. Each message on it is `home;limits` together with a socket; the template forks a guest that serves
 that socket. A guest's first three frames are empty: from the process that will wait outside, from process 1 of its
@@ -38,8 +39,11 @@ from .shell import Shell
 from .wire import decode, encode
 
 
-def warm() -> None:
-    """Import what lessons import and take one training step, single-threaded and never on a GPU."""
+def warm(gpu: bool = False) -> None:
+    """Import what lessons import and take one training step, single-threaded and never on a GPU proper.
+
+    On a pretended one nothing goes backward: autograd would start a thread for it, which no fork has.
+    """
     torch.set_num_threads(1)
     os.environ["MPLBACKEND"] = "agg"
     import matplotlib.pyplot  # noqa: F401
@@ -53,7 +57,12 @@ def warm() -> None:
     _compile_nothing()
     layer = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.SiLU(), torch.nn.Linear(4, 2))
     optimizer = torch.optim.Adam(layer.parameters())
-    layer(torch.randn(3, 4)).square().mean().backward()
+    loss = layer(torch.randn(3, 4)).square().mean()
+    if gpu:
+        for parameter in layer.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+    else:
+        loss.backward()
     optimizer.step()
     Shell.instance()
     # The guests share this process's memory as long as nobody writes to it, which the collector does by looking.
@@ -74,10 +83,10 @@ def _compile_nothing() -> None:
 class Guest:
     """One submission's process: runs cells and answers calls until its socket closes."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, responder: type[Responder]) -> None:
         self.connection = connection
         self.shell = Shell.instance()
-        self.host = Responder(self.shell.user_ns)
+        self.host = responder(self.shell.user_ns)
         self.settings = Settings()
         self.busy = self.asking = self.late = False
         signal.signal(signal.SIGINT, self._interrupt)
@@ -140,7 +149,9 @@ class Guest:
         return answer
 
 
-def _become_guest(connection: socket.socket, home: str, limits: Rlimits | None) -> None:
+def _become_guest(
+    connection: socket.socket, home: str, limits: Rlimits | None, responder: type[Responder] = Responder
+) -> None:
     def here() -> None:
         channel.send(connection, channel.REPLY, b"")
 
@@ -158,17 +169,22 @@ def _become_guest(connection: socket.socket, home: str, limits: Rlimits | None) 
     os.environ.update(HOME=home, TMPDIR=home)
     sys.path.insert(0, home)  # where `%%writefile helper.py` puts its file, as beside a notebook
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or nobody could wait for what they start
-    guest = Guest(connection)
+    guest = Guest(connection, responder)
     channel.send(connection, channel.REPLY, b"")
     guest.serve()
 
 
 def main() -> None:
     """Warm up, say so, then fork one guest per message until the control socket closes."""
-    mode, *rest = sys.argv[1:]
-    control = socket.socket(fileno=int(rest[0] if mode == "--open" else mode))
+    *modes, number = sys.argv[1:]
+    control = socket.socket(fileno=int(number))
     os.environ.update(NBGRADER_EXECUTION="autograde", COURSE_PROGRESS="off", COURSE_WIDGETS="static")
-    warm()
+    responder = Responder
+    if "--gpu" in modes:
+        from . import abroad
+
+        responder, os.environ["COURSE_DEVICE"] = abroad.Abroad, abroad.settle()
+    warm("--gpu" in modes)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps; nobody waits here
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the grader's to handle
     control.sendall(b"warm")
@@ -187,7 +203,7 @@ def main() -> None:
             try:
                 control.close()
                 connection = socket.socket(fileno=descriptors[0])
-                _become_guest(connection, home, None if mode == "--open" else Rlimits.unpack(limits))
+                _become_guest(connection, home, None if "--open" in modes else Rlimits.unpack(limits), responder)
             except channel.Closed:
                 status = 0
             finally:

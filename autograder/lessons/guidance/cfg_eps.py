@@ -96,7 +96,7 @@ def two_calls(model, xt, t, y, w, null):
 def both_halves(model, xt, t, y, w, null):
     labels = torch.cat([y, torch.full_like(y, null)])
     told, free = model(torch.cat([xt, xt]), t.repeat(2), labels).chunk(2)
-    w = torch.as_tensor(w, dtype=xt.dtype).reshape(-1, *[1] * (xt.dim() - 1))
+    w = torch.as_tensor(w, dtype=xt.dtype, device=xt.device).reshape(-1, *[1] * (xt.dim() - 1))
     return told + w * (told - free)
 
 

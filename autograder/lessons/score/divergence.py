@@ -89,7 +89,7 @@ def _pulled(f, x, v, graph=True):
 
 
 def _axes(x):
-    return torch.eye(x.shape[1], dtype=x.dtype)
+    return torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
 
 
 def _exact(f, x, graph=True):

@@ -146,7 +146,7 @@ def eps_over_sigma(f, mu, sigma, eps):
 
 @score_function_gradient.alternative("autograd of the log-density")
 def autograd_of_log_density(f, mu, sigma, eps):
-    m = torch.tensor(mu, dtype=eps.dtype, requires_grad=True)
+    m = torch.tensor(mu, dtype=eps.dtype, device=eps.device, requires_grad=True)
     z = (m + sigma * eps).detach()
     values = f(z)
     rows = [torch.autograd.grad(Normal(m, sigma).log_prob(point), m)[0] for point in z]
