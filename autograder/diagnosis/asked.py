@@ -115,7 +115,7 @@ class Scene:
     got: list[Any]
 
     def put(self, function: Function, whole: bool = False) -> list[Any]:
-        """What `function` gives, up to the first reply that is another than the student's."""
+        """What `function` gives, up to the first reply that is another than the student's; there is no `whole` here."""
         host, said = _Host({self.name: function}), []
         for exchange, got in zip(self.exchanges, self.got, strict=True):
             try:

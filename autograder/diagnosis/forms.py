@@ -26,8 +26,8 @@ REDUCED: tuple[tuple[str, Callable[[torch.Tensor], torch.Tensor]], ...] = (
     ("a sum over the batch is missing: one value for each example in place of one", lambda v: v.sum(0)),
     ("a mean over all entries is missing", lambda v: v.mean()),
     ("a sum over all entries is missing", lambda v: v.sum()),
-    ("a sum over the event is missing", lambda v: v.flatten(1).sum(1)),
-    ("a mean over the event is missing", lambda v: v.flatten(1).mean(1)),
+    ("a sum over the event is missing", lambda v: v.flatten(min(1, v.ndim - 1)).sum(-1)),
+    ("a mean over the event is missing", lambda v: v.flatten(min(1, v.ndim - 1)).mean(-1)),
     ("only the last of many values is asked for", lambda v: v[-1]),
     ("only the first of many values is asked for", lambda v: v[0]),
 )
@@ -69,8 +69,10 @@ def _gradients(questions: Questions, wrong: Wrong) -> Told | None:
             if "does not require grad" not in got.cause:
                 return None
             continue
-        if op == "slopes" or not isinstance(got, list):
-            if not isinstance(got, list) or any(item is not None for item in got):
+        if not isinstance(got, list):
+            return None
+        if op == "slopes":
+            if any(item is not None for item in got):
                 return None
             continue
         missing = [i for i, item in zip(_request(question, "wrt"), got, strict=False) if item is None]
@@ -134,7 +136,7 @@ def _shapes(questions: Questions, wrong: Wrong) -> Told | None:
 
 
 def _put_together(reduce: Callable[[torch.Tensor], torch.Tensor], got: torch.Tensor, truth: torch.Tensor) -> bool:
-    return got.ndim > truth.ndim and len(got) > 0 and _same(reduce(got), truth)
+    return got.ndim > truth.ndim and got.numel() > 0 and _same(reduce(got), truth)
 
 
 def _asking(questions: Questions, wrong: Wrong) -> Told | None:
