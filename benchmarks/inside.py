@@ -171,7 +171,7 @@ def phases(root: Path, submitted: Path, out: Path, skip: int = 2) -> dict[str, l
     release(LESSON, root, root / "solutions", checkout.database_url(out, config))
     entries = find(submitted, [LESSON])
     with template_of() as template, writer(out, config) as book:
-        pages = feedback(out, config, book.gradebook)
+        pages = feedback(out, config, book.gradebook, *_maker(config, master))
         for number, entry in enumerate(entries):
             if number == skip:
                 spent.clear()
@@ -180,6 +180,14 @@ def phases(root: Path, submitted: Path, out: Path, skip: int = 2) -> dict[str, l
             pages.write(graded, master.name)
     count = len(entries) - skip
     return {phase: [value / count for value in values] for phase, values in spent.items()}
+
+
+def _maker(config: Any, master: Any) -> list[Any]:
+    """What a worker makes pages by, which has made the course's own texts beforehand; nothing in the build of then."""
+    try:
+        return [import_module("autograder.feedback.writer").page_maker(config, [master])]
+    except ImportError:
+        return []
 
 
 def stored(root: Path, submitted: Path, out: Path, count: int, url: str) -> dict[str, Any]:

@@ -78,6 +78,7 @@ def main() -> None:
             build.name: replayed(build, Path(name), options.count, urls.get(build.name, "")) for build in builds
         }
     result |= {"count": options.count, "database": "PostgreSQL" if urls else "SQLite"}
+    options.results.mkdir(parents=True, exist_ok=True)
     (options.results / "writer.json").write_text(json.dumps(result, indent=2) + "\n")
     text = report(result)
     (options.results / "writer.md").write_text(text)
