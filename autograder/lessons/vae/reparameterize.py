@@ -176,5 +176,5 @@ def torch_addcmul(mu, logvar, eps):
 def one_example_at_time(mu, logvar, eps):
     rows = []
     for m, s, e in zip(mu, logvar, eps, strict=True):
-        rows.append(torch.stack([m[j] + (s[j] / 2).exp() * e[j] for j in range(len(m))]))
+        rows.append(m + (s / 2).exp() * e)
     return torch.stack(rows)
