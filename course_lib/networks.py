@@ -23,19 +23,16 @@ def mlp(sizes: Sequence[int], activation: Callable[[], nn.Module] = nn.SiLU) -> 
 
 
 class Autoencoder(nn.Module):
-    """`encoder`, (B, D) -> (B, J) codes, and `decoder`, back to logits (B, D): small networks with two hidden layers
-    each. Called on images, it gives the logits of their reconstruction.
+    """`encoder`, (B, D) -> (B, J) codes, and `decoder`, back to logits (B, D), the same layers the other way. Called on
+    images, it gives the logits of their reconstruction.
 
     Args:
-        data_dim: D.
-        hidden_dim: width of the hidden layers.
-        latent_dim: J.
+        sizes: of the encoder's layers, from D to J, such as [64, 256, 256, 8].
     """
 
-    def __init__(self, data_dim: int, hidden_dim: int, latent_dim: int) -> None:
+    def __init__(self, sizes: Sequence[int]) -> None:
         super().__init__()
-        self.encoder = mlp([data_dim, hidden_dim, hidden_dim, latent_dim])
-        self.decoder = mlp([latent_dim, hidden_dim, hidden_dim, data_dim])
+        self.encoder, self.decoder = mlp(sizes), mlp(sizes[::-1])
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, D) -> logits (B, D)."""

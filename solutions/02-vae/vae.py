@@ -145,7 +145,7 @@ my_guess = 0.6  # your prediction, between 0 and 1
 def train_autoencoder(latent_dim):
     """An autoencoder with hidden layers of 256, trained until what comes out resembles what went in."""
     seed_everything(0)
-    model = networks.Autoencoder(64, 256, latent_dim).to(device)
+    model = networks.Autoencoder([64, 256, 256, latent_dim]).to(device)
     label = "nats per image"
     fit(model, networks.reconstruction_cost, train_x, steps=budget(2000), label=label)
     return model

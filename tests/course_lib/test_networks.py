@@ -18,7 +18,7 @@ def test_mlp_is_linear_layers_with_activations_between():
 
 def test_an_autoencoder_reconstructs_and_its_cost_is_the_cross_entropy():
     torch.manual_seed(0)
-    model, x = networks.Autoencoder(6, 9, 2), torch.rand(5, 6)
+    model, x = networks.Autoencoder([6, 9, 9, 2]), torch.rand(5, 6)
     assert model.encoder(x).shape == (5, 2) and torch.equal(model(x), model.decoder(model.encoder(x)))
     white = model(x).sigmoid()
     by_hand = -(x * white.log() + (1 - x) * (1 - white).log()).sum(1).mean()
