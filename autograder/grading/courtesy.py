@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from ..exercise import Exercise
 from ..guard.template import GraderBroken, Template
 from ..lineup import oracle
 from ..marking import Mark, Seeds, run_checks
+from ..nodes import copied
 from ..sandbox.settings import SETS as SWITCHES
 from ..sandbox.whereabouts import MAKERS
 from ..student import Link, Remote, Sitting
@@ -146,7 +146,7 @@ def _again(first: Run, names: Iterable[str], template: Template) -> Run:
     """
     needed = _needed(first, names)
     runs = tuple(index in needed for index in range(len(first.restored.runs)))
-    restored = replace(first.restored, notebook=deepcopy(first.restored.notebook), runs=runs)
+    restored = replace(first.restored, notebook=copied(first.restored.notebook), runs=runs)
     return replace(first, restored=restored, template=template, clock=first.limits.clock(), flags=[])
 
 
