@@ -352,7 +352,7 @@ expect(
 # ### Experiment: find the error
 #
 # **Predict first.** The schedule is `linear_beta(1000)`. For each of the three slides, what is the variance of a pixel
-# at $t = 1000$? Put your three numbers into the first line, then run the cell.
+# at $t = 1000$? Put your three numbers into the next cell, then run it and the one below.
 
 # %% predict="my_variances"
 my_variances = {"P": 2.0, "Q": 2.0, "R": 2.0}  # your predictions
@@ -553,6 +553,14 @@ def q_step(x_prev, t, beta, eps):
 # Checks of q_step
 beta = torch.tensor([0.0, 0.36, 0.64])  # roots: 0.8 and 0.6, then 0.6 and 0.8
 t, one, zero = torch.tensor([2, 1]), torch.ones(2, 3), torch.zeros(2, 3)
+given = one.clone(), one.clone()
+q_step(given[0], t, beta, given[1])
+expect(
+    given,
+    (one, one),
+    "q_step: x_prev and eps are left as they were",
+    hint="no *= and no operation that ends in an underscore",
+)
 expect(
     q_step(one, t, beta, zero)[:, 0],
     torch.tensor([0.6, 0.8]),
@@ -837,6 +845,14 @@ def q_sample(x0, t, alpha_bar, eps):
 # Checks of q_sample
 table = torch.tensor([1.0, 0.64, 0.0784])  # roots 0.8 and 0.28; of 1 - alpha_bar 0.6 and 0.96
 t, one, zero = torch.tensor([2, 1]), torch.ones(2, 3), torch.zeros(2, 3)
+given = one.clone(), one.clone()
+q_sample(given[0], t, table, given[1])
+expect(
+    given,
+    (one, one),
+    "q_sample: x0 and eps are left as they were",
+    hint="no *= and no operation that ends in an underscore",
+)
 expect(
     q_sample(one, t, table, zero)[:, 2],
     torch.tensor([0.28, 0.8]),

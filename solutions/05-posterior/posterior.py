@@ -1991,7 +1991,7 @@ print("\ncosine schedule, nats above the optimum:")
 print("   T   best isotropic     beta   beta tilde")
 for T, row in excess.items():
     print(f"{T:4d}{row['isotropic']:17.5f}{row['beta']:9.5f}{row['beta tilde']:13.5f}")
-fig, ax = plots.figure()
+fig, ax = plots.figure(height=3.2)
 labels = {"isotropic": "best isotropic", "beta": "$\\beta_t$", "beta tilde": "$\\tilde\\beta_t$"}
 for name, role in (("beta tilde", "posterior"), ("beta", "noise"), ("isotropic", "model")):
     y = [excess[T][name] for T in lengths]
@@ -2017,7 +2017,7 @@ best, choices = reverse_variances(cosine[1000], eigenvalues)
 ratio = best / choices["beta tilde"]
 per_step = 0.5 * (ratio - 1 - ratio.log()).sum(1)
 costs_then = ", ".join(f"{per_step[t - 1]:.3f} at t = {t}" for t in (1, 2, 3, 10, 100))
-print(f"cost of beta tilde at T = 1000, nats: {costs_then}")
+print(f"beta tilde at T = 1000, nats: {costs_then}")
 print(f"the first ten steps cost {per_step[:10].sum():.3f} of {per_step.sum():.3f} nats")
 over_beta = (best / choices["beta"])[1]
 print(
