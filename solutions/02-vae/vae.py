@@ -575,6 +575,12 @@ expect(
     "pathwise_gradient: with noise it is f' at each draw: exp at 1.2 and 0.2",
     hint="the derivative is taken where the draw lies",
 )
+expect(
+    estimates.requires_grad,
+    False,
+    "pathwise_gradient: no graph stands behind the estimates",
+    hint="torch.autograd.grad gives them without one: no create_graph, nothing of z or mu added",
+)
 
 # %% [markdown]
 # <details><summary>Line (13), to compare with yours</summary>
@@ -1611,6 +1617,14 @@ expect(
     atol=1e-3,
     hint="encode gives log-variances, and eps moves the code by sigma eps",
 )
+one, other = 3 * torch.randn(2, 4, 10)
+codes = zip(*(model.encode(v) for v in (one, other, one + other, 0 * one)), strict=True)
+expect(
+    all(bool((a + b - both - zero).abs().max() > 1e-2) for a, b, both, zero in codes),
+    True,
+    "VAE: the encoder is no linear function",
+    hint="mu and logvar are read from a hidden layer, with an activation behind it",
+)
 with torch.no_grad():
     for p in model.parameters():
         p.add_(3 * torch.randn_like(p))
@@ -2228,6 +2242,12 @@ expect(
     "iwae_bound: when q is the posterior, every draw gives log p(x) exactly",
     hint="the mean of equal weights is the weight itself",
 )
+expect(
+    iwae_bound(torch.full((3, 1), -math.inf), torch.zeros(3, 1), torch.zeros(3, 1)),
+    torch.tensor([-math.inf]),
+    "iwae_bound: an image that no draw explains has -inf",
+    hint="-inf minus -inf is nan: PyTorch's log-sum-exp takes nothing infinite out",
+)
 
 # %% [markdown]
 # <details><summary>Line (28), to compare with yours</summary>
@@ -2298,8 +2318,8 @@ gaps, errors = zip(*[gap_of(K) for K in ks], strict=True)
 for K, gap, error in zip(ks, gaps, errors, strict=True):
     print(f"K = {K:3d}    log p - L_K = {gap:.4f} ± {error:.4f} nats")
 fig, ax = plots.figure(width=6, height=3.4)
-look = {"fmt": "o", "color": plots.COLOR["bound"], "label": "log p - L_K, ± 2 std. errors"}
-ax.errorbar(ks, gaps, 2 * torch.tensor(errors), **look)
+look = {"fmt": "o", "color": plots.COLOR["bound"], "ecolor": plots.COLOR["noise"]}
+ax.errorbar(ks, gaps, 2 * torch.tensor(errors), **look, label="log p - L_K, ± 2 std. errors")
 plots.curve([1, 100], [linear.diagonal_gap] * 2, "exact", ax=ax, label="log p - ELBO, exact")
 guessed = [gaps[0] * K**my_slope for K in ks]
 plots.curve(ks, guessed, "guess", ax=ax, label="your prediction")
