@@ -343,12 +343,12 @@ expect(
     hint="a mean, not a sum: the size of the batch does not matter",
 )
 weight = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
-ddpm_loss(lambda xt, t: weight * xt, x0, t, eps, SHORT).backward()
+learns = ddpm_loss(lambda xt, t: weight * xt, x0, t, eps, SHORT)
 expect(
-    weight.grad is not None,
+    torch.as_tensor(learns).requires_grad,
     True,
     "ddpm_loss: gradients reach the model",
-    hint="no detach and no no_grad on the way",
+    hint="no detach, no item and no no_grad on the way",
 )
 
 # %% [markdown]
@@ -1194,7 +1194,7 @@ verify_equation(
     p_step(xt, eps, t, SHORT, 0 * z),
     mean,
     of="p_step",
-    hint="the mean from your noise form, plus a standard deviation times z",
+    hint="lesson 05's posterior mean, with the x_0 that belongs to x_t and eps_hat; z is 0 here",
 )
 verify_equation(
     16,
@@ -1772,7 +1772,7 @@ expect(
 #
 # </details>
 #
-# With $\eta = 1$ and $s = t - 1$ this is Algorithm 2's step, mean and variance: your last two checks have just said so. Why, is in the next part.
+# With $\eta = 1$ and $s = t - 1$ this is Algorithm 2's step, mean and variance: two of your checks have just said so. Why, is in the next part.
 #
 # ### Further: why this $\sigma$?
 #
@@ -2535,6 +2535,12 @@ def discretized_log_likelihood(x0, mean, sigma, levels=17):
 # %% checks="discretized_log_likelihood"
 # Checks of discretized_log_likelihood
 grey = torch.linspace(-1, 1, 17, dtype=torch.float64)[:, None]  # all 17 levels, an event of 1 pixel
+expect(
+    discretized_log_likelihood(grey, 0 * grey, 0.2).shape,
+    torch.Size([17]),
+    "discretized_log_likelihood: one number for each example",
+    hint="sum over the event, not over the batch",
+)
 for mean, sigma in ((0.13, 0.2), (-1.4, 0.05)):
     mass = discretized_log_likelihood(grey, torch.full_like(grey, mean), sigma).exp().sum()
     verify_equation(
