@@ -110,7 +110,7 @@ class _Gpu(TorchDispatchMode):
         return _compute(func, args, kwargs or {})
 
 
-# PyTorch wraps it so that torch.compile keeps away. Nothing is compiled here, and it is a third of an operation's time.
+# PyTorch wraps it so that torch.compile keeps away: nothing is compiled here, and every operation would pay for it.
 _Gpu.__torch_dispatch__ = inspect.unwrap(_Gpu.__torch_dispatch__)  # type: ignore[method-assign]
 
 
