@@ -45,10 +45,21 @@ def row(capsys, lesson: str) -> list[str]:
     return re.split(r"  +", capsys.readouterr().out.splitlines()[1])
 
 
+def asked(lesson: str) -> tuple[int, int, float, float]:
+    """What a lesson asks for in all: items with checks, checks, points, minutes."""
+    entry = logbook._outline()[lesson]
+    checked = [checks for _, checks, _ in entry["asked"].values() if checks is not None]
+    return len(checked), sum(checked), sum(points for points, _, _ in entry["asked"].values()), entry["minutes"]
+
+
 def test_it_counts_what_checks_said_in_a_kernel_that_is_gone(data, capsys):
-    assert row(capsys, "04-forward")[1:] == ["0 of 10", "0 of 37", "17 of 17", "147 of 147"]
+    items, checks, points, minutes = asked("04-forward")
+    rest = [f"{points:g} of {points:g}", f"{minutes} of {minutes}"]
+    assert row(capsys, "04-forward")[1:] == [f"0 of {items}", f"0 of {checks}", *rest]
     kernel(OTHER, GOOD, HALF, OTHER)
-    assert row(capsys, "04-forward")[1:] == ["1 of 10", "5 of 37", "16 of 17", "135 of 147"]
+    worth, _, takes = logbook._outline()["04-forward"]["asked"]["linear_beta"]
+    rest = [f"{points - worth:g} of {points:g}", f"{minutes - takes:.0f} of {minutes}"]
+    assert row(capsys, "04-forward")[1:] == [f"1 of {items}", f"5 of {checks}", *rest]
     progress()
     assert len(capsys.readouterr().out.splitlines()) == 2  # the lesson begun, and no other
     assert list(Path.cwd().iterdir()) == [] and data.is_file()
@@ -63,7 +74,8 @@ def test_nothing_is_noted_where_nobody_watches(data):
 def test_the_last_run_counts(capsys):
     logbook.note("linear_beta", 4, True)
     logbook.note("linear_beta", 1, False)
-    assert row(capsys, "04-forward")[1:3] == ["0 of 10", "1 of 37"]
+    items, checks, *_ = asked("04-forward")
+    assert row(capsys, "04-forward")[1:3] == [f"0 of {items}", f"1 of {checks}"]
 
 
 def test_all_done_leaves_written_answers_and_the_end(capsys):
@@ -71,28 +83,32 @@ def test_all_done_leaves_written_answers_and_the_end(capsys):
     for name, (_, checks, _) in entry["asked"].items():
         if checks is not None:
             logbook.note(name, checks, True)
-    assert row(capsys, "04-forward")[1:] == ["10 of 10", "37 of 37", "2 of 17", "9 of 147"]
+    items, checks, points, minutes = asked("04-forward")
+    rest = [f"{entry['asked']['why_sqrt'][0]:g} of {points:g}", f"{entry['rest']:.0f} of {minutes}"]
+    assert row(capsys, "04-forward")[1:] == [f"{items} of {items}", f"{checks} of {checks}", *rest]
     progress("04-forward")
     assert "· why_sqrt: a written answer, 2 points" in capsys.readouterr().out
 
 
 def test_a_name_that_two_lessons_have_belongs_to_the_folder_or_to_the_last_lesson(tmp_path, monkeypatch, capsys):
+    forward, (score, checks, *_) = asked("04-forward")[0], asked("07-score")
     logbook.note("variance_after", 3, True)
-    assert row(capsys, "04-forward")[1] == "1 of 10" and row(capsys, "07-score")[1] == "0 of 16"
+    assert row(capsys, "04-forward")[1] == f"1 of {forward}" and row(capsys, "07-score")[1] == f"0 of {score}"
     monkeypatch.chdir(tmp_path)
     logbook.note("sigma_of_nothing", 3, True)  # which nobody asks for
     logbook.note("langevin_step", 1, False)
     logbook.note("variance_after", 2, False)
-    assert row(capsys, "07-score")[2] == "3 of 69" and row(capsys, "04-forward")[1] == "1 of 10"
+    assert row(capsys, "07-score")[2] == f"3 of {checks}" and row(capsys, "04-forward")[1] == f"1 of {forward}"
 
 
 @pytest.mark.parametrize("broken", ["", "[]", '{"04-forward": 3}', '{"04-forward": {"q_step": 7}}', "\x00"])
 def test_a_broken_file_is_no_note(broken, data, capsys):
     data.parent.mkdir(parents=True)
     data.write_text(broken)
-    assert row(capsys, "04-forward")[1] == "0 of 10"
+    items = asked("04-forward")[0]
+    assert row(capsys, "04-forward")[1] == f"0 of {items}"
     logbook.note("q_step", 4, True)
-    assert row(capsys, "04-forward")[1] == "1 of 10"
+    assert row(capsys, "04-forward")[1] == f"1 of {items}"
 
 
 def test_a_folder_that_cannot_be_written_stops_no_cell(tmp_path, monkeypatch):
