@@ -179,7 +179,7 @@ def mark_by_hand(page, address, identity, points, comment):
     score, text = page.locator("input.score#why"), page.locator("textarea#why-comment")
     score.wait_for()
     assert page.locator("input.score").count() == 3, "a box for each cell that is worth something"
-    page.wait_for_function("() => window.formgrader && formgrader.grades.loaded && formgrader.comments.loaded")
+    page.wait_for_function("() => window.formgrader?.grades?.loaded && formgrader.comments?.loaded")
     with page.expect_response(lambda reply: "/api/grade/" in reply.url and reply.request.method == "PUT") as saved:
         score.fill(str(points))
         score.blur()
