@@ -16,7 +16,8 @@ import random
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -113,21 +114,32 @@ def write_class(root: Path, submitted: Path, students: int, unlisted: bool) -> N
         nbformat.write(demo.answer(solved, write), path)
 
 
+@contextmanager
+def grading(root: Path, submitted: Path, out: Path, url: str = "") -> Iterator[tuple[Any, Any, Any, Any]]:
+    """A build ready to grade in this process, on one thread as workers do: its settings, its lesson, the hand-ins,
+    and a function that grades one of these.
+    """
+    runner, checkout = import_module("autograder.grading.runner"), import_module("autograder.checkout")
+    limits, exercises = moved("Limits"), moved("lesson_exercises")(LESSON)
+    config, master = checkout.course_config(root), moved("Master").load(root, LESSON)
+    if url:
+        config.CourseDirectory.db_url = url
+    out.mkdir(parents=True)
+    torch.set_num_threads(1)
+    moved("release")(LESSON, root, root / "solutions", checkout.database_url(out, config))
+    with moved("Template")() as template:
+
+        def grade(entry: Any) -> Any:
+            return runner.grade_submission(entry.notebook, entry.student, master, exercises, template, limits())
+
+        yield config, master, moved("find_submissions")(submitted, [LESSON]), grade
+
+
 def phases(root: Path, submitted: Path, out: Path, skip: int = 2) -> dict[str, list[float]]:
     """By phase [seconds, seconds of processor time] of a submission, graded one by one in this process; the first few
     pay for what happens once and do not count. "own cells" is the processor time of the submission's own process.
     """
-    process = moved("GuestProcess")
-    template_of = moved("Template")
-    limits = moved("Limits")
-    find = moved("find_submissions")
-    release = moved("release")
-    feedback = moved("FeedbackWriter")
-    master_of = moved("Master")
-    writer = moved("GradebookWriter")
-    runner = import_module("autograder.grading.runner")
-    checkout = import_module("autograder.checkout")
-    exercises = moved("lesson_exercises")(LESSON)
+    process, feedback, writer = moved("GuestProcess"), moved("FeedbackWriter"), moved("GradebookWriter")
     usage = Path(os.environ["COURSE_BENCH_USAGE"])
     spent: dict[str, list[float]] = {}
 
@@ -162,20 +174,15 @@ def phases(root: Path, submitted: Path, out: Path, skip: int = 2) -> dict[str, l
             note("own cells", 0.0, ran(self.pid) - before if self.alive else 0.0)
 
     process.run_cell = counted
-    timed(runner, "grade_submission", "run and mark")
+    timed(import_module("autograder.grading.runner"), "grade_submission", "run and mark")
     timed(writer, "write", "grade book")
     timed(feedback, "write", "page")
-    config, master = checkout.course_config(root), master_of.load(root, LESSON)
-    out.mkdir(parents=True)
-    torch.set_num_threads(1)  # as workers do
-    release(LESSON, root, root / "solutions", checkout.database_url(out, config))
-    entries = find(submitted, [LESSON])
-    with template_of() as template, writer(out, config) as book:
+    with grading(root, submitted, out) as (config, master, entries, grade), writer(out, config) as book:
         pages = feedback(out, config, book.gradebook, *_maker(config, master))
         for number, entry in enumerate(entries):
             if number == skip:
                 spent.clear()
-            graded = runner.grade_submission(entry.notebook, entry.student, master, exercises, template, limits())
+            graded = grade(entry)
             book.write(graded, master.name, entry.notebook.parent)
             pages.write(graded, master.name)
     count = len(entries) - skip
@@ -194,28 +201,9 @@ def stored(root: Path, submitted: Path, out: Path, count: int, url: str) -> dict
     """Seconds of processor time that this process, the one writer, takes to store each of `count` finished results, and
     its peak memory in MiB after each tenth of them. Pages that workers render are rendered beforehand.
     """
-    template_of = moved("Template")
-    limits = moved("Limits")
-    find = moved("find_submissions")
-    release = moved("release")
-    feedback = moved("FeedbackWriter")
-    master_of = moved("Master")
-    writer = moved("GradebookWriter")
-    runner = import_module("autograder.grading.runner")
-    checkout = import_module("autograder.checkout")
-    exercises = moved("lesson_exercises")(LESSON)
-    config, master = checkout.course_config(root), master_of.load(root, LESSON)
-    if url:
-        config.CourseDirectory.db_url = url
-    out.mkdir(parents=True)
-    torch.set_num_threads(1)
-    release(LESSON, root, root / "solutions", checkout.database_url(out, config))
-    entries = find(submitted, [LESSON])
-    with template_of() as template:
-        graded = [
-            runner.grade_submission(entry.notebook, entry.student, master, exercises, template, limits())
-            for entry in entries
-        ]
+    feedback, writer = moved("FeedbackWriter"), moved("GradebookWriter")
+    with grading(root, submitted, out, url) as (config, master, entries, grade):
+        graded = [grade(entry) for entry in entries]
     seconds, peaks = [], []
     with writer(out, config) as book:
         pages = feedback(out, config, book.gradebook)
