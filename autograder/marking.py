@@ -1,17 +1,16 @@
 """From a student's function to marks: run the checks, follow an earlier mistake through, recognise what went wrong.
 
 Marking one exercise is a pure function of (the student's code, the exercise, the student's name, the course's secret):
-the inputs are drawn from a seed made of these, so a second marking gives the same marks. The seed that goes along with
-calls is another one, from which the first cannot be found.
+the inputs are drawn from a seed made of these (`seeds`), so a second marking gives the same marks.
 """
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +21,8 @@ from .diagnosis.transcript import Exchange, Transcript
 from .difference import difference
 from .exercise import Exercise, Misconception
 from .lineup import Own, lineups, oracle, own, truth
+from .recall import Following, Recall
+from .seeds import Seeds
 from .student import Failure, Link, Remote, Sitting, StandIn, Tell, local
 
 FULLY = 2.0
@@ -68,26 +69,6 @@ class Mark:
         return replace(self, outcomes=tuple(replace(outcome, **gone) for outcome in self.outcomes))
 
 
-def seed_of(*parts: str, secret: str = "") -> int:
-    """A seed that depends on these words and the secret alone, the same on every machine; without the secret, seeds of
-    other words tell nothing about it.
-    """
-    return int.from_bytes(hmac.digest(secret.encode(), "/".join(parts).encode(), "sha256")[:7], "big")
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """Of one exercise of one student: what the inputs are drawn from, and what the student's side is told."""
-
-    draws: int
-    calls: int
-
-    @classmethod
-    def of(cls, exercise: Exercise, student: str, secret: str) -> Seeds:
-        words = (student, exercise.lesson, exercise.name)
-        return cls(seed_of(*words, secret=secret), seed_of(*words, "calls", secret=secret))
-
-
 def mark(exercise: Exercise, link: Link, student: str, secret: str = "") -> Mark:
     """Mark one exercise of `student`, whose functions answer over `link`: `judge` it, then `reconsider`.
 
@@ -104,7 +85,8 @@ def judge(exercise: Exercise, link: Link, student: str, secret: str = "", tell: 
     """
     seeds = Seeds.of(exercise, student, secret)
     transcript = Transcript(link)
-    link = Sitting(transcript, tell)
+    following = Following(transcript)
+    link = Sitting(following, tell)
     remote = Remote(link, exercise.name, seed=seeds.calls)
     upstream: dict[str, Any] = {}
     outcomes: list[Outcome] = []
@@ -114,7 +96,8 @@ def judge(exercise: Exercise, link: Link, student: str, secret: str = "", tell: 
             name: own(link, name, seeds.calls) if name in chosen else oracle(name, seeds.calls)
             for name in exercise.after
         }
-        tried = run_checks(exercise, remote, seeds.draws, lineup)
+        checks = partial(run_checks, exercise, remote, seeds.draws, lineup)
+        tried = checks() if chosen else _recall.run(_key(exercise, seeds), following, checks, exercise.points)
         transcript.listening = False  # what follows asks the same again
         if not chosen or (total(tried) > total(outcomes) and all(lineup[name].responds() for name in chosen)):
             upstream, outcomes, followed = lineup, tried, bool(chosen)
@@ -122,6 +105,16 @@ def judge(exercise: Exercise, link: Link, student: str, secret: str = "", tell: 
             break
     heard = () if followed or total(outcomes) >= exercise.points else transcript.exchanges
     return _result(exercise, outcomes, seeds, upstream, FOLLOWED if followed else "", heard)
+
+
+_recall = Recall()
+
+
+def _key(exercise: Exercise, seeds: Seeds) -> Hashable:
+    """All that decides what an exercise's checks ask and find beside the student's replies, with oracles in the places
+    of earlier functions.
+    """
+    return exercise.check, exercise.name, seeds, *map(truth, exercise.after)
 
 
 def to_reconsider(exercise: Exercise, judged: Mark) -> bool:
@@ -221,10 +214,10 @@ class _Known:
     complete: bool = False
 
 
-# The same draws come again where one exercise is marked many times, as when it is tested: what its known mistakes give
-# there is found once. Enough for a handful of students, and no more than a few megabytes.
+# The same draws come again with other students: what known mistakes give there is found once. No more than a few
+# megabytes.
 _remembered: OrderedDict[tuple[Any, ...], _Known] = OrderedDict()
-REMEMBERED = 128
+REMEMBERED = 1_000
 
 
 def _known(exercise: Exercise, known: Misconception, seeds: Seeds) -> _Known:

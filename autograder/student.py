@@ -183,7 +183,8 @@ class Remote:
         """What comes of several requests in one crossing, such as {"op": "call", "args": […]}: each a value or its own
         Failure.
         """
-        replies = self._ask(op="several", method=self._method, asked=list(asked))
+        of_all: dict[str, Any] = {"method": self._method} if self._method else {}
+        replies = self._ask(op="several", asked=list(asked), **of_all)
         if not isinstance(replies, list) or len(replies) != len(asked) or not all(isinstance(r, dict) for r in replies):
             failure = Failure("form", f"{self._name} gave no answer that can be read")
             return [replies if isinstance(replies, Failure) else failure] * len(asked)
@@ -250,7 +251,8 @@ class Remote:
         if given is not None:
             return given
         try:
-            reply = decode(self._link.ask(encode(request, refer, layouts=True), serve), self._resolve)
+            frame = encode(request, refer, layouts=True)
+            reply = decode(self._link.ask(frame, serve if callbacks else nobody), self._resolve)
         except LinkBroken as error:
             return Failure("died", str(error))
         except WireError as error:
@@ -300,6 +302,11 @@ class Remote:
         bases = error.get("bases")
         known = tuple(map(str, bases[:32])) if isinstance(bases, list) else ()
         return Failure("raised", text, cause=f"{kind}: {message}", bases=known, unknown=unknown)
+
+
+def nobody(frame: bytes) -> bytes:
+    """Serves callbacks where no function was handed over."""
+    return encode({"error": "LookupError: no function was handed over"})
 
 
 def is_module(value: Any) -> bool:

@@ -3,6 +3,7 @@
     python inside.py class FOLDER STUDENTS [--unlisted]    write a class of the build's own lesson
     python inside.py phases FOLDER OUT FILE                 grade it one by one, and write what each phase took
     python inside.py writer FOLDER OUT FILE COUNT [URL]     store its results again and again, under other names
+    python inside.py marks FILE STUDENTS                    mark the references of five lessons, in this process
 
 Names that have moved since the build of then are found by either name.
 """
@@ -26,9 +27,10 @@ from typing import Any
 import nbformat
 import torch
 
-sys.path.insert(0, str(Path.cwd()))  # the build's own packages
+sys.path[:0] = [str(Path.cwd()), str(Path.cwd() / "tests" / "autograder")]  # the build's own packages, then its answers
 
 LESSON = "02-vae"
+FIVE = ("01-elbo", "02-vae", "04-forward", "05-posterior", "06-sampling")  # lessons that both builds have
 # Slips of the pen, put into one answer of a perfect notebook where they fit.
 SLIPS = [
     (".sum(", ".mean("),
@@ -63,6 +65,8 @@ PLACES = {
     "Master": ("autograder.hand_in.restoring:Master", "autograder.grading.submission:Master"),
     "GradebookWriter": ("autograder.grading.gradebook:GradebookWriter",),
     "lesson_exercises": ("autograder.exercise:lesson_exercises",),
+    "Responder": ("autograder.sandbox.responder:Responder", "autograder.sandbox.host:Host"),
+    "solution": ("autograder.authoring.answers:solution", "lesson_answers:solution"),
 }
 
 
@@ -220,9 +224,53 @@ def stored(root: Path, submitted: Path, out: Path, count: int, url: str) -> dict
     return {"seconds": seconds, "peak_mib": peaks}
 
 
+def marks(students: int) -> dict[str, list[list[float]]]:
+    """By exercise, of one student after the other, milliseconds of processor time for marking the reference, and those
+    of them that the answer's own side took. Two students before them pay for what happens once.
+    """
+    marking, student = import_module("autograder.marking"), import_module("autograder.student")
+    responder, solution = moved("Responder"), moved("solution")
+    torch.set_num_threads(1)
+
+    class Timed(student.LocalLink):  # type: ignore[name-defined]
+        theirs = 0.0
+
+        def ask(self, frame: bytes, serve: Callable[[bytes], bytes]) -> bytes:
+            ours = 0.0
+
+            def served(question: bytes) -> bytes:
+                nonlocal ours
+                start = time.process_time()
+                try:
+                    return serve(question)
+                finally:
+                    ours += time.process_time() - start
+
+            start = time.process_time()
+            try:
+                return super().ask(frame, served if serve is not getattr(student, "nobody", None) else serve)
+            finally:
+                self.theirs += time.process_time() - start - ours
+
+    spent: dict[str, list[list[float]]] = {}
+    for lesson in FIVE:
+        for name, exercise in moved("lesson_exercises")(lesson).items():
+            spent[name] = []
+            for number in range(-2, students):
+                link, start = Timed(responder(dict(solution(lesson)))), time.process_time()
+                if not marking.mark(exercise, link, f"student-{number}", "of the benchmark").passed:
+                    raise RuntimeError(f"the reference of {name} loses points")
+                if number >= 0:
+                    spent[name].append([1e3 * (time.process_time() - start), 1e3 * link.theirs])
+    return spent
+
+
 def main() -> None:
-    """One of the three."""
+    """One of the four."""
     what, folder, rest = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
+    if what == "marks":
+        folder.write_text(json.dumps(marks(int(rest[0]))))
+        return
     if what == "class":
         write_class(Path.cwd(), folder, int(rest[0]), "--unlisted" in rest)
         return

@@ -17,10 +17,11 @@ from ..case import Outcome
 from ..exercise import Exercise
 from ..guard.template import GraderBroken, Template
 from ..lineup import oracle
-from ..marking import Mark, Seeds, run_checks
+from ..marking import Mark, run_checks
 from ..nodes import copied
 from ..sandbox.settings import SETS as SWITCHES
 from ..sandbox.whereabouts import MAKERS
+from ..seeds import Seeds
 from ..student import Link, Remote, Sitting
 from .keeper import Keeper
 from .run import Run

@@ -22,6 +22,7 @@ from ..student import Failure, LinkBroken
 from .below import Around, Effects, effects
 
 MAX_RESTARTS = 5
+SHORT = 5_000  # characters of a cell whose effects are remembered for the next submission
 RESERVE = 0.2  # of a submission's seconds: kept for the checks, whatever its cells take
 # What a cell's error says when a limit was hit, and what the instructor is told.
 LIMITS_HIT = {
@@ -184,7 +185,7 @@ class Run:
         """What a cell could do."""
         if index not in self._effects:
             source = self.restored.notebook.cells[index].source
-            self._effects[index] = (_known if self.is_given(index) else effects)(source)
+            self._effects[index] = (_known if len(source) <= SHORT else effects)(source)
         return self._effects[index]
 
     def _seconds(self, index: int) -> float:
@@ -229,9 +230,9 @@ class Run:
             self._leave_out(f"{self._crashes} of its cells brought the process down")
 
 
-@lru_cache(maxsize=1000)
+@lru_cache(maxsize=2_000)
 def _known(source: str) -> Effects:
-    """The effects of a cell that is the same for everybody."""
+    """The effects of a cell that many have: those of the course, and right answers."""
     return effects(source)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import numpy
@@ -88,22 +88,29 @@ SWITCHES: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 SETS = re.compile(r"\bset_(?:default|grad|num|detect|float32|autocast)|use_determin|seterr|filterwarnings|simplefilter")
 
 
+# Both stand around every call of a check: no context managers and no reading that can be spared.
+
+
 def look() -> State:
     """All switches as they stand, but for those that the student broke."""
     state: State = {}
     for name, (read, _) in SWITCHES.items():
-        with suppress(Exception):
+        try:
             state[name] = read()
+        except Exception:
+            continue
     return state
 
 
-def put(state: State) -> None:
-    """Set what stands otherwise."""
+def put(state: State, standing: State | None = None) -> None:
+    """Set what stands otherwise than in `state`: than it does now, or did when it was looked at last."""
     for name, value in state.items():
-        read, write = SWITCHES[name]
-        with suppress(Exception):  # as above
-            if read() != value:
+        try:
+            read, write = SWITCHES[name]
+            if (standing[name] if standing is not None and name in standing else read()) != value:
                 write(value)
+        except Exception:
+            continue
 
 
 class Settings:
@@ -119,7 +126,7 @@ class Settings:
         """
         own = look()
         with torch.inference_mode(False):
-            put(self._given)
+            put(self._given, own)
             torch.set_flush_denormal(False)
             try:
                 yield

@@ -23,6 +23,7 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any
 
+import numpy
 import torch
 
 DTYPES = {
@@ -32,6 +33,8 @@ DTYPES = {
         *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
     )
 }
+ARRAYS = {name: numpy.dtype(name) for name in DTYPES if name != "bfloat16"}  # which NumPy lacks
+PLAIN = (bool, str)  # JSON has them
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 MAX_DEPTH = 32
 MAX_DIMENSIONS = 32  # torch's own operations stop at 64
@@ -111,7 +114,7 @@ def decode(frame: bytes, resolve: Callable[[Any], Any] | None = None) -> Any:
 def _pack(value: Any, blobs: list[bytes], refer: Callable[[Any], Any] | None, depth: int, layouts: bool) -> Any:
     if depth > MAX_DEPTH:
         raise WireError(f"nested more than {MAX_DEPTH} deep")
-    if value is None or type(value) in (bool, str):
+    if value is None or type(value) in PLAIN:
         return value
     if isinstance(value, torch.Tensor):
         return _pack_tensor(value, blobs, layouts)
@@ -123,7 +126,7 @@ def _pack(value: Any, blobs: list[bytes], refer: Callable[[Any], Any] | None, de
         kind = "l" if isinstance(value, list) else "u"
         return {kind: [_pack(item, blobs, refer, depth + 1, layouts) for item in value]}
     if isinstance(value, dict):
-        if not all(type(key) is str for key in value):
+        if not all([type(key) is str for key in value]):
             raise WireError("a dict whose keys are not all strings")
         return {"d": {key: _pack(item, blobs, refer, depth + 1, layouts) for key, item in value.items()}}
     reference = value
@@ -140,18 +143,18 @@ def _pack(value: Any, blobs: list[bytes], refer: Callable[[Any], Any] | None, de
 
 def _pack_tensor(value: torch.Tensor, blobs: list[bytes], layouts: bool) -> Any:
     name = NAMES.get(value.dtype)
-    if name is None or value.layout != torch.strided or value.is_quantized or value.is_meta:
+    if name is None or value.layout is not torch.strided or value.is_quantized or value.is_meta:
         raise WireError(f"a tensor with dtype {value.dtype} and layout {value.layout} on {value.device}")
-    if value.numel() * value.element_size() > MAX_TENSOR:
+    if value.nbytes > MAX_TENSOR:
         raise WireError(f"a tensor of shape {tuple(value.shape)}, more than {MAX_TENSOR >> 20} MiB")
-    held, order = value.detach(), []
-    if held.is_complex() or held.is_neg() or held.device.type != "cpu":
+    held, order = value.detach() if value.requires_grad else value, []
+    if not held.is_cpu or held.is_complex() or held.is_neg():
         held = held.cpu().resolve_conj().resolve_neg()
     if layouts and not held.is_contiguous():
         strides = held.stride()
         order = sorted(range(held.ndim), key=lambda axis: -strides[axis])
         held = held.permute(order)
-    if name == "bfloat16":  # which NumPy lacks
+    if name not in ARRAYS:
         held = held.contiguous().view(torch.int16)
     blobs.append(held.numpy().tobytes())
     return {"t": [name, list(value.shape), order] if order else [name, list(value.shape)]}
@@ -164,22 +167,22 @@ class _Reader:
     def unpack(self, tree: Any, depth: int) -> Any:
         if depth > MAX_DEPTH:
             raise WireError(f"nested more than {MAX_DEPTH} deep")
-        if tree is None or type(tree) in (bool, str):
+        if tree is None or type(tree) in PLAIN:
             return tree
         ((kind, body),) = tree.items()
-        match kind:
+        match kind:  # the most frequent first
+            case "t":
+                return self._tensor(*body)
+            case "d":
+                return {key: self.unpack(item, depth + 1) for key, item in body.items()}
+            case "l":
+                return [self.unpack(item, depth + 1) for item in body]
             case "f":
                 return float.fromhex(body) if "0x" in body else float(body)
             case "i":
                 return int(body)
-            case "l":
-                return [self.unpack(item, depth + 1) for item in body]
             case "u":
-                return tuple(self.unpack(item, depth + 1) for item in body)
-            case "d":
-                return {str(key): self.unpack(item, depth + 1) for key, item in body.items()}
-            case "t":
-                return self._tensor(*body)
+                return tuple([self.unpack(item, depth + 1) for item in body])
             case "h":
                 return self.resolve(Handle(int(body[0]), str(body[1]), str(body[2])))
             case "c":
@@ -195,7 +198,7 @@ class _Reader:
             moved = self._tensor(name, [shape[axis] for axis in order])
             return moved.permute([order.index(axis) for axis in range(len(order))])
         dtype = DTYPES[name]
-        if len(shape) > MAX_DIMENSIONS or not all(type(size) is int and 0 <= size <= MAX_TENSOR for size in shape):
+        if len(shape) > MAX_DIMENSIONS or not all([type(size) is int and 0 <= size <= MAX_TENSOR for size in shape]):
             raise WireError("not a message: a tensor's shape")
         size = math.prod(shape) * dtype.itemsize
         raw = self.blob[self.offset : self.offset + size]
@@ -204,4 +207,6 @@ class _Reader:
         self.offset += size
         if size == 0:
             return torch.empty(shape, dtype=dtype)
-        return torch.frombuffer(bytearray(raw), dtype=dtype).reshape(shape)
+        if name not in ARRAYS:
+            return torch.frombuffer(bytearray(raw), dtype=dtype).reshape(shape)
+        return torch.from_numpy(numpy.ndarray(shape, ARRAYS[name], bytearray(raw)))  # in half the time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 from unittest.mock import patch
 
@@ -9,11 +10,13 @@ from autograder import marking
 from autograder.authoring.answers import builders_on, lesson_source, mark_here, replaced, solution, stub
 from autograder.diagnosis.naming import NOTHING
 from autograder.exercise import Exercise, lesson_exercises, lesson_names
+from autograder.seeds import VARIANTS, variant_of
 
 __all__ = [
     "FEW",
     "all_exercises",
     "builders_on",
+    "everyone",
     "lesson_source",
     "mark_here",
     "points_here",
@@ -36,7 +39,17 @@ def all_exercises() -> list[Exercise]:
     return found
 
 
-def points_here(exercise: Exercise, namespace: dict[str, Any], student: str = "") -> float:
+def everyone(exercise: Exercise, secret: str = "") -> list[str]:
+    """A student for each variant of the exercise's inputs that anybody gets."""
+    found: dict[int, str] = {}
+    for number in itertools.count():
+        found.setdefault(variant_of(exercise, f"student-{number}", secret), f"student-{number}")
+        if len(found) == VARIANTS:
+            return list(found.values())
+    raise AssertionError
+
+
+def points_here(exercise: Exercise, namespace: dict[str, Any], student: str = "", secret: str = "") -> float:
     """What one exercise earns, without looking for the mistake behind it: that takes longest and changes no point."""
     with patch.object(marking, "recognise", return_value=None), patch.object(marking, "explain", return_value=NOTHING):
-        return mark_here(exercise, namespace, student).points
+        return mark_here(exercise, namespace, student, secret).points

@@ -1,6 +1,7 @@
 """From answers to marks on two small exercises: follow-through, recognition, messages."""
 
 import json
+from collections import Counter
 
 import pytest
 import torch
@@ -9,10 +10,11 @@ from lesson_answers import mark_here
 from autograder.case import Case
 from autograder.exercise import exercise, find_exercise, lesson_exercises
 from autograder.lineup import Remembering
-from autograder.marking import UNSAID, judge, mark, seed_of
+from autograder.marking import UNSAID, judge, mark
 from autograder.notebook import grade_in_notebook, render, score, student_here
 from autograder.sandbox.responder import Responder
 from autograder.sandbox.wire import decode
+from autograder.seeds import VARIANTS, Seeds, seed_of, variant_of
 from autograder.student import LinkBroken, LocalLink, Remote
 
 LESSON = "98-marking"
@@ -273,6 +275,18 @@ def test_seeds_differ_between_students_lessons_and_exercises():
     assert seed_of("ada", "02-vae") == seed_of("ada", "02-vae")
 
 
+def test_a_student_gets_one_of_a_few_variants_and_a_class_gets_all_of_them():
+    names = [f"student-{number}" for number in range(400)]
+    for secret in ("", "the course's"):
+        variants = Seeds.variants(mk_square, secret)
+        given = Counter(Seeds.of(mk_square, name, secret) for name in names)
+        assert set(given) == set(variants) and len(set(variants)) == VARIANTS
+        assert min(given.values()) > len(names) / VARIANTS / 2
+    assert not set(Seeds.variants(mk_square, "")) & set(Seeds.variants(mk_square, "the course's"))
+    together = [[variant_of(one, name, "") for name in names] for one in (mk_square, mk_cube)]
+    assert together[0] != together[1], "who shares inputs in one exercise does not in another"
+
+
 class Overheard(LocalLink):
     """Keeps every request: all that the student's side is told."""
 
@@ -300,7 +314,7 @@ def test_without_the_secret_a_name_does_not_tell_the_inputs_and_with_it_marks_ar
         assert mark(mk_square, link, "ada", *secret).passed
         return link.requests[0]["args"][0]
 
-    guessed = Case(seed_of("ada", LESSON, "mk_square")).normal(4)  # what anybody can compute who has the code
+    guessed = Case(Seeds.of(mk_square, "ada", "").draws).normal(4)  # what anybody can compute who has the code
     assert torch.equal(inputs(), guessed) and torch.equal(inputs("one"), inputs("one"))
     assert not torch.equal(inputs("one"), guessed) and not torch.equal(inputs("one"), inputs("two"))
 

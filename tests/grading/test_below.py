@@ -6,10 +6,11 @@ import pytest
 from nbformat.v4 import new_code_cell
 
 from autograder.case import Case
+from autograder.exercise import find_exercise
 from autograder.grading.below import Around, effects
 from autograder.grading.run import Run
 from autograder.grading.runner import grade_submission
-from autograder.marking import seed_of
+from autograder.seeds import Seeds
 
 HELPED = {
     "tiny_double": "import math\n\ndef scaled(x, factor):\n    return factor * x\n\ndef tiny_double(x):\n    "
@@ -153,7 +154,7 @@ def test_nothing_runs_twice_where_nothing_below_could_matter(grade, monkeypatch,
 
 def test_no_cell_that_can_still_print_knows_an_input(grade):
     """The answer keeps what it is asked, wherever it can; cells below print all of it, and cost the answer points."""
-    drawn = Case(seed_of("ada", "99-tiny", "tiny_double")).normal(3, 2)
+    drawn = Case(Seeds.of(find_exercise("tiny_double"), "ada", "").draws).normal(3, 2)
     heard = {f"{float(value):.5f}" for value in drawn.flatten()}
     graded = grade(
         "from pathlib import Path\nprint(kept, [p.read_text() for p in Path('/tmp').glob('*/kept*')])",

@@ -8,12 +8,13 @@ from nbformat.v4 import new_code_cell
 
 from autograder.case import Case
 from autograder.checkout import SECRET_VARIABLE, course_root
-from autograder.exercise import exercise
+from autograder.exercise import exercise, find_exercise
 from autograder.grading.ledger import course_parts, key_of
 from autograder.grading.runner import grade_submission
 from autograder.hand_in.restoring import Master
-from autograder.marking import UNSAID, mark, seed_of
+from autograder.marking import UNSAID, mark
 from autograder.sandbox.responder import Responder
+from autograder.seeds import Seeds
 from autograder.student import LocalLink
 
 LESSON = "99-tiny"
@@ -171,7 +172,7 @@ def test_an_arrangement_is_found_out_although_the_message_does_not_tell_that_any
 
 def test_what_a_right_earlier_function_answers_is_not_told_by_the_student(grade_more):
     """Neither at once nor in a later exercise, in an error, a shape or a name."""
-    drawn = Case(seed_of("ada", LESSON, "tiny_both")).normal(4)
+    drawn = Case(Seeds.of(tiny_both, "ada", "").draws).normal(4)
     heard = f"{float(2 * drawn[0]):.6f}"
     graded = grade_more(
         tiny_double="def tiny_double(x):\n    raise NotImplementedError('tiny_double: write this function')",
@@ -205,7 +206,7 @@ def test_inputs_hang_on_the_courses_secret_and_marks_are_repeated_with_it(hand_i
 
     (first, key), (again, same), (other, another) = told("one"), told("one"), told("two")
     assert first == again and key == same and first != other and key != another
-    guessed = float(Case(seed_of("ada", LESSON, "tiny_double")).normal(3, 2)[0, 0])
+    guessed = float(Case(Seeds.of(find_exercise("tiny_double"), "ada", "").draws).normal(3, 2)[0, 0])
     assert str(guessed) not in first and str(guessed) in told("")[0]
 
 

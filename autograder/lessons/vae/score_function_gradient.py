@@ -26,12 +26,12 @@ def score_function_gradient(student, case):
         points=0.25,
     )
 
-    def black_box(z):
-        return torch.where(z > mu, 2.0, -0.5).to(z.dtype)
-
+    below = -eps[:1].abs()  # and z lies between it and mu; the jump is halfway, so that f differs at the two
+    jump = float(mu + (sigma + 1) * below) / 2
+    black_box = Source(f"def f(z):\n    return torch.where(z > {jump!r}, 2.0, -0.5).to(z.dtype)", "f")
     case.expect(
-        student(black_box, mu, sigma, eps[:1]),
-        truth(black_box, mu, sigma, eps[:1]),
+        student(black_box, mu, sigma, below),
+        truth(black_box.run(), mu, sigma, below),
         "an f that gives values only, one sample",
         points=0.25,
         hint="this estimator needs the values of f, never its derivative",

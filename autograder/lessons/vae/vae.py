@@ -27,8 +27,8 @@ def vae(student, case):
     if not isinstance(model, Failure) and not is_module(model):
         model = Failure("form", "VAE(...) is no nn.Module: derive the class from it and call super().__init__() first")
 
-    enliven(case, model, x)
-    if not isinstance(model, Failure) and is_deaf(case, model, x, z):
+    weights = enliven(case, model, x)
+    if not isinstance(model, Failure) and is_deaf(case, model, weights, x, z):
         model = Failure("form", "encode and decode give the same numbers whatever they are given, or none at all")
     check_shapes(case, model, x, z, eps, {batch: "B", data: "D", hidden: "H", latent: "J"})
     check_forward(case, model, x, eps)
@@ -37,25 +37,48 @@ def vae(student, case):
     check_each_alone(case, model, x, z, eps)
     check_registered(case, model, used(student.reseeded(1)(data, hidden, latent), x, z), x, z)
     check_hidden_dim(case, model, used(student(data, 4 * hidden, latent), x, z) if is_module(model) else model)
-    check_bends(case, model, x, z)
-    check_unbounded(case, model, x, z)
+    check_bends(case, model, weights, x, z)
+    check_unbounded(case, model, weights, x, z)
+
+
+def call(method, *args, **more):
+    """A request to call a method; None for the model itself."""
+    return {"op": "call", "args": list(args), "kwargs": {}, **({"method": method} if method else {}), **more}
+
+
+def together(model, *requests):
+    """What comes of several requests in one crossing."""
+    return [model] * len(requests) if isinstance(model, Failure) else model.several(*requests)
 
 
 def used(model, x, z):
     """The model once it was asked: lazy layers have no weights before."""
     if is_module(model):
-        model.encode(x), model.decode(z)
+        together(model, call("encode", x), call("decode", z))
     return model
+
+
+def with_weights(case, model, weights, x, z):
+    """[mu, logvar, logits] with these weights, each a Failure where it does not come."""
+    loaded, pair, logits = together(model, {"op": "load", "values": weights}, call("encode", x), call("decode", z))
+    return [loaded] * 3 if isinstance(loaded, Failure) else [*case.unpack(pair, "mu", "logvar"), logits]
+
+
+def drawn(case, weights, scale):
+    """Normal weights of the same shapes."""
+    return {name: scale * case.normal(*v.shape, dtype=torch.float32) for name, v in weights.items()}
 
 
 def check_shapes(case, model, x, z, eps, letters):
     """(B, J) twice from encode, (B, D) from decode, and all three from forward, for a batch and for one example."""
     what = "what encode, decode and forward return, and its shape"
     seen, faults = [], []
-    for rows in (slice(None), slice(1)):
-        n, data, latent = len(x[rows]), x.shape[1], z.shape[1]
-        pair = case.unpack(model.encode(x[rows]), "mu", "logvar")
-        three = case.unpack(model(x[rows], eps[rows]), "logits", "mu", "logvar")
+    data, latent = x.shape[1], z.shape[1]
+    asked = [(call("encode", x[:n]), call("decode", z[:n]), call(None, x[:n], eps[:n])) for n in (len(x), 1)]
+    replies = together(model, *asked[0], *asked[1])
+    for n, (encoded, decoded, answer) in ((len(x), replies[:3]), (1, replies[3:])):
+        pair = case.unpack(encoded, "mu", "logvar")
+        three = case.unpack(answer, "logits", "mu", "logvar")
         for name, value, width in zip(
             (
                 "encode's mu",
@@ -65,7 +88,7 @@ def check_shapes(case, model, x, z, eps, letters):
                 "forward's mu",
                 "forward's logvar",
             ),
-            (*pair, model.decode(z[rows]), *three),
+            (*pair, decoded, *three),
             (latent, latent, data, data, latent, latent),
             strict=True,
         ):
@@ -82,41 +105,45 @@ def check_shapes(case, model, x, z, eps, letters):
 
 
 def enliven(case, model, x):
-    """Move the weights, zeros too, until logvar is clearly not 0, where sigma and sigma^2 look alike, and not large."""
+    """Move the weights, zeros too, until logvar is clearly not 0, where sigma and sigma^2 look alike, and not large;
+    the weights.
+    """
     noise = torch.Generator().manual_seed(case.integer(0, 2**31))
+    weights, pair = together(model, {"op": "parameters"}, call("encode", x))
     for _ in range(40):
-        _, logvar = case.unpack(model.encode(x), "mu", "logvar")
-        weights = model.parameters()
+        _, logvar = case.unpack(pair, "mu", "logvar")
         if not isinstance(logvar, torch.Tensor) or isinstance(weights, Failure):
-            return
+            break
         factor, spread = (0.9, 0.0) if logvar.abs().max() > 6 else (1.25, 0.1)
         if factor > 1 and logvar.abs().mean() > 0.7:
-            return
-        model.load({name: factor * v + spread * torch.randn(v.shape, generator=noise) for name, v in weights.items()})
+            break
+        weights = {name: factor * v + spread * torch.randn(v.shape, generator=noise) for name, v in weights.items()}
+        _, pair = together(model, {"op": "load", "values": weights}, call("encode", x))
+    return weights
 
 
-def is_deaf(case, model, x, z):
+def is_deaf(case, model, weights, x, z):
     """Whether nothing that comes out depends on what goes in, with these weights and with others: a network that
     answers with constants agrees with itself in everything.
     """
-    weights = model.parameters()
-    for spread in (0.0, 0.5):
-        if spread and isinstance(weights, dict):
-            model.load({name: spread * case.normal(*v.shape, dtype=torch.float32) for name, v in weights.items()})
-        answers = [*case.unpack(model.encode(x), "mu", "logvar"), model.decode(z)]
-        tensors = [value.float() for value in answers if isinstance(value, torch.Tensor)]
-        deaf = tensors and not any(v.ndim and v.isfinite().all() and (v != v[:1]).any() for v in tensors)
-        if not deaf:
-            break
+
+    def deaf(values):
+        tensors = [value.float() for value in values if isinstance(value, torch.Tensor)]
+        return bool(tensors) and not any(v.ndim and v.isfinite().all() and (v != v[:1]).any() for v in tensors)
+
+    pair, logits = together(model, call("encode", x), call("decode", z))
+    if not deaf([*case.unpack(pair, "mu", "logvar"), logits]) or not isinstance(weights, dict):
+        return False
+    others = with_weights(case, model, drawn(case, weights, 0.5), x, z)
     model.load(weights)
-    return bool(deaf)
+    return deaf(others)
 
 
 def check_forward(case, model, x, eps):
     """forward is encode, reparameterize, decode."""
     reparameterize = case.upstream("reparameterize")
-    mu, logvar = case.unpack(model.encode(x), "mu", "logvar")
-    answer = model(x, eps)
+    pair, answer = together(model, call("encode", x), call(None, x, eps))
+    mu, logvar = case.unpack(pair, "mu", "logvar")
     logits, mu_out, logvar_out = case.unpack(answer, "logits", "mu", "logvar")
     left = reparameterize.inputs_after(mu, logvar, eps)  # a student's own function may write into its arguments
     case.expect(
@@ -158,17 +185,19 @@ def check_forward(case, model, x, eps):
 def check_reconstruction_gradient(case, model, x, eps):
     """The logits' gradient reaches every weight that mu and logvar depend on, by the chain rule."""
     reparameterize = case.upstream("reparameterize")
-    mu, logvar = case.unpack(model.encode(x), "mu", "logvar")
     towards = case.normal(*x.shape, dtype=torch.float32)
+    pair, slopes, got = together(
+        model, call("encode", x), reaching("encode", x, 2), slopes_of(None, x, eps, weights=[towards, None, None])
+    )
+    mu, logvar = case.unpack(pair, "mu", "logvar")
     through = model.decode.gradient(reparameterize(mu, logvar, eps), weights=[towards], wrt=[0])[0]
 
     def chain(to_mu, to_logvar):
         slopes = model.encode.slopes(x, weights=[to_mu, to_logvar])
         return slopes if isinstance(slopes, Failure) else {name: slopes[name] for name in mine}
 
-    mine = trained_by(case, model.encode, x, 2)
+    mine = reached(slopes)
     back = reparameterize.gradient(mu, logvar, eps, weights=[through], wrt=[0, 1])
-    got = model.slopes(x, eps, weights=[towards, None, None])
     what, points = "the reconstruction trains the encoder", 0.5
     failed = next((value for value in (mu, through, mine, back, got) if isinstance(value, Failure)), None)
     if failed is not None:
@@ -191,15 +220,24 @@ def check_reconstruction_gradient(case, model, x, eps):
     )
 
 
-def trained_by(case, method, given, outputs):
-    """The parameters that gradient reaches from all outputs of `method(given)`, or the Failure of asking."""
-    slopes = method.slopes(given, weights=[torch.ones(())] * outputs)
+def slopes_of(method, *args, weights):
+    """A request for the slopes of what a method returns; None for the model itself."""
+    return {"op": "slopes", "args": list(args), "weights": weights, **({"method": method} if method else {})}
+
+
+def reaching(method, given, outputs):
+    """A request for the slopes of all that a method returns."""
+    return slopes_of(method, given, weights=[torch.ones(())] * outputs)
+
+
+def reached(slopes):
+    """The parameters that gradient reaches, or the Failure of asking."""
     return slopes if isinstance(slopes, Failure) else [name for name, value in slopes.items() if value is not None]
 
 
 def check_separate(case, model, x, z):
     """No weight serves both encoder and decoder."""
-    encoder, decoder = trained_by(case, model.encode, x, 2), trained_by(case, model.decode, z, 1)
+    encoder, decoder = map(reached, together(model, reaching("encode", x, 2), reaching("decode", z, 1)))
     failed = next((names for names in (encoder, decoder) if isinstance(names, Failure)), None)
     shared = [] if failed else sorted(set(encoder) & set(decoder))
     passed = failed if failed is not None else bool(encoder and decoder and not shared)
@@ -212,8 +250,15 @@ def check_separate(case, model, x, z):
 def check_each_alone(case, model, x, z, eps):
     """An example's answer is the same every time and whatever stands beside it in the batch, which stays as it was."""
     evidence, failed = None, None
-    for method, given in ((model.encode, x), (model.decode, z)):
-        whole, again, alone = method(given), method.reseeded(1)(given), method(given[1:2])
+    both = (("encode", x), ("decode", z))
+    forms = [
+        (call(method, given), call(method, given[1:2]), call(method, given, inputs=True), call(method, permuted(given)))
+        for method, given in both
+    ]
+    forward = call(None, x, eps, inputs=True), {"op": "elsewhere", "args": [x, eps]}
+    *replies, after, refused = together(model, *forms[0], *forms[1], *forward)
+    later = together(model.reseeded(1), *(call(method, given) for method, given in both))
+    for (_, given), again, (whole, alone, left, moved) in zip(both, later, (replies[:4], replies[4:]), strict=True):
         failed = failed or (whole if isinstance(whole, Failure) else None)
         if failed:
             break
@@ -222,14 +267,11 @@ def check_each_alone(case, model, x, z, eps):
             evidence = "random"
         elif isinstance(alone, Failure) or difference(alone, row, rtol=CLOSE):
             evidence = evidence or "batch"
-        if not evidence and difference(method.inputs_after(given), [given]):
+        if not evidence and difference(left, [given]):
             evidence = "overwritten"
-        if not evidence and difference(method(permuted(given)), whole, rtol=CLOSE):
+        if not evidence and difference(moved, whole, rtol=CLOSE):
             evidence = "permuted"
     if not failed and not evidence:
-        after, refused = model.several(
-            {"op": "call", "args": [x, eps], "kwargs": {}, "inputs": True}, {"op": "elsewhere", "args": [x, eps]}
-        )
         evidence = "overwritten" if difference(after, [x, eps]) else None
         evidence = evidence or ("elsewhere" if isinstance(refused, str) and refused else None)
     hint = {
@@ -246,24 +288,29 @@ def check_each_alone(case, model, x, z, eps):
 def check_registered(case, model, twin, x, z):
     """Two instances with the same registered parameters do the same, and every parameter that matters can learn."""
     what, points = "all weights are registered parameters that can learn", 0.25
-    weights = model.parameters()
-    failed = next((v for v in (weights, twin, twin.load(weights)) if isinstance(v, Failure)), None)
+    weights, pair, logits, *slopes = together(
+        model.reseeded(1),  # the twin's seed, or dropout would pass for hidden weights
+        {"op": "parameters"},
+        call("encode", x),
+        call("decode", z),
+        reaching("encode", x, 2),
+        reaching("decode", z, 1),
+    )
+    before = [*case.unpack(pair, "mu", "logvar"), logits]
+    failed = next((v for v in (weights, twin) if isinstance(v, Failure)), None)
+    after = failed or with_weights(case, twin, weights, x, z)
     if failed is not None:
         case.expect(failed, None, what, points)
         return
 
-    def answers(one):
-        return [*case.unpack(one.encode(x), "mu", "logvar"), one.decode(z)]
-
-    before = answers(model.reseeded(1))  # the twin's seed, or dropout would pass for hidden weights
     evidence = None
-    if not weights or difference(answers(twin), before, rtol=CLOSE):
+    if not weights or difference(after, before, rtol=CLOSE):
         evidence = "unregistered"
-    reached = [names for names in (trained_by(case, model.encode, x, 2), trained_by(case, model.decode, z, 1))]
-    idle = set(weights) - {name for names in reached if not isinstance(names, Failure) for name in names}
+    names = [found for found in map(reached, slopes) if not isinstance(found, Failure)]
+    idle = set(weights).difference(*names)
     # A weight without gradient is harmless where nothing depends on it; otherwise it is frozen.
-    twin.load({name: weights[name] + 1 for name in idle})
-    if not evidence and idle and difference(answers(twin), before, rtol=CLOSE):
+    moved = {name: weights[name] + 1 for name in idle}
+    if not evidence and idle and difference(with_weights(case, twin, moved, x, z), before, rtol=CLOSE):
         evidence = "frozen"
     hint = {
         "unregistered": "two instances with equal parameters answer differently, so some weights are hidden from "
@@ -283,21 +330,22 @@ def check_hidden_dim(case, model, wider):
     case.check(passed, "hidden_dim sets the width", 0.25, hint, evidence=counts[1] > counts[0])
 
 
-def check_bends(case, model, x, z):
+def check_bends(case, model, weights, x, z):
     """With any weights, mu, logvar and logits do not move along a straight line when their input does."""
     what, points = "mu, logvar and logits are no linear functions", 0.25
-    shapes = model.parameters()
-    if isinstance(shapes, Failure):
-        case.expect(shapes, None, what, points)
+    if isinstance(weights, Failure):
+        case.expect(weights, None, what, points)
         return
-    model.load({name: 0.5 * case.normal(*v.shape, dtype=torch.float32) for name, v in shapes.items()})
+    loading = {"op": "load", "values": drawn(case, weights, 0.5)}
+    steps = [3 * case.normal(*given.shape, dtype=torch.float32) for given in (x, z)]
+    walks = [
+        [call(method, point) for point in (given - step, given, given + step)]
+        for method, given, step in (("encode", x, steps[0]), ("decode", z, steps[1]))
+    ]
+    _, *replies = together(model, loading, *walks[0], *walks[1])
     evidence = []
-    for names, method, given in ((("mu", "logvar"), model.encode, x), (("logits",), model.decode, z)):
-        step = 3 * case.normal(*given.shape, dtype=torch.float32)
-        path = []
-        for point in (given - step, given, given + step):
-            answer = method(point)
-            path.append(case.unpack(answer, *names) if len(names) > 1 else [answer])
+    for names, answers in ((("mu", "logvar"), replies[:3]), (("logits",), replies[3:])):
+        path = [case.unpack(answer, *names) if len(names) > 1 else [answer] for answer in answers]
         for name, before, middle, after in zip(names, *path, strict=True):
             failed = next((v for v in (before, middle, after) if not isinstance(v, torch.Tensor)), None)
             if failed is not None:
@@ -314,17 +362,18 @@ def check_bends(case, model, x, z):
     case.check(not evidence, what, points, hint, evidence=evidence or None)
 
 
-def check_unbounded(case, model, x, z):
+def check_unbounded(case, model, weights, x, z):
     """With large random weights mu, logvar and logits go far in both directions."""
     what, points = "mu, logvar and logits can be any number", 0.5
-    shapes = model.parameters()
-    if isinstance(shapes, Failure):
-        case.expect(shapes, None, what, points)
+    if isinstance(weights, Failure):
+        case.expect(weights, None, what, points)
         return
     pooled: list[list[torch.Tensor]] = [[], [], []]
-    for _ in range(8):
-        model.load({name: BIG * case.normal(*v.shape, dtype=torch.float32) for name, v in shapes.items()})
-        answer = [*case.unpack(model.encode(x), "mu", "logvar"), model.decode(z)]
+    tries = [drawn(case, weights, BIG) for _ in range(8)]
+    requests = [({"op": "load", "values": values}, call("encode", x), call("decode", z)) for values in tries]
+    replies = together(model, *(request for three in requests for request in three))
+    for pair, logits in zip(replies[1::3], replies[2::3], strict=True):
+        answer = [*case.unpack(pair, "mu", "logvar"), logits]
         failed = next((value for value in answer if not isinstance(value, torch.Tensor)), None)
         if failed is not None:
             case.expect(failed, torch.zeros(()), what, points)

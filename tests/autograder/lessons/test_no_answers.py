@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 import course_lib
 from autograder.case import total
 from autograder.exercise import Exercise, find_exercise
-from autograder.marking import run_checks, seed_of
+from autograder.marking import run_checks
+from autograder.seeds import seed_of
 from autograder.student import local
 
 
