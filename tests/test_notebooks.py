@@ -1,17 +1,14 @@
 """The built notebooks of every lesson: up to date, giving on every run what they show, and stumbling over stubs alone.
 
 The solution notebooks go through nbval, all in one process, each in a kernel of its own, with short training; cells the
-builder tagged are run and not compared. A student notebook is run to its end by IPython in a fork of a server that has
-PyTorch and nothing else (not of this process: where a gradient was taken, a fork can take none), and whatever fails in
-it must be an exercise that says its own name.
+builder tagged are run and not compared. A student notebook is run to its end by IPython, and whatever fails in it must
+be an exercise that says its own name.
 
 With COURSE_PROCESSORS=1 every solution notebook is also run as on other processors, and with two threads.
 """
 
-import multiprocessing
 import os
 import re
-import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -20,7 +17,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-import torch
+from forks import SECONDS, elsewhere
 from IPython.core.interactiveshell import InteractiveShell
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
@@ -31,9 +28,6 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 SHORT = {"COURSE_BUDGET": "short", "COURSE_PROGRESS": "off", "COURSE_WIDGETS": "static", "PYTHONHASHSEED": "0"}
 SHORT["OMP_NUM_THREADS"] = "1"  # as the builder has it
 STUB = re.compile(r"""raise NotImplementedError\("(\w+: [^"]*)"\)""")
-SECONDS = 600  # for one notebook
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["torch", "IPython", "matplotlib.pyplot", __name__])
 
 
 def notebooks(kind: str) -> list:
@@ -70,46 +64,21 @@ def told(report: Path, paths: list[Path], said: str) -> dict[Path, list[str]]:
 
 
 def errors_of(cells: list[str], folder: Path) -> list[list[str] | None]:
-    """Run cells in a process of their own; the name and the text of each one's error, None where there is none.
-
-    Raises EOFError where the process was ended.
-    """
-    ours, theirs = FORKS.Pipe(duplex=False)
-    runs = FORKS.Process(target=_run, args=(cells, folder, theirs))
-    runs.start()
-    theirs.close()
-    with ours:
-        try:
-            return ours.recv()
-        finally:
-            runs.join()
-
-
-def _run(cells: list[str], folder: Path, answer) -> None:
-    signal.alarm(SECONDS)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(nowhere, stream)
-    sys.stdout = sys.stderr = os.fdopen(nowhere, "w")
-    os.environ.update(SHORT)
+    """Run cells one after the other; the name and the text of each one's error, None where there is none."""
     os.chdir(folder)
-    torch.set_num_threads(1)
     InteractiveShell.clear_instance()
     shell = InteractiveShell.instance()
-    found: list[list[str] | None] = []
-    for source in cells:
-        result = shell.run_cell(source)
-        error = result.error_before_exec or result.error_in_exec
-        found.append([type(error).__name__, str(error)] if error else None)
-    answer.send(found)
-    os._exit(0)  # whatever the cells left running
+    results = [shell.run_cell(source) for source in cells]
+    errors = [result.error_before_exec or result.error_in_exec for result in results]
+    return [[type(error).__name__, str(error)] if error else None for error in errors]
 
 
 def stumbles(path: Path) -> Iterator[str]:
     """Run a student notebook to its end; what fails otherwise than by an exercise's own stub, one line each."""
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     expected = {message for cell in cells for message in STUB.findall(cell.source)}
-    for cell, error in zip(cells, errors_of([cell.source for cell in cells], path.parent), strict=True):
+    errors = elsewhere(errors_of, [cell.source for cell in cells], path.parent, **SHORT)
+    for cell, error in zip(cells, errors, strict=True):
         if error and (error[0] != "NotImplementedError" or error[1] not in expected):
             yield f"cell {cell.id} ({cell.source.splitlines()[0]!r}): {error[0]}: {error[1]}"
         if grade_id(cell).endswith(CHECKS) and not error:

@@ -1,12 +1,9 @@
 """Does everything that asks for a device compute there, and does it keep the host from waiting? On a pretended one."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
+from forks import elsewhere
+from lesson_there import run_lesson
 from torch import nn
 
 from autograder.builder.source import find_lessons
@@ -147,9 +144,32 @@ def test_a_chain_waits_no_more_often_when_it_is_longer(gpu):
 
 @pytest.mark.parametrize("lesson", ON_DEVICE)
 def test_a_lesson_runs_there_without_a_change(lesson):
-    program = Path(__file__).with_name("lesson_there.py")
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    line = [sys.executable, "-P", str(program), str(lesson)]
-    options = {"capture_output": True, "text": True, "check": False, "timeout": 600}
-    done = subprocess.run(line, env=environment, **options)
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert elsewhere(run_lesson, str(lesson)) == []
+
+
+def test_what_is_computed_on_the_wrong_side_is_found_in_runs_chains_pictures_and_exact_laws(tmp_path):
+    lesson = tmp_path / "lesson.py"
+    lesson.write_text(MISTAKEN)
+    assert [line.split(": ")[1] for line in elsewhere(run_lesson, str(lesson))] == ["OtherDevice"] * 3 + ["NoArray"] * 2
+
+
+MISTAKEN = """
+# %%
+import torch
+from course_lib import budget, chain, exact, film, fit, get_device, networks, plots
+here, there = torch.zeros(8, 2), torch.zeros(8, 2, device=get_device())
+model = networks.mlp([2, 2]).to(get_device())
+# %%
+fit(model, lambda model, x: (model(x) - here[: len(x)]).square().mean(), there, batch_size=8, steps=budget(100))
+# %%
+chain(lambda x, t: x + here if t[0] == 1 else x, there, range(100, 0, -1))
+# %%
+exact.sampled_law(lambda t: (torch.eye(2) @ there[:2], there[0]), torch.linspace(1, 0.1, 9), 2)
+# %%
+fig, ax = plots.figure()
+ax.plot(there[:, 0])
+# %%
+film.play((plots.image_grid(x.reshape(1, 4, 4).numpy(), 1) for x in (there, there, here)), "Nothing moves.")
+# %%
+film.play((plots.figure() for _ in range(40)), "Nothing moves.")
+"""

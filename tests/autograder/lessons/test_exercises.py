@@ -19,6 +19,7 @@ from lesson_answers import (
 )
 
 from autograder.builder.source import stubbed
+from autograder.diagnosis import work
 from autograder.exercise import lesson_exercises, lesson_names
 from autograder.marking import run_checks
 from autograder.notebook import render
@@ -171,9 +172,10 @@ ODD = {
 }
 
 
-@exercises
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
-def test_an_odd_answer_costs_its_points_and_nothing_breaks(exercise, odd):
+@exercises  # one after the other, each with all odd answers: its known mistakes are still remembered then
+def test_an_odd_answer_costs_its_points_and_nothing_breaks(exercise, odd, monkeypatch):
+    monkeypatch.setattr(work, "ROOM", work.ROOM // 20)  # the search begins, and there is nothing for it to find
     result = mark_here(exercise, replaced(exercise, odd))
     assert result.points == 0, render(result)
     assert result.message and "Traceback" not in result.message
