@@ -19,7 +19,7 @@ def copied(value: Tree) -> Tree:
     """A tree of dictionaries, lists, texts and numbers with nothing in common with `value` that could change."""
     if isinstance(value, dict):
         made = type(value)()
-        dict.update(made, {key: copied(item) for key, item in value.items()})
+        dict.update(made, {k: copied(v) if isinstance(v, dict | list) else v for k, v in value.items()})
         return made
     return [copied(item) for item in value] if isinstance(value, list) else value  # type: ignore[return-value]
 

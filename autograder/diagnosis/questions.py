@@ -6,6 +6,7 @@ import contextlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations, product
 from typing import Any
 
@@ -192,7 +193,7 @@ _switched: dict[Function, tuple[Function, Board] | None] = {}
 def formulas(exercise: Exercise) -> list[tuple[Function, Board]]:
     """The right answers of an exercise, the oracle last, each with its board; made once."""
     found = []
-    for function in (*exercise.alternatives.values(), *([exercise.oracle] if exercise.has_oracle else [])):
+    for function in (*_alternatives(exercise), *([exercise.oracle] if exercise.has_oracle else [])):
         if function not in _switched:
             _switched[function] = None
             with contextlib.suppress(OSError, SyntaxError, TypeError):  # no source at hand
@@ -202,9 +203,25 @@ def formulas(exercise: Exercise) -> list[tuple[Function, Board]]:
     return found
 
 
+def _alternatives(exercise: Exercise) -> list[Function]:
+    """The right answers in other styles, but for those by `torch.func`, where there are others: its first derivative
+    imports the compiler, which takes a second or more and 100 MB.
+    """
+    every = list(exercise.alternatives.values())
+    return [function for function in every if not _by_torch_func(function)] or every
+
+
+@cache
+def _by_torch_func(function: Function) -> bool:
+    try:
+        return "torch.func." in inspect.getsource(function)
+    except (OSError, TypeError):  # no source at hand
+        return False
+
+
 def _first_right(exercise: Exercise) -> Function:
-    if exercise.alternatives:
-        return next(iter(exercise.alternatives.values()))
+    if alternatives := _alternatives(exercise):
+        return alternatives[0]
     if not exercise.has_oracle:
         raise Unfit
     return exercise.oracle

@@ -7,9 +7,11 @@ import io
 import re
 import tokenize
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from ..syntax import parse
 
+SHORT = 5_000  # characters of a cell of which is remembered what it is without comments
 MAX_PARSED = 100_000  # characters: parsing takes a second for each million, and a cell has some thousand
 # IPython's own lines, which Python does not know; `x = !ls` and `x = %pwd` are values.
 MAGIC = re.compile(r"^([ \t]*)(?:[%!?].*|[\w.]+\?{1,2}[ \t]*)$", re.M)
@@ -81,6 +83,10 @@ def half(source: str) -> bool:
 
 def bare(source: str) -> str:
     """The source without comments and blanks: equal for two cells that do the same, line by line."""
+    return (_bare_before if len(source) <= SHORT else _bare)(source)
+
+
+def _bare(source: str) -> str:
     try:
         if len(source) > MAX_PARSED:
             raise SyntaxError
@@ -92,3 +98,6 @@ def bare(source: str) -> str:
     except (tokenize.TokenError, SyntaxError):
         kept = source.split()
     return " ".join(kept)
+
+
+_bare_before = lru_cache(maxsize=1_000)(_bare)  # of stubs, and of answers that many have

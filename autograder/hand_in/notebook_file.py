@@ -202,8 +202,11 @@ def _flat(value: Any) -> Any:
 
 
 def _text_of(source: Any) -> str | None:
-    if isinstance(source, list) and all(isinstance(line, str) for line in source):
-        return "".join(source)
+    if isinstance(source, list):
+        try:
+            return "".join(source)
+        except TypeError:  # not all of it is text
+            return None
     return source if isinstance(source, str) else None
 
 
@@ -229,6 +232,8 @@ def _kind(cell: dict[str, Any], source: str, flags: list[str], label: str) -> tu
 
 def _condensed(source: str) -> str:
     """`source` with endless blank lines cut short."""
+    if source.count("\n") <= MAX_BLANK:
+        return source
     kept: list[str] = []
     blank = 0
     for line in source.split("\n"):

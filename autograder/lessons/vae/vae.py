@@ -8,9 +8,11 @@ from ...conventions import permuted
 from ...difference import difference
 from ...exercise import exercise
 from ...student import Failure, is_module
+from .shared import call, drawn, reached, reaching, slopes_of, together, with_weights
 
 CLOSE = 1e-3  # relative: float32 through a few layers, added up in another order
 BIG = 300.0  # the standard deviation of weights that drive an unbounded output far
+PARTS = ("encode's mu", "encode's logvar", "decode's logits", "forward's logits", "forward's mu", "forward's logvar")
 FAR = 100.0  # an output beyond this is taken for unbounded
 
 
@@ -41,32 +43,11 @@ def vae(student, case):
     check_unbounded(case, model, weights, x, z)
 
 
-def call(method, *args, **more):
-    """A request to call a method; None for the model itself."""
-    return {"op": "call", "args": list(args), "kwargs": {}, **({"method": method} if method else {}), **more}
-
-
-def together(model, *requests):
-    """What comes of several requests in one crossing."""
-    return [model] * len(requests) if isinstance(model, Failure) else model.several(*requests)
-
-
 def used(model, x, z):
     """The model once it was asked: lazy layers have no weights before."""
     if is_module(model):
         together(model, call("encode", x), call("decode", z))
     return model
-
-
-def with_weights(case, model, weights, x, z):
-    """[mu, logvar, logits] with these weights, each a Failure where it does not come."""
-    loaded, pair, logits = together(model, {"op": "load", "values": weights}, call("encode", x), call("decode", z))
-    return [loaded] * 3 if isinstance(loaded, Failure) else [*case.unpack(pair, "mu", "logvar"), logits]
-
-
-def drawn(case, weights, scale):
-    """Normal weights of the same shapes."""
-    return {name: scale * case.normal(*v.shape, dtype=torch.float32) for name, v in weights.items()}
 
 
 def check_shapes(case, model, x, z, eps, letters):
@@ -80,14 +61,7 @@ def check_shapes(case, model, x, z, eps, letters):
         pair = case.unpack(encoded, "mu", "logvar")
         three = case.unpack(answer, "logits", "mu", "logvar")
         for name, value, width in zip(
-            (
-                "encode's mu",
-                "encode's logvar",
-                "decode's logits",
-                "forward's logits",
-                "forward's mu",
-                "forward's logvar",
-            ),
+            PARTS,
             (*pair, decoded, *three),
             (latent, latent, data, data, latent, latent),
             strict=True,
@@ -218,21 +192,6 @@ def check_reconstruction_gradient(case, model, x, eps):
         suspects={"cut off": dict.fromkeys(mine), "through mu alone": lambda: chain(back[0], None)},
         hint="the gradient must flow from the logits through z into mu and logvar: no detach, no no_grad on the way",
     )
-
-
-def slopes_of(method, *args, weights):
-    """A request for the slopes of what a method returns; None for the model itself."""
-    return {"op": "slopes", "args": list(args), "weights": weights, **({"method": method} if method else {})}
-
-
-def reaching(method, given, outputs):
-    """A request for the slopes of all that a method returns."""
-    return slopes_of(method, given, weights=[torch.ones(())] * outputs)
-
-
-def reached(slopes):
-    """The parameters that gradient reaches, or the Failure of asking."""
-    return slopes if isinstance(slopes, Failure) else [name for name, value in slopes.items() if value is not None]
 
 
 def check_separate(case, model, x, z):
