@@ -213,7 +213,7 @@ def test_marking_twice_gives_the_same_and_disturbs_no_random_numbers(exercise):
 @exercises
 def test_inputs_differ_between_variants(exercise):
     """Somebody who hands in a friend's recorded answers does not get full marks, unless both happen to get the same."""
-    ada, emmy, *_ = everyone(exercise)
+    ada, *others = everyone(exercise)
     recorded: list = []
 
     def record(*args, **kwargs):
@@ -221,10 +221,14 @@ def test_inputs_differ_between_variants(exercise):
         return recorded[-1]
 
     mark_here(exercise, {**solution(exercise.lesson), exercise.name: record}, ada)
-    replies = iter([*recorded, *recorded])
-    copied = points_here(exercise, {exercise.name: lambda *args, **kwargs: next(replies)}, emmy)
-    if not isinstance(recorded[0], torch.nn.Module):  # which answers by itself
-        assert copied < exercise.points
+    if isinstance(recorded[0], torch.nn.Module):  # which answers by itself
+        return
+
+    def copied(name):
+        replies = iter([*recorded, *recorded])
+        return points_here(exercise, {exercise.name: lambda *args, **kwargs: next(replies)}, name)
+
+    assert any(copied(name) < exercise.points for name in others[:2])  # a grid has one of five sizes
 
 
 @exercises
