@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import combinations, islice, product
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,10 +18,17 @@ from .results import ResultMaker, change_result
 from .schemata import TooLong
 from .work import Work
 
-ROWS = 512  # computed together
+ROWS = 2_048  # computed together
 RESULT = 40  # what it costs to change all results
 Tensor = torch.Tensor
-Row = tuple[Sequence[Maker], Arguments]  # the changes, and the arguments that are others by them
+
+
+@dataclass(frozen=True)
+class Row:
+    """A change, with the arguments that are others by it."""
+
+    maker: Maker
+    others: Arguments
 
 
 class Batches:
@@ -33,16 +40,37 @@ class Batches:
         self._call, self._work = call, work
         self._given = questions.named(call)
         self._rows = _rows(questions.arguments, self._given)
+        self._stacks, self._which = _stacked(self._rows, self._given)
         answers = [questions.right, *(function for function, _ in questions.formulas)]
         self._values: Any = None
         self.function: Function | None = None
         for function in answers if self._rows else ():
             if work.spent_together(len(self._rows)):
                 break
-            self._values = computed(function, self._given, self._rows)
+            self._values = self._computed(function, self._which)
             if self._values is not None:
                 self.function = function
                 break
+
+    def _computed(self, function: Function, which: Tensor) -> Any:
+        """What a function gives for each row of `which`, one below the other; None where that cannot be done together.
+        A column is an argument, a number the place in its stack.
+        """
+        chosen = {name: stack[which[:, i]] for i, (name, stack) in enumerate(self._stacks.items())}
+        try:
+            return torch.vmap(lambda some: answer(function, {**self._given, **some}))(chosen)
+        except (Exception, TooLong):
+            return None
+
+    def singles(self) -> Iterator[Maker]:
+        """One argument changed that gives the answer."""
+        for i in close(self._values, self._call.got).tolist() if self.function else ():
+            yield self._rows[i].maker
+
+    def others(self, arguments: Sequence[Maker]) -> list[Maker]:
+        """Those of some changes that are not among the ones computed together."""
+        known = {id(row.maker) for row in self._rows} if self.function else set()
+        return [maker for maker in arguments if id(maker) not in known]
 
     def on_top(self, results: Sequence[ResultMaker]) -> Iterator[tuple[Maker, ResultMaker]]:
         """An argument and the result changed, which together give the answer."""
@@ -50,7 +78,7 @@ class Batches:
             if self._work.pays(RESULT):
                 return
             for i in self._close(result):
-                yield self._rows[i][0][0], result
+                yield self._rows[i].maker, result
 
     def _close(self, result: ResultMaker) -> list[int]:
         try:
@@ -62,30 +90,30 @@ class Batches:
     def arguments(self) -> Iterator[Sequence[Maker]]:
         """Two arguments changed that give the answer, the clear kinds first."""
         assert self.function is not None
-        clear = [row for row in self._rows if row[0][0].kind not in SELDOM]
-        seldom = [row for row in self._rows if row[0][0].kind in SELDOM]
-        kinds = combinations(clear, 2), product(clear, seldom), combinations(seldom, 2)
-        both = (_both(*pair) for pairs in kinds for pair in pairs)
-        merged = (row for row in both if row is not None)
-        while some := list(islice(merged, ROWS)):
+        seldom = torch.tensor([row.maker.kind in SELDOM for row in self._rows])
+        one, two = torch.combinations(torch.arange(len(self._rows))).unbind(1)
+        apart = ((self._which[one] == 0) | (self._which[two] == 0)).all(1)
+        one, two = one[apart], two[apart]
+        order = (seldom[one].long() + seldom[two].long()).sort(stable=True).indices
+        for some in order.split(ROWS):
             if self._work.spent_together(len(some)):
                 return
-            value = computed(self.function, self._given, some)
-            for i in [] if value is None else close(value, self._call.got).tolist():
-                yield some[i][0]
+            value = self._computed(self.function, self._which[one[some]] + self._which[two[some]])
+            for i in [] if value is None else some[close(value, self._call.got)].tolist():
+                yield self._rows[one[i]].maker, self._rows[two[i]].maker
 
 
 def _rows(makers: Sequence[Maker], given: Arguments) -> list[Row]:
     """The makers that keep every argument's form, with what they change."""
     found: list[Row] = []
     for maker in makers:
-        if vagueness(maker.kind):
+        if vagueness(maker.kind) or maker.kind == "fresh":  # which hangs on the seed of a call
             continue
         with suppress(Exception):
             changed = maker.change(given)
             others = {name: value for name, value in changed.items() if value is not given.get(name)}
             if others and all(_alike(value, given.get(name)) for name, value in others.items()):
-                found.append(((maker,), others))
+                found.append(Row(maker, others))
     return found
 
 
@@ -94,27 +122,13 @@ def _alike(value: Any, own: Any) -> bool:
     return tensors and value.shape == own.shape and value.dtype == own.dtype
 
 
-def _both(one: Row, other: Row) -> Row | None:
-    """Two changes of different arguments at once."""
-    if one[1].keys() & other[1].keys():
-        return None
-    return (*one[0], *other[0]), {**one[1], **other[1]}
-
-
-def computed(function: Function, given: Arguments, rows: Sequence[Row]) -> Any:
-    """What a function gives for each of some rows, one below the other; None where that cannot be done together."""
-    names = list(dict.fromkeys(name for _, others in rows for name in others))
-    stacked: dict[str, Tensor] = {}
-    for name in names:
-        kinds: dict[int, int] = {id(given[name]): 0}
-        values = [given[name]]
-        for _, others in rows:
-            if name in others and id(others[name]) not in kinds:
-                kinds[id(others[name])] = len(values)
-                values.append(others[name])
-        which = torch.tensor([kinds[id(others.get(name, given[name]))] for _, others in rows])
-        stacked[name] = torch.stack(values)[which]
-    try:
-        return torch.vmap(lambda some: answer(function, {**given, **some}))(stacked)
-    except (Exception, TooLong):
-        return None
+def _stacked(rows: Sequence[Row], given: Arguments) -> tuple[dict[str, Tensor], Tensor]:
+    """All values of each argument that some row changes, its own first, and (rows, arguments) which of them it has."""
+    values = {name: [given[name]] for name in dict.fromkeys(name for row in rows for name in row.others)}
+    which = torch.zeros(len(rows), len(values), dtype=torch.long)
+    for i, row in enumerate(rows):
+        for j, name in enumerate(values):
+            if name in row.others:
+                which[i, j] = len(values[name])
+                values[name].append(row.others[name])
+    return {name: torch.stack(found) for name, found in values.items()}, which

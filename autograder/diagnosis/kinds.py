@@ -114,6 +114,11 @@ KINDS: dict[str, Kind] = {
     "square of": Kind("power", "the square of {0} where {0} belongs", _ROOT),
     "exp of": Kind("logarithm", "exp({0}) where {0} belongs", _LOG),
     "log of": Kind("logarithm", "log({0}) where {0} belongs", _LOG),
+    "default of": Kind(
+        "default",
+        "another number serves for {0} where none is handed over",
+        "Compare the default of {0} with the one in the text.",
+    ),
     "unused": Kind("unused", "{0} is not used", "Every argument is there for a reason: look where {0} enters."),
     "inverse of": Kind("inverse", "1 / {0} where {0} belongs", _INVERSE),
     "rest of": Kind("rest", "1 - {0} where {0} belongs", "Signal and noise add up to one: ask which of them is meant."),

@@ -30,9 +30,11 @@ class Unfit(Exception):
     """There is nothing here that this maker could change."""
 
 
-def of_arguments(given: Arguments, words: Mapping[str, Collection[Any]]) -> list[Maker]:
+def of_arguments(
+    given: Arguments, words: Mapping[str, Collection[Any]], defaults: Arguments | None = None
+) -> list[Maker]:
     """The makers that fit a call with these named arguments, the likeliest first. `words`: what else was handed over
-    for an argument that is a word or a switch.
+    for an argument that is a word or a switch; `defaults`: what goes without saying.
     """
     fixed = [Maker("unused", (name,), _always(name, word)) for name in words for word in sorted(words[name])]
     mixed = [
@@ -51,6 +53,7 @@ def of_arguments(given: Arguments, words: Mapping[str, Collection[Any]]) -> list
         *_numbers(given),
         *_exchanges(given),
         Maker("single", (), _singly),
+        *_defaults(defaults or {}),
     ]
 
 
@@ -246,6 +249,19 @@ def _numbers(given: Arguments) -> Iterator[Maker]:
         yield Maker("rest of", (name,), _on(name, lambda v: 1 - v))
         yield Maker("exp of", (name,), _on(name, lambda v: math.exp(min(v, 700.0))))
         yield Maker("log of", (name,), _on(name, lambda v: math.log(v) if v > 0 else math.nan))
+
+
+def _defaults(defaults: Arguments) -> Iterator[Maker]:
+    """Another number where nothing is said."""
+    for name, value in defaults.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            for other in (value + 1, value - 1, 2 * value, value / 2, 10 * value, value / 10):
+                if type(other) is type(value):
+                    yield Maker("default of", (name,), _on(name, _else(value, other)))
+
+
+def _else(value: float, other: float) -> Callable[[Any], Any]:
+    return lambda given: other if given == value else given
 
 
 def _exchange(one: str, other: str) -> Callable[[Arguments], Arguments]:

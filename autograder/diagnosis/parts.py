@@ -3,30 +3,35 @@
 A right formula is run once, and each of its steps V kept. Somebody else may have made the same V as x + y, x - y, x y
 or x / y of quantities that stand elsewhere in one of the right formulas, or of their complements: y = V - x, y = V / x.
 So for every x at hand, every such pair and every wrong operation on it, V is replaced and the rest of the formula
-computed, thousands at once by `torch.vmap`. Nothing is asked of how the student wrote it down.
+computed, thousands at once by `torch.vmap`; `splits` does so within a product or sum with a third quantity. Nothing is
+asked of how the student wrote it down.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate, zip_longest
 from typing import Any
 
 import torch
+from torch.distributions import Distribution
 
 from .asked import answer
-from .kinds import Finding
+from .blocks import Block, Part
 from .makers import Arguments, Unfit, named
-from .quantities import FORMS, Quantity, aligned, close, trace
+from .quantities import FORMS, Quantity, close, fitted, trace
 from .schemata import Board, TooLong
+from .splits import AtHand, Splits
 from .ways import (
     ALONE,
     BENT,
     EACH,
+    IN_PRODUCTS,
+    IN_SUMS,
     MEANT,
     NOT_POWERS,
     OPERATIONS,
@@ -35,8 +40,6 @@ from .ways import (
     SECOND,
     THREES,
     WAYS,
-    WRONG,
-    Told,
     fixed,
     of_both,
     second_changed,
@@ -48,42 +51,15 @@ from .ways import (
 Function = Callable[..., Any]
 Tensor = torch.Tensor
 
-BLOCKS = 2_400  # what it costs to make the replacements of one step, in units of `work`
+BLOCKS = 4_500  # what it costs to make the replacements of one step, in units of `work`
 MOST_PLAIN = 40  # quantities whose forms and quotients are taken
-MOST_QUANTITIES = 150
+MOST_QUANTITIES = 120
+MOST_ENTRIES = 2_000  # of a step that is taken apart
+MOST_APART = 64  # that a step is taken apart by
 MOST_NUMBERS = 200_000  # of one step's replacements together: larger steps get fewer
 FEW = 24  # quantities that are taken two at a time
 AT_HAND = 40  # quantities of which a second one may be made
 FEWEST = 8  # quantities for which a step is tried at all
-
-
-@dataclass(frozen=True)
-class Block:
-    """Some changes, each made with each of some quantities; its rows are what a step becomes, and `change(i)` gives
-    kind and function of the i-th.
-    """
-
-    change: Callable[[int], Told]
-    rows: Tensor
-    quantities: Sequence[tuple[Quantity, ...]]
-
-    def part(self, row: int, formula: int, site: int) -> Part:
-        """What one of the rows is."""
-        which, quantity = divmod(row, len(self.quantities))
-        kind, change, other = self.change(which)
-        return Part(Finding(kind), formula, site, self.quantities[quantity], change, other)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A step of a formula replaced: by `change` of itself, or of it and a quantity."""
-
-    finding: Finding
-    formula: int
-    site: int
-    quantities: tuple[Quantity, ...]
-    change: Callable[..., Tensor]
-    other: Callable[..., Tensor] | None  # what has to be at hand as well
 
 
 class Parts:
@@ -92,10 +68,12 @@ class Parts:
     """
 
     def __init__(self, formulas: Sequence[tuple[Function, Board]], given: Arguments, got: Any, nan: bool) -> None:
-        self._formulas, self._given, self._got, self._nan = formulas, given, got, nan
+        self._formulas, self._given, self._nan = formulas, given, nan
+        self._got = torch.tensor(got, dtype=torch.float64) if isinstance(got, float) else got
         self._traces = [trace(function, board, given) for function, board in formulas]
         self._quantities = self._at_hand()
         self._formed: dict[Any, tuple[list[tuple[Quantity, ...]], Tensor]] = {}  # by shape and dtype
+        self._looked_up: dict[Any, AtHand] = {}
 
     def _at_hand(self) -> list[tuple[Quantity, Tensor]]:
         """The quantities of all formulas, each value once: arguments, steps, 1 and 2, then their other forms, then the
@@ -160,11 +138,13 @@ class Parts:
     def agreeing(self, formula: int, site: int) -> Iterator[Part]:
         """The replacements of one step that give what came back."""
         value = self._traces[formula][site].value.detach()
-        blocks = [*_alone(value), *self._another(value), *self._of_two(value)]
+        blocks: list[Block | Splits] = [*_alone(value), *self._another(value), *self._of_two(value)]
+        blocks += self._apart(value)
         stack = torch.cat([block.rows for block in blocks])
         stack = self._filled(stack, value)
         try:
-            got = torch.vmap(lambda instead: self._put(formula, site, instead))(stack)
+            with _unvalidated():  # one impossible replacement must not end all others
+                got = torch.vmap(lambda instead: self._put(formula, site, instead))(stack)
         except (Exception, TooLong):
             return
         starts = [0, *accumulate(len(block.rows) for block in blocks)]
@@ -179,7 +159,7 @@ class Parts:
         or difference of two that do: else it would explain anything.
         """
         assert part.other is not None
-        others = [aligned(q.value(self._given, self._traces), value.shape).to(value.dtype) for q in part.quantities]
+        others = [fitted(q.value(self._given, self._traces), value.shape).to(value.dtype) for q in part.quantities]
         other = part.other(value, *others).detach()
         _, x = self._fitting(value, AT_HAND)
         made = [x, *(OPERATIONS[name](x[:, None], x[None]).flatten(0, 1) for name in ("Mult", "Div", "Add", "Sub"))]
@@ -192,7 +172,7 @@ class Parts:
             found = []
             for quantity, x in self._quantities:
                 with suppress(Unfit):
-                    found.append(((quantity,), aligned(x, value.shape).to(value.dtype)))
+                    found.append(((quantity,), fitted(x, value.shape).to(value.dtype)))
             stack = torch.stack([x for _, x in found]) if found else value[None][:0]
             self._formed[key] = [quantity for quantity, _ in found], stack
         quantities, stack = self._formed[key]
@@ -223,10 +203,12 @@ class Parts:
         ys = [second(1 / value if upside else value, x) for _, second, _, upside in WAYS]
         one = torch.cat([x if way[2] else y for way, y in zip(WAYS, ys, strict=True)])
         two = torch.cat([y if way[2] else x for way, y in zip(WAYS, ys, strict=True)])
-        half = len(one) // 2
-        for name, wrong in WRONG.items():
-            made = wrong(one, two)
-            yield Block(partial(wrongly, name), torch.cat([made[:half], 1 / made[half:]]), quantities)
+        ones, twos = (side.reshape(2, 2, -1, *value.shape) for side in (one, two))
+        for half, operations in enumerate((IN_SUMS, IN_PRODUCTS)):
+            for name, wrong in operations.items():
+                made = wrong(ones[:, half], twos[:, half])
+                rows = torch.cat([made[0], 1 / made[1]])
+                yield Block(partial(wrongly, name, bool(half)), rows, quantities)
         y = torch.cat(ys)
         for kind, change in SECOND:
             parts = zip(WAYS, change(y).split(len(x)), strict=True)
@@ -245,6 +227,16 @@ class Parts:
             for three in THREES:
                 change = of_both(three, sign)
                 yield Block(partial(fixed, "operation", change, third(sign)), change(value, a, b), products)
+
+    def _apart(self, value: Tensor) -> Iterator[Splits]:
+        """`value` taken apart in the ways of `splits`, and put together by another operation."""
+        key = value.shape, value.dtype
+        quantities, x = self._fitting(value, MOST_APART)
+        if not quantities or not 0 < value.numel() <= MOST_ENTRIES:
+            return
+        if key not in self._looked_up:
+            self._looked_up[key] = AtHand(x, _bases([quantity for (quantity,) in quantities]))
+        yield Splits(value, x, quantities, self._looked_up[key])
 
     def _filled(self, instead: Tensor, value: Tensor) -> Tensor:
         return instead if self._nan else torch.where(instead.isnan(), value, instead)
@@ -267,7 +259,7 @@ class Parts:
                 raise Unfit
             step = traces[part.formula][part.site]
             value = step.value
-            found = [aligned(q.value(given, traces), value.shape).to(value.dtype) for q in part.quantities]
+            found = [fitted(q.value(given, traces), value.shape).to(value.dtype) for q in part.quantities]
             instead = part.change(value, *found)
             instead = self._filled(instead, value)
             with board.replacing(part.site, instead.unbind() if step.times else [instead]):
@@ -276,10 +268,23 @@ class Parts:
         return changed
 
 
+@contextmanager
+def _unvalidated() -> Iterator[None]:
+    """Within the block, distributions take whatever parameters they get."""
+    asked = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(asked)
+
+
 def _mark(value: Any) -> Any:
     """The first numbers of a value, rounded; None where it has none, or some are NaN."""
     if isinstance(value, tuple | list):
         return tuple(map(_mark, value))
+    if isinstance(value, float):
+        value = torch.tensor(value, dtype=torch.float64)
     if not isinstance(value, Tensor) or not value.numel():
         return None
     numbers = value.detach().flatten()[:6].tolist()
@@ -299,6 +304,13 @@ class _Products(Sequence[tuple[Quantity, ...]]):
 
     def __getitem__(self, index: Any) -> Any:
         return tuple(self._quantities[i] for i in divmod(index, len(self._quantities)))
+
+
+def _bases(quantities: Sequence[Quantity]) -> Tensor:
+    """The numbers of the one or two quantities that each is a form of, (quantities, 2)."""
+    number = {quantity: i for i, quantity in enumerate(quantities)}
+    plain = [(replace(q, form=0, over=None), q.over or q) for q in quantities]
+    return torch.tensor([[number.get(q, i) for q in both] for i, both in enumerate(plain)])
 
 
 def _other(value: Tensor, x: Tensor) -> Tensor:

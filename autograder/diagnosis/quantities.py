@@ -90,6 +90,16 @@ def aligned(value: Tensor, shape: torch.Size) -> Tensor:
     return value.expand(shape)
 
 
+def fitted(value: Tensor, shape: torch.Size) -> Tensor:
+    """`value` as it stands beside a tensor of this shape; what is larger is summed over its events, and a batch of
+    numbers averaged where one number is wanted. Raises Unfit where neither can be.
+    """
+    if value.ndim > len(shape) and value.shape[: len(shape)] == shape:
+        sums = value.flatten(1).sum(1) if value.ndim > 1 else value
+        value = sums if len(shape) == 1 else sums.mean() if not len(shape) else value.flatten(len(shape)).sum(-1)
+    return aligned(value, shape)
+
+
 def trace(function: Function, board: Board, given: Arguments) -> Trace:
     """The steps of a formula in a call, by their number; those of a loop one below the other, (times, ...). Empty where
     it cannot be run.
@@ -163,23 +173,32 @@ def _comparable(got: Any, truth: Any) -> bool:
 
 def close(rows: Any, got: Any) -> Tensor:
     """The numbers of the rows that are what came back, up to rounding."""
+    same = _same(rows, got)
+    return torch.zeros(0, dtype=torch.long) if same is None else same.nonzero().flatten()
+
+
+def _same(rows: Any, got: Any) -> Tensor | None:
+    """Which rows are what came back; None where their form is another."""
     if isinstance(got, tuple | list):
         if not isinstance(rows, tuple | list) or len(rows) != len(got):
-            return torch.zeros(0, dtype=torch.long)
-        found = [set(close(a, b).tolist()) for a, b in zip(rows, got, strict=True)]
-        return (
-            torch.tensor(sorted(set.intersection(*found)), dtype=torch.long)
-            if found
-            else torch.zeros(0, dtype=torch.long)
-        )
+            return None
+        found = [_same(*pair) for pair in zip(rows, got, strict=True)]
+        kept = [same for same in found if same is not None]
+        return torch.stack(kept).all(0) if kept and len(kept) == len(found) else None
     if not isinstance(rows, Tensor) or not isinstance(got, Tensor) or rows.shape[1:] != got.shape:
-        return torch.zeros(0, dtype=torch.long)
+        return None
     if rows.dtype != got.dtype or not got.numel():
-        return torch.zeros(0, dtype=torch.long)
+        return None
+    if len(rows) > 1 and rows.stride(0) == 0:  # one and the same in all rows
+        return _rows_same(rows[:1], got).expand(len(rows))
+    return _rows_same(rows, got)
+
+
+def _rows_same(rows: Tensor, got: Tensor) -> Tensor:
     flat, wanted = rows.reshape(len(rows), -1), got.reshape(1, -1)
     if not got.is_floating_point():
-        return (flat == wanted).all(1).nonzero().flatten()
+        return (flat == wanted).all(1)
     size = float(wanted.abs().nan_to_num(0.0, 0.0, 0.0).max())
     near = (flat - wanted).abs() <= TOLERANCE.get(got.dtype, 1e-7) * size
     same = near | (flat == wanted) | (flat.isnan() & wanted.isnan())
-    return same.all(1).nonzero().flatten()
+    return same.all(1)

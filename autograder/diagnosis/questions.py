@@ -22,6 +22,8 @@ from .results import ResultMaker
 from .schemata import Board, Switch, switched
 from .transcript import Exchange
 
+EXTREME = 1e6
+FEWEST = 6  # numbers that are handed over, else a mean is too much like a root of a mean square
 ENOUGH = 3  # numbers that have to agree, and to vary
 SELDOM = (
     *("floor of", "constant in", "clip of", "average of", "order", "exp of", "log of", "inverse of", "size of"),
@@ -41,14 +43,19 @@ class Questions:
         asked = questions_of(exercise, exchanges)
         truths = [(question, question.put(self.right, whole=True)) for question in asked]
         self._truths = {id(question): truth for question, truth in truths}
-        self.wrong = [(q, truth) for q, truth in truths if not right(q.got, truth)]
+        wrong = [(q, truth) for q, truth in truths if not right(q.got, truth)]
+        self.wrong = sorted(wrong, key=lambda pair: unhandy(pair[0], ENOUGH))
         self.all = [q for q, _ in self.wrong] + [q for q, truth in truths if right(q.got, truth)]
         self.formulas = formulas(exercise) if self.wrong else []
         self.arguments = self._arguments() if self.wrong else []
 
+    def prefer(self, formula: int) -> None:
+        """Takes another formula for the right answer that others are made of."""
+        self.right = _turned(*self.formulas[formula], [])
+
     def _arguments(self) -> list[Maker]:
         try:
-            return makers.of_arguments(self.named(self.wrong[0][0]), self._words())
+            return makers.of_arguments(self.named(self.wrong[0][0]), self._words(), self._defaults)
         except Unfit:
             return []
 
@@ -113,9 +120,9 @@ class Questions:
 
         return changed
 
-    def singles(self, vague: bool) -> Iterator[Change]:
-        """Every function with one argument or one operation changed, the kinds that say most first; or those whose kind
-        says little.
+    def singles(self, vague: bool, arguments: Sequence[Maker]) -> Iterator[Change]:
+        """Every function with one of these arguments or one operation changed, the kinds that say most first; or those
+        whose kind says little.
         """
         if vague:
             for level in (1, 2):
@@ -128,7 +135,7 @@ class Questions:
             for switch in board.switches:
                 if switch.kind == "gradient":
                     yield Change((Finding(switch.kind),), _turned(function, board, [switch]), i)
-        for maker in self.arguments:
+        for maker in arguments:
             yield Change((Finding(maker.kind, maker.about),), self.made(self.right, [maker]), None)
         for i, (function, board) in enumerate(self.formulas):
             for switch in board.switches:
@@ -162,6 +169,30 @@ class Questions:
             if one.about != other.about:
                 findings = Finding(one.kind, one.about), Finding(other.kind, other.about)
                 yield Change(findings, self.made(self.right, [one, other]), None)
+
+
+def unhandy(question: Call | Scene, enough: int) -> tuple[bool | int, ...]:
+    """What speaks against beginning with a question: that it is not answered by numbers, or by fewer plain ones than
+    enough, or not in double precision; axes of length one, where more than `enough` is looked for; large arguments.
+    """
+    if isinstance(question, Scene) or isinstance(question.got, Raised):
+        return (True,)
+    given = [value for value in (*question.args, *question.kwargs.values()) if isinstance(value, torch.Tensor)]
+    short = enough >= ENOUGH and any(value.ndim > 1 and 1 in value.shape for value in given)
+    largest = max((value.numel() for value in given), default=0)
+    few = plain(question.got) < enough
+    precise = isinstance(question.got, float) or _dtype(question.got) == torch.float64
+    return False, not precise, few, few and largest < FEWEST, short, largest
+
+
+def plain(value: Any) -> int:
+    """How many numbers of an answer are neither 0 nor extreme."""
+    size = finite(value).abs()
+    return int(((size > 1 / EXTREME) & (size < EXTREME)).sum())
+
+
+def _dtype(value: Any) -> torch.dtype | None:
+    return _dtype(value[-1]) if isinstance(value, tuple | list) and value else getattr(value, "dtype", None)
 
 
 @dataclass(frozen=True)

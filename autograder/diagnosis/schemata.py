@@ -114,8 +114,14 @@ class Board:
         return table[at - 1] if change == 0 else table[at + 1]
 
     def step(self, site: int, value: Any) -> Any:
-        """A call that cannot be changed, but replaced."""
+        """A call or a part of something that cannot be changed, but replaced."""
         return self._given(site, value)
+
+    def number_of(self, value: Any) -> Any:
+        """`float(value)`, or many numbers at once while many are computed together."""
+        if isinstance(value, torch.Tensor) and torch._C._functorch.is_batchedtensor(value):
+            return value.double().reshape(())
+        return value.item() if isinstance(value, torch.Tensor) else float(value)
 
     def call(self, site: int, name: str, function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         change = self._change(site)
@@ -206,8 +212,10 @@ class _Rewriter(ast.NodeTransformer):
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         value = self.visit(node.value)
         moves = isinstance(node.slice, ast.Name | ast.BinOp)
-        if not moves or not isinstance(node.ctx, ast.Load):
+        if not isinstance(node.ctx, ast.Load):
             return ast.Subscript(value, node.slice, node.ctx)
+        if not moves:
+            return self._through("step", self._board.site([]), ast.Subscript(value, node.slice, node.ctx))
         site = self._board.site(["read early", "read late", "one time"])
         return self._through("index", site, value, self.visit(node.slice))
 
@@ -245,6 +253,9 @@ class _Rewriter(ast.NodeTransformer):
             k if isinstance(k.value, ast.Constant | ast.UnaryOp) else ast.keyword(k.arg, self.visit(k.value))
             for k in node.keywords
         ]
+        numbers = [function.value] if name == "item" and isinstance(function, ast.Attribute) and not args else args
+        if len(numbers) == 1 and (numbers is not args or getattr(function, "id", "") == "float"):
+            return ast.Call(ast.Attribute(ast.Name("_board", ast.Load()), "number_of", ast.Load()), numbers, [])
         changes = CALLS.get(name, [])
         plain = bool(args or isinstance(function, ast.Attribute)) and all(k.arg for k in keywords)
         if not changes or not plain:

@@ -9,7 +9,7 @@ nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +20,10 @@ from .asked import Call, Function
 from .batches import Batches
 from .comparing import Raised, differs
 from .kinds import Finding, vagueness
-from .makers import Arguments, Unfit
+from .makers import Arguments, Maker, Unfit
 from .parts import Parts
-from .quantities import cut
-from .questions import Change, Questions
+from .quantities import EXAMPLES, cut
+from .questions import Change, Questions, plain, unhandy
 from .results import ResultMaker, change_result, of_results
 from .work import Work
 
@@ -37,7 +37,8 @@ REST = [result for result in RESULTS if result not in COUNTED and not result.und
 SMALL = ("constant in", "floor of")
 SECONDS = 60  # what it costs to compare with the answer undone
 TRACED = 150  # what it costs to trace formulas, and to put one question more
-MOST_STEP = 6_000  # what one step may cost
+HANDY = 3  # calls that are tried for one that can be cut
+MOST_STEP = 8_000  # what one step may cost
 MOST_TRIES = 80  # replacements of a step that are put the whole question
 RARE = ("rest of the result", "one added", "one taken away", "exp of the result", "log of the result")  # in pairs
 
@@ -65,9 +66,12 @@ def search(questions: Questions) -> list[Candidate]:
     if not questions.wrong or not questions.tellable():
         return []
     work = Work(questions)
+    work.share("single")
+    question, _ = questions.wrong[0]
+    batches = Batches(questions, question, work) if isinstance(question, Call) else None
     for name, tier in (("single", _single), ("step", _replaced), ("vague", _vague), ("pair", _double)):
         work.share(name)
-        found = _agreeing(questions, tier(questions, work), where_wrong=name == "step")
+        found = _agreeing(questions, tier(questions, batches, work), where_wrong=name == "step")
         if found:
             return found
     return []
@@ -90,7 +94,7 @@ def _agreeing(questions: Questions, candidates: Iterator[Candidate], where_wrong
 # ---- one change
 
 
-def _single(questions: Questions, work: Work) -> Iterator[Candidate]:
+def _single(questions: Questions, batches: Batches | None, work: Work) -> Iterator[Candidate]:
     question, truth = questions.wrong[0]
     by_value = isinstance(question, Call)
     given = questions.named(question) if by_value else {}
@@ -98,7 +102,10 @@ def _single(questions: Questions, work: Work) -> Iterator[Candidate]:
         for result in RESULTS:
             if not differs(question.got, _changed(result, truth, given)):
                 yield Candidate((Finding(result.kind),), questions.made(questions.right, after=result))
-    yield from _fitting(questions, work, questions.singles(vague=False))
+    for maker in batches.singles() if batches else ():
+        yield Candidate((Finding(maker.kind, maker.about),), questions.made(questions.right, [maker]))
+    arguments = batches.others(questions.arguments) if batches else questions.arguments
+    yield from _fitting(questions, work, questions.singles(vague=False, arguments=arguments))
     for result in () if by_value else RESULTS:
         function = questions.made(questions.right, after=result)
         if work.spent(None):
@@ -107,8 +114,8 @@ def _single(questions: Questions, work: Work) -> Iterator[Candidate]:
             yield Candidate((Finding(result.kind),), function)
 
 
-def _vague(questions: Questions, work: Work) -> Iterator[Candidate]:
-    yield from _fitting(questions, work, questions.singles(vague=True))
+def _vague(questions: Questions, batches: Batches | None, work: Work) -> Iterator[Candidate]:
+    yield from _fitting(questions, work, questions.singles(vague=True, arguments=()))
 
 
 def _fitting(questions: Questions, work: Work, changes: Iterable[Change]) -> Iterator[Candidate]:
@@ -134,14 +141,15 @@ def _changed(result: ResultMaker, value: Any, given: Arguments) -> Any:
 # ---- one step made in another way
 
 
-def _replaced(questions: Questions, work: Work) -> Iterator[Candidate]:
+def _replaced(questions: Questions, batches: Batches | None, work: Work) -> Iterator[Candidate]:
     calls = [(q, truth) for q, truth in questions.wrong if isinstance(q, Call) and not isinstance(q.got, Raised)]
     if not calls or isinstance(questions.right, type):
         return
-    question, truth = min(calls, key=lambda pair: _dtype(pair[0].got) != torch.float64)
-    if len(question.args) > len(questions.names):
+    calls.sort(key=lambda pair: unhandy(pair[0], EXAMPLES))
+    if len(calls[0][0].args) > len(questions.names):
         return
-    given, got = cut(questions.right, questions.named(question), truth, question.got)
+    cuts = [cut(questions.right, questions.named(q), truth, q.got) for q, truth in calls[:HANDY]]
+    given, got = next((both for both in cuts if plain(both[1]) >= EXAMPLES), cuts[0])
     parts = Parts(questions.formulas, given, got, any(_holds_nan(q.got) for q, _ in calls))
     tries = 0
     for formula, site in parts.sites():
@@ -157,10 +165,6 @@ def _replaced(questions: Questions, work: Work) -> Iterator[Candidate]:
             yield Candidate((part.finding,), parts.made(part, questions.names))
 
 
-def _dtype(value: Any) -> torch.dtype | None:
-    return _dtype(value[0]) if isinstance(value, tuple | list) and value else getattr(value, "dtype", None)
-
-
 def _holds_nan(value: Any) -> bool:
     if isinstance(value, tuple | list):
         return any(map(_holds_nan, value))
@@ -170,18 +174,16 @@ def _holds_nan(value: Any) -> bool:
 # ---- two changes
 
 
-def _double(questions: Questions, work: Work) -> Iterator[Candidate]:
+def _double(questions: Questions, batches: Batches | None, work: Work) -> Iterator[Candidate]:
     """Two changes at once: one of the result on top of any other, or one that hardly changes anything; then two
     arguments, two operations, an argument and an operation.
     """
     question, _ = questions.wrong[0]
-    together = False
-    if isinstance(question, Call):
-        batches = Batches(questions, question, work)
-        together = batches.function is not None
+    together = batches is not None and batches.function is not None
+    if batches and isinstance(question, Call):
         if together:
             yield from _together(questions, batches)
-        yield from _on_top(questions, question, work)
+        yield from _on_top(questions, question, batches.others(questions.arguments), work)
     yield from _fitting(questions, work, questions.doubles(arguments=not together))
 
 
@@ -194,11 +196,11 @@ def _together(questions: Questions, batches: Batches) -> Iterator[Candidate]:
         yield Candidate(findings, questions.made(questions.right, makers))
 
 
-def _on_top(questions: Questions, question: Call, work: Work) -> Iterator[Candidate]:
+def _on_top(questions: Questions, question: Call, arguments: Sequence[Maker], work: Work) -> Iterator[Candidate]:
     """A result changed that has been changed before: undone on the answer where that can be, and compared directly."""
     given, undone = questions.named(question), _Undone(question.got)
     changed: list[tuple[Change, Any]] = []
-    for change in questions.singles(vague=False):
+    for change in questions.singles(vague=False, arguments=arguments):
         if work.spent(change.formula, SECONDS):
             return
         value = question.put(change.function)

@@ -11,13 +11,14 @@ Change = Callable[..., Tensor]
 
 # How V may have come of x and a second quantity y: (operation, y from V and x, whether x stands first).
 PAIRS: tuple[tuple[str, Callable[[Tensor, Tensor], Tensor], bool], ...] = (
-    ("Mult", lambda v, x: v / x, True),
     ("Add", lambda v, x: v - x, True),
     ("Sub", lambda v, x: x - v, True),
     ("Sub", lambda v, x: v + x, False),
+    ("Mult", lambda v, x: v / x, True),
     ("Div", lambda v, x: x / v, True),
     ("Div", lambda v, x: v * x, False),
 )
+SUMS = 3  # of these
 WAYS = [(name, second, first, upside) for upside in (False, True) for name, second, first in PAIRS]
 OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "Add": lambda a, b: a + b,
@@ -28,16 +29,21 @@ OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "FloorDiv": lambda a, b: a // b,
     "Mod": lambda a, b: a % b,
 }
-WRONG: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    **OPERATIONS,
+# What may stand in the place of a sum or difference, and of a product or quotient; whatever else, `splits` tries.
+IN_SUMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "Add": lambda a, b: a + b,
+    "Sub": lambda a, b: a - b,
+    "turned Sub": lambda a, b: b - a,
     "first": lambda a, b: a,
     "second": lambda a, b: b,
-    "turned Sub": lambda a, b: b - a,
-    "turned Div": lambda a, b: b / a,
-    "turned Pow": lambda a, b: b**a,
-    "turned FloorDiv": lambda a, b: b // a,
-    "turned Mod": lambda a, b: b % a,
     "minus second": lambda a, b: -b,
+}
+IN_PRODUCTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "Mult": lambda a, b: a * b,
+    "Div": lambda a, b: a / b,
+    "turned Div": lambda a, b: b / a,
+    "first": lambda a, b: a,
+    "second": lambda a, b: b,
     "one over second": lambda a, b: 1 / b,
 }
 
@@ -100,7 +106,7 @@ MEANT: tuple[tuple[str, Change], ...] = (
 SECOND = tuple(
     (kind, change) for kind, change in ALONE if kind in ("power", "logarithm", "rest", "inverse", "constant", "factor")
 )[:14]
-EACH = 2 * len(PAIRS) * (len(WRONG) + len(SECOND))  # replacements for each quantity
+EACH = 2 * len(PAIRS) * (len(IN_SUMS) + len(SECOND))  # replacements for each quantity
 # x ** c y was meant; what stands there, parentheses forgotten as well.
 POWERS = (0.5, 2.0, -1.0)
 NOT_POWERS: tuple[tuple[str, Callable[[Tensor, Tensor, float], Tensor]], ...] = (
@@ -131,16 +137,16 @@ def fixed(kind: str, change: Change, other: Change | None, which: int) -> Told:
     return kind, change, other
 
 
-def wrongly(wrong: str, which: int) -> Told:
-    """One operation in the place of another on x and y. The kind is "" where nothing of V is left: x alone would
-    explain whatever somebody made of it.
+def wrongly(wrong: str, products: bool, which: int) -> Told:
+    """One operation in the place of another on x and y; `which` counts the ways that are sums, or else products. The
+    kind is "" where nothing of V is left: x alone would explain whatever somebody made of it.
     """
-    right, second, first, upside = WAYS[which]
-    do = WRONG[wrong]
+    upside, pair = divmod(which, SUMS)
+    way = len(PAIRS) * upside + SUMS * products + pair
+    right, _, first, _ = WAYS[way]
+    do = (IN_PRODUCTS if products else IN_SUMS)[wrong]
     bare = wrong == "first" if first else "second" in wrong
-    kind = "" if bare else kind_of(right, wrong)
-    change = _paired(which, do if first else lambda x, y: do(y, x))
-    return kind, change, (lambda value, x: second(1 / value if upside else value, x)) if kind == "operation" else None
+    return "" if bare else kind_of(right, wrong), _paired(way, do if first else lambda x, y: do(y, x)), None
 
 
 def second_changed(kind: str, change: Change, which: int) -> Told:

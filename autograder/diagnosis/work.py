@@ -10,13 +10,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .asked import Call, Function, Scene
 from .questions import Questions
 
-ROOM = 85_000  # what is spent on one exercise: a unit is about 2 microseconds
-SHARES = {"single": 0.35, "step": 0.45, "vague": 0.03}  # of it, at most; what is left goes to pairs
+ROOM = 85_000  # what is spent on one exercise: a unit is about 3 microseconds
+SHARES = {"single": 0.3, "step": 0.5, "vague": 0.03}  # of it, at most; what is left goes to pairs
 FIRST = 2  # of the times that a function of the check's is asked, as many does a wrong walk last
+ROW = 0.2  # what a row of these costs beside
 TOGETHER = 12  # what an operation costs that is made for many candidates together
 MESSAGE = 12  # what a message to or from a host costs
 EARLY = 6  # exchanges that a wrong function takes part in: it rarely gets further
 BASE = 8  # what a candidate costs beside its formula's own operations
+CHEAPER = 4  # times as cheap as the first right answer is one that is taken instead
 NUMBERS = 2_000  # numbers that cost as much as one operation
 
 
@@ -52,6 +54,10 @@ class Work:
             length = self._question.length if isinstance(self._question, Call) else 0
             self._costs[i] += board.ticks / 2 * FIRST / max(length, FIRST)
         self._left, self._until = float(ROOM), 0.0
+        cheapest = min(self._costs, key=lambda i: self._costs[i])
+        if cheapest is not None and CHEAPER * self._costs[cheapest] < self._costs[None]:  # a loop over a thousand steps
+            questions.prefer(cheapest)
+            self._costs[None] = self._costs[cheapest]
 
     def _cost(self, function: Function) -> float:
         """Of the operations of one call; of a walk, a wrong one rarely gets beyond its first steps."""
@@ -73,7 +79,7 @@ class Work:
 
     def spent_together(self, rows: int) -> bool:
         """Counts so many candidates made of the first right answer, computed together."""
-        return self.pays(TOGETHER * self._plain.operations + 2 * rows + rows * self._plain.numbers / NUMBERS)
+        return self.pays(TOGETHER * self._plain.operations + ROW * rows + rows * self._plain.numbers / NUMBERS)
 
     def pays(self, cost: float) -> bool:
         """Counts this much; whether the room is used up."""

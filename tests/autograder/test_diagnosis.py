@@ -389,3 +389,21 @@ def walk(model, x_T, alpha_bar, noise, last=0, times=lambda t: t, scale=torch.sq
 def test_what_a_walk_asks_the_model_tells_its_mistake(unlisted, changed, word):
     function = torch.no_grad()(lambda *given: walk(*given, **changed))
     assert word in unlisted("ddpm_sample", function).diagnosis
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "word"),
+    [
+        (
+            "linear_beta",
+            lambda T, first=1e-3, last=0.02: torch.cat([torch.zeros(1), torch.linspace(first, last, T)]),
+            "another number serves for first",
+        ),
+        ("latent_scale", lambda z: 1 - z.std(correction=0).item(), "operation"),
+    ],
+    ids=["default", "number"],
+)
+def test_another_default_and_a_mistake_in_a_plain_number_are_found(unlisted, name, function, word):
+    for student in NAMES:
+        diagnosis = unlisted(name, function, student).diagnosis
+        assert diagnosis is not None and word in diagnosis
