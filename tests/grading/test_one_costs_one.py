@@ -1,6 +1,7 @@
 """Does whatever goes wrong with one submission cost it alone, with every earlier mark, notebook and page in place?"""
 
 import csv
+import itertools
 import json
 import os
 import threading
@@ -89,8 +90,14 @@ STORING = {
 }
 
 
-@pytest.mark.parametrize("victim", STUDENTS)
-@pytest.mark.parametrize("where", [*GRADING, *STORING])
+def each_at_some(places):
+    """(place, student) with every place and every student, and at the first place all students."""
+    first, *others = places
+    turns = zip(others, itertools.cycle(STUDENTS), strict=False)
+    return [*((first, student) for student in STUDENTS), *turns]
+
+
+@pytest.mark.parametrize(("where", "victim"), [*each_at_some(GRADING), *itertools.product(STORING, STUDENTS)])
 def test_an_exception_in_any_step_costs_that_submission_alone(graded, monkeypatch, where, victim):
     folder, grade = graded
     before = held(folder)
@@ -160,8 +167,10 @@ def test_workers_that_are_lost_leave_the_rest_for_the_next_run(course, monkeypat
     assert {name: g.points for name, g in grade().items()} == MARKS == scores(folder)
 
 
-@pytest.mark.parametrize("victim", STUDENTS)
-@pytest.mark.parametrize("where", ["marking", "the rows", "the copy", "an error that ends nbgrader's loop"])
+NBGRADERS = ("the rows", "marking", "the copy", "an error that ends nbgrader's loop")
+
+
+@pytest.mark.parametrize(("where", "victim"), each_at_some(NBGRADERS))
 def test_nbgraders_own_route_keeps_what_was_there(course, monkeypatch, where, victim):
     folder, _ = course
     autograde(folder)
