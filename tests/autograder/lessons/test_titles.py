@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -139,19 +140,64 @@ def titles(monkeypatch) -> list[list[str]]:
     return shown
 
 
+class Read:
+    """A lesson's cells but its experiments, run as far as somebody has read, once for all experiments that follow."""
+
+    def __init__(self, lesson: str) -> None:
+        self.cells = [cell for cell in lesson_source(lesson).cells if cell.is_code]
+        self.names: dict[str, Any] = {"__name__": "__notebook__"}
+        self.run = 0
+
+    def place(self, first: str) -> int:
+        """Where the cell stands that begins with this line."""
+        (found,) = [place for place, cell in enumerate(self.cells) if cell.source.startswith(first)]
+        return found
+
+    def read_to(self, place: int) -> None:
+        """Run what stands above this cell and has not been run yet."""
+        for cell in self.cells[self.run : place]:
+            if not cell.is_experiment or cell.kind == "predict":
+                exec(compile(cell.source, cell.name, "exec"), self.names)
+        self.run = max(self.run, place)
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[dict[str, Any]]:
+        """All names as they are, and again afterwards; what a function keeps is forgotten."""
+        kept = dict(self.names)
+        try:
+            yield self.names
+        finally:
+            self.names.clear()
+            self.names.update(kept)
+            for value in kept.values():
+                getattr(value, "cache_clear", int)()
+
+
+READ: dict[str, Read] = {}
+
+
+def in_the_pages_order(row: tuple[str, str, str, Any]) -> tuple[str, int]:
+    lesson, first, *_ = row
+    return lesson, Read(lesson).place(first)
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("lesson", "first", "name", "turn"), TURNED, ids=[row[1][14:] for row in TURNED])
+@pytest.mark.parametrize(
+    ("lesson", "first", "name", "turn"),
+    [pytest.param(*row, id=row[1][14:]) for row in sorted(TURNED, key=in_the_pages_order)],
+)
 def test_turned_answers_show_another_title(lesson, first, name, turn, titles):
-    namespace: dict[str, Any] = {"__name__": "__notebook__"}
-    cells = [cell for cell in lesson_source(lesson).cells if cell.is_code]
-    (last,) = [position for position, cell in enumerate(cells) if cell.source.startswith(first)]
-    code = compile(cells[last].source, first, "exec")
+    page = READ.get(lesson)
+    if page is None or page.run > page.place(first):  # asked out of order
+        page = READ[lesson] = Read(lesson)
+    code = compile(page.cells[page.place(first)].source, first, "exec")
     with contextlib.redirect_stdout(io.StringIO()):
-        for cell in cells[:last]:
-            if cell.source.startswith(NEEDED.get(first, ())) or not cell.is_experiment or cell.kind == "predict":
-                exec(compile(cell.source, cell.name, "exec"), namespace)
-        exec(code, namespace)
-        namespace[name] = turn(namespace[name])
-        exec(code, namespace)
+        page.read_to(page.place(first))
+        with page.aside() as names:
+            for line in NEEDED.get(first, ()):
+                exec(compile(page.cells[page.place(line)].source, line, "exec"), names)
+            exec(code, names)
+            names[name] = turn(names[name])
+            exec(code, names)
     before, after = titles[-2:]
     assert before != after and any(before)
