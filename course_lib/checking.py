@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import textwrap
 from numbers import Number
 from typing import Any
 
@@ -25,7 +26,12 @@ class CheckFailed(AssertionError):
     """A result differs from the truth. A notebook shows the message alone, without a stack of frames."""
 
     def _render_traceback_(self) -> list[str]:  # IPython asks for this
-        return str(self).splitlines()
+        return [part for line in str(self).splitlines() for part in _broken(line)]
+
+
+def _broken(line: str) -> list[str]:
+    """A line in pieces that fit, broken at spaces: JupyterLab would break it within a word."""
+    return textwrap.wrap(line, LINE, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def expect(

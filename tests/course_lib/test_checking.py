@@ -240,3 +240,12 @@ check(torch.ones(5, 3))
     ]
     assert printed.splitlines() == lines
     assert isinstance(result.error_in_exec, AssertionError) and str(result.error_in_exec) == printed
+
+
+def test_in_a_notebook_a_long_line_breaks_at_spaces_and_no_word_is_cut():
+    hint = "the variances of the conditional, " * 4 + "torch.distributions.kl.kl_divergence_" + "of_" * 20 + "all"
+    with pytest.raises(CheckFailed) as caught:
+        expect(torch.ones(5, 3), torch.ones(5), "one value per image", hint=hint)
+    lines = caught.value._render_traceback_()
+    assert len(lines) > 3 and " ".join(lines).split() == str(caught.value).split()
+    assert all(len(line) <= 80 or " " not in line.strip() for line in lines)
