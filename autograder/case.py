@@ -4,31 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from .conventions import Conventions, Manner
 from .difference import difference, failure_in, form
+from .marks import Outcome
 from .student import Failure
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one check found. `got`, `truth`, `suspect` and `evidence` are for recognising mistakes and never leave the
-    grader.
-    """
-
-    what: str
-    points: float
-    max_points: float
-    passed: bool
-    message: str
-    got: Any = None
-    truth: Any = None
-    suspect: str | None = None
-    evidence: Any = None
 
 
 class Case:

@@ -37,7 +37,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import lessons
-from .memory import remembering
 
 Check = Callable[[Any, Any], None]
 Function = Callable[..., Any]
@@ -82,6 +81,8 @@ class Exercise:
         """Register the oracle."""
         if self._truth:
             raise ValueError(f"{self.name} has two oracles")
+        from .memory import remembering  # PyTorch: those who ask for names and points alone register no truth
+
         self._truth.append(function if isinstance(function, type) else remembering(function))
         return function
 
@@ -152,10 +153,9 @@ def lesson_names() -> list[str]:
     return sorted(_package(module).LESSON for module in lesson_modules())
 
 
-def lesson_exercises(lesson: str) -> dict[str, Exercise]:
-    """The exercises of a lesson such as "02-vae", in order.
-
-    Raises ValueError where the lesson has no hidden checks, or where a file does not define its exercise.
+def lesson_package(lesson: str) -> Any:
+    """The package of a lesson's hidden checks, which has its `LESSON` and `EXERCISES`. Raises ValueError where there is
+    none of that name.
     """
     module = lesson.partition("-")[2]
     if module not in lesson_modules():
@@ -163,6 +163,15 @@ def lesson_exercises(lesson: str) -> dict[str, Exercise]:
     package = _package(module)
     if lesson != package.LESSON:
         raise ValueError(f"lesson {lesson!r}: autograder/lessons/{module}/__init__.py holds {package.LESSON!r}")
+    return package
+
+
+def lesson_exercises(lesson: str) -> dict[str, Exercise]:
+    """The exercises of a lesson such as "02-vae", in order.
+
+    Raises ValueError where the lesson has no hidden checks, or where a file does not define its exercise.
+    """
+    module, package = lesson.partition("-")[2], lesson_package(lesson)
     for name in package.EXERCISES:
         if name not in _registry:
             _load(package, name)

@@ -9,64 +9,28 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
 
-from .case import Case, Outcome, total
+from .case import Case, total
 from .diagnosis.naming import NOTHING, Explanation, explain
 from .diagnosis.transcript import Exchange, Transcript
 from .difference import difference
 from .exercise import Exercise, Misconception
 from .lineup import Own, lineups, oracle, own, truth
+from .marks import Mark, Outcome
 from .recall import Following, Recall
 from .seeds import Seeds
 from .student import Failure, Link, Remote, Sitting, StandIn, Tell, local
 
 FULLY = 2.0
-PUBLIC = ("name", "points", "max_points", "passed", "unwritten", "diagnosis", "message")  # of a mark
-REMARK = "remark"  # public where there is one
-PUBLIC_OUTCOME = ("what", "points", "max_points", "passed", "message")
 FOLLOWED = "judged with your own earlier functions"
 STOOD_IN = "judged with right earlier functions"
 # All that is said of a check that fails with stand-ins in place: any other word could carry what these answered.
 UNSAID = "not right, even with right earlier functions in place"
-
-
-@dataclass(frozen=True)
-class Mark:
-    """What one exercise earned, and why; `diagnosis` is the misconception recognised, `message` what the student
-    reads. `followed`: the student's own earlier functions took part in the truth. `unwritten`: whatever failed ended
-    in the exercise's own stub. `remark`: what would stop on a GPU, where somebody asked for that.
-    """
-
-    name: str
-    points: float
-    max_points: float
-    passed: bool
-    diagnosis: str | None
-    message: str
-    outcomes: tuple[Outcome, ...]
-    followed: bool = False
-    unwritten: bool = False
-    remark: str = ""
-
-    @property
-    def told(self) -> str:
-        """All that the student reads in a line."""
-        return f"{self.message} {self.remark}".strip()
-
-    def public(self) -> dict[str, Any]:
-        """The mark as JSON, without a hidden input or expected value."""
-        fields = {key: getattr(self, key) for key in (*PUBLIC, *([REMARK] if self.remark else []))}
-        return {**fields, "outcomes": [{key: asdict(o)[key] for key in PUBLIC_OUTCOME} for o in self.bare().outcomes]}
-
-    def bare(self) -> Mark:
-        """The same mark with the grader's own evidence removed."""
-        gone: dict[str, Any] = {"got": None, "truth": None, "suspect": None, "evidence": None}
-        return replace(self, outcomes=tuple(replace(outcome, **gone) for outcome in self.outcomes))
 
 
 def mark(exercise: Exercise, link: Link, student: str, secret: str = "") -> Mark:

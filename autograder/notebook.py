@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from .exercise import find_exercise
-from .marking import Mark, mark
+from .marking import mark
+from .marks import Mark, score
 from .sandbox.responder import Responder
 from .student import LocalLink
 
@@ -19,11 +20,6 @@ def grade_in_notebook(name: str, namespace: dict[str, Any]) -> float:
     result = mark(exercise, LocalLink(Responder(namespace)), student_here(exercise.lesson))
     print(render(result))
     return score(result)
-
-
-def score(result: Mark) -> float:
-    """The points as nbgrader takes them: a plain float, at most the maximum."""
-    return float(round(min(max(result.points, 0.0), result.max_points), 2))
 
 
 def student_here(lesson: str, folder: Path | None = None) -> str:

@@ -46,7 +46,8 @@ from autograder.diagnosis.questions import Questions
 from autograder.diagnosis.results import of_results
 from autograder.diagnosis.transcript import Transcript
 from autograder.exercise import Exercise, lesson_exercises, lesson_modules
-from autograder.marking import Mark, judge
+from autograder.marking import judge
+from autograder.marks import Mark
 from autograder.sandbox.responder import Responder
 from autograder.student import LocalLink
 

@@ -21,12 +21,13 @@ Likelihoods are in nats per example (summed over the event, averaged over the ba
 where named so.
 """
 
-from typing import Any
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-try:
+if TYPE_CHECKING:
     from course_lib import (
         checking,
-        complaint,
         data,
         device,
         exact,
@@ -49,20 +50,6 @@ try:
     from course_lib.logbook import progress
     from course_lib.times import stratified_times
     from course_lib.training import History, budget, checkpoint, fit, track
-
-    complaint.install()
-    logbook.install()
-except Exception as error:  # a package is missing, or raises whatever a broken one raises
-    _cause = error
-
-    def _name_the_doctor(name: str) -> Any:
-        """Say so to whoever needs a name from here; `course_lib.doctor` itself must still be found."""
-        if name in __all__:
-            text = f"{_cause}: `python -m course_lib.doctor` says what is broken and how to mend it"
-            raise ImportError(text, name=getattr(_cause, "name", None)) from _cause
-        raise AttributeError(f"module 'course_lib' has no attribute {name!r}")
-
-    globals()["__getattr__"] = _name_the_doctor
 
 __all__ = [
     "CheckFailed",
@@ -95,3 +82,70 @@ __all__ = [
     "widgets",
     "worlds",
 ]
+
+_HOME = {  # where the names stand that are no modules
+    "CheckFailed": "checking",
+    "History": "training",
+    "budget": "training",
+    "chain": "chains",
+    "checkpoint": "training",
+    "expect": "checking",
+    "expect_same": "algebra",
+    "fit": "training",
+    "get_device": "device",
+    "progress": "logbook",
+    "seed_everything": "device",
+    "stratified_times": "times",
+    "track": "training",
+    "verify_equation": "checking",
+}
+
+
+def _found(name: str) -> Any:
+    """A name of `__all__`, imported when it is first asked for: PyTorch takes a second, and not all who come need it.
+
+    Raises ImportError, naming the doctor, where a package is missing or raises whatever a broken one raises;
+    `course_lib.doctor` itself is found all the same.
+    """
+    if name not in __all__:
+        raise AttributeError(f"module 'course_lib' has no attribute {name!r}")
+    try:
+        module = import_module(f"course_lib.{_HOME.get(name, name)}")
+        found = getattr(module, name) if name in _HOME else module
+    except Exception as error:
+        text = f"{error}: `python -m course_lib.doctor` says what is broken and how to mend it"
+        raise ImportError(text, name=getattr(error, "name", None)) from error
+    globals()[name] = found
+    return found
+
+
+def load() -> None:
+    """Import everything now."""
+    for name in __all__:
+        _found(name)
+
+
+def _load_in_notebook() -> None:
+    """In a notebook everything comes at once, with what errors look like there, and with notes of what is done."""
+    ipython = sys.modules.get("IPython")
+    if ipython is None or ipython.get_ipython() is None:
+        return
+    try:
+        load()
+        from course_lib import complaint, logbook
+
+        complaint.install()
+        logbook.install()
+    except Exception:  # whoever asks for a name is told
+        return
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+_load_in_notebook()

@@ -10,7 +10,8 @@ from typing import Any
 
 from ..builder.source import Lesson, read_lesson, stubbed
 from ..exercise import Exercise, lesson_exercises
-from ..marking import Mark, mark
+from ..marking import mark
+from ..marks import Mark
 from ..sandbox.responder import Responder
 from ..student import LocalLink
 

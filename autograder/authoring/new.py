@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
 
 from ..builder.source import LESSON_FOLDER
-from ..checkout import WrongCall
+from ..checkout import WrongCall, course_root
 from ..exercise import file_name, find_exercise
 from .places import table_of
 
 TEMPLATES = Path(__file__).with_name("skeleton")
+
+
+def run_new(options: argparse.Namespace) -> int:
+    """`course new LESSON`; 0 when the skeleton is written."""
+    for place in new_lesson(course_root(), options.lesson, options.exercise):
+        print(place)
+    lesson = options.lesson
+    print(f"Next: course build {lesson} && course doctor --record {lesson} && course check {lesson}")
+    return 0
 
 
 def new_lesson(root: Path, lesson: str, exercise: str) -> list[Path]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from course_lib.doctor.pace import Pace, read_costs
 
-from ..builder.notebooks import stale
+from ..builder.lag import stale
 from ..builder.source import Lesson, Problem
 from ..exercise import Exercise
 

@@ -15,7 +15,7 @@ import torch
 from ..builder.source import Lesson, Problem
 from ..case import Case
 from ..exercise import Exercise, file_name, find_exercise
-from ..marking import Mark
+from ..marks import Mark
 from ..student import local
 from .answers import HOUSE, builders_on, mark_here, replaced, solution, stub
 from .visible import Page, stops

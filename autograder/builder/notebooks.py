@@ -1,4 +1,4 @@
-"""`course build`: a lesson's source made into its executed solution notebook and its student notebook, and their check.
+"""`course build`: a lesson's source made into its executed solution notebook and its student notebook.
 
     solutions/02-vae/vae.py ──▶ solutions/02-vae/vae.ipynb ──nbgrader generate_assignment──▶ notebooks/02-vae/vae.ipynb
 
@@ -10,24 +10,25 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
 
-from ..cells import digest, sealed
+from ..cells import sealed
 from ..checkout import course_config, database_url
 from ..releases import Release, Releases
 from . import rules
-from .assemble import SIZE_LIMIT, as_text, assemble, source_hash
+from .assemble import SIZE_LIMIT, as_text, assemble
 from .execution import execute
+from .lag import points_of
 from .meaning import meaning
-from .outline import OUTLINE, note_outline, read_outlines
-from .release import ReleaseError, generate, replace_file, replace_folder, stage, submissions
-from .source import Lesson, LessonError, Problem, find_lessons, read_lesson
+from .outline import note_outline
+from .release import ReleaseError, generate, stage, submissions
+from .replacing import replace_file, replace_folder
+from .source import Lesson, LessonError, Problem, read_lesson
 
 OnCell = Callable[[int, int], None]
 
@@ -114,11 +115,6 @@ def _kept(lesson: Lesson, folder: Path, before: NotebookNode | None) -> Releases
     return kept.followed_by(Release.of(before)) if before else kept
 
 
-def points_of(exercises: Mapping[str, rules.HasPoints]) -> dict[str, float]:
-    """Each exercise's points."""
-    return {name: exercise.points for name, exercise in exercises.items()}
-
-
 def _too_large(lesson: Lesson, notebook: NotebookNode, lines: tuple[int, ...]) -> list[Problem]:
     """A problem, at the cell that shows most, if the notebook is over the limit."""
     size = len(as_text(notebook).encode())
@@ -130,64 +126,3 @@ def _too_large(lesson: Lesson, notebook: NotebookNode, lines: tuple[int, ...]) -
     largest = ", ".join(f"line {line} ({length / 1e6:.2f} MB)" for length, line in shown[:-6:-1])
     text = f"the notebook has {size / 1e6:.1f} MB, the limit is {SIZE_LIMIT / 1e6:g} MB; most is shown at {largest}"
     return [lesson.problem(shown[-1][1], text, pending=True)]
-
-
-class Outdated(NamedTuple):
-    """What is the matter with a built notebook, and what to do."""
-
-    text: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.text}: {self.remedy}"
-
-
-def stale(source: Path, root: Path, exercises: Mapping[str, rules.HasPoints]) -> Iterator[Outdated]:
-    """A line for each notebook of the lesson that is missing, lags its source, or was edited by hand; where none is,
-    one for its entry in the outline if that lags. Runs nothing.
-    """
-    found = list(_stale_notebooks(source, root, exercises))
-    yield from found
-    if not found:
-        wanted = source_hash(source.read_text(encoding="utf-8"), points_of(exercises), source.parent)
-        if read_outlines(root).get(source.parent.name, {}).get("source_hash") != wanted:
-            text = f"{OUTLINE} lags {source.relative_to(root).as_posix()} or its points"
-            yield Outdated(text, f"run `course build {source.parent.name}`")
-
-
-def _stale_notebooks(source: Path, root: Path, exercises: Mapping[str, rules.HasPoints]) -> Iterator[Outdated]:
-    """The notebooks of `source` with which something is the matter."""
-    lesson = source.parent.name
-    try:
-        wanted = source_hash(source.read_text(encoding="utf-8"), points_of(exercises), source.parent)
-    except FileNotFoundError as error:
-        missing = Path(error.filename).name
-        yield Outdated(f"{source.relative_to(root).as_posix()} shows {missing}, which is missing", "make it")
-        return
-    for kind in ("solutions", "notebooks"):
-        path = root / kind / lesson / f"{source.stem}.ipynb"
-        shown, remedy = path.relative_to(root).as_posix(), f"run `course build {lesson}`"
-        if not path.is_file():
-            yield Outdated(f"{shown} is missing", remedy)
-            continue
-        try:
-            notebook = nbformat.read(path, as_version=4)
-            course = notebook.metadata.get("course", {})
-        except Exception:  # nbformat raises whatever a broken file makes it raise
-            yield Outdated(f"{shown} is no notebook", remedy)
-            continue
-        if course.get("source_hash") != wanted:
-            yield Outdated(f"{shown} lags {source.relative_to(root).as_posix()} or its points", remedy)
-        elif course.get("digest") != digest(notebook):
-            edit = f"edit {source.relative_to(root).as_posix()} and {remedy}"
-            yield Outdated(f"{shown} was edited by hand", edit)
-
-
-def orphans(root: Path) -> Iterator[Outdated]:
-    """One line for each notebook in a lesson's place that no source is behind."""
-    known = {(path.parent.name, path.stem) for path in find_lessons(root)}
-    for kind in ("solutions", "notebooks"):
-        for path in sorted((root / kind).glob("*/*.ipynb")):
-            if (path.parent.name, path.stem) not in known:
-                shown = path.relative_to(root).as_posix()
-                yield Outdated(f"{shown} has no source solutions/NN-name/name.py", "delete it")

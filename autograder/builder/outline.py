@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 
 from ..cells import CHECKS, GRADED, nbgrader
 from .minutes import announced_shorter, stretches
-from .release import replace_file
+from .replacing import replace_file
 from .source import Lesson
 
 OUTLINE = Path("course_lib/outline.json")

@@ -20,6 +20,7 @@ from traitlets.config import Config
 from ..checkout import course_config, course_id
 from ..plugins.preprocessors import NamedStubs
 from .migration import migrated
+from .replacing import replace_folder
 
 
 class ReleaseError(Exception):
@@ -148,23 +149,3 @@ def stage(source: Path, folder: Path, config: Config) -> Path:
     ignored = shutil.ignore_patterns(*config.CourseDirectory.get("ignore", []))
     shutil.copytree(source, folder / "solutions" / source.name, ignore=ignored)
     return folder
-
-
-def replace_folder(made: Path, wanted: Path) -> None:
-    """Bring `wanted` to the files of `made`, each replaced in one step; what was there besides goes."""
-    wanted.mkdir(parents=True, exist_ok=True)
-    files = {path.relative_to(made) for path in made.rglob("*") if path.is_file()}
-    for name in sorted(files):
-        replace_file(wanted / name, (made / name).read_bytes())
-    for path in wanted.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(wanted).parts)
-        if path.is_file() and path.relative_to(wanted) not in files and not hidden:
-            path.unlink()
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file in one step, so that nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(path.name + ".tmp")
-    half.write_bytes(content)
-    half.replace(path)

@@ -24,23 +24,6 @@ from .probes import instructor_probes
 COLOURS = {WORKS: "green", OPTIONAL: "yellow", BROKEN: "red"}
 
 
-def add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `course doctor`."""
-    parser = commands.add_parser(
-        "doctor",
-        description="Looks at Python, packages, device, memory, disk, data, sandbox, notebooks and grade book, and "
-        "estimates each lesson's time here. Students have `python -m course_lib.doctor`.",
-    )
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument(
-        "--record",
-        nargs="*",
-        metavar="LESSON",
-        help="instead, run these lessons (all if none is named) and record what they cost",
-    )
-    parser.set_defaults(run=run_doctor)
-
-
 def run_doctor(options: argparse.Namespace) -> int:
     """`course doctor`; 0 when everything an instructor needs works, 1 when something is broken."""
     if options.record is not None:

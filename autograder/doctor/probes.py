@@ -91,8 +91,8 @@ def _forbidden() -> Iterator[str]:
 
 def notebooks() -> Iterator[Finding]:
     """Is each built notebook made of its source as it stands? What `course build --check` says."""
-    from ..builder.commands import hidden_checks
-    from ..builder.notebooks import orphans, stale
+    from ..builder.declared import declared
+    from ..builder.lag import orphans, stale
     from ..builder.source import LessonError, find_lessons
     from ..checkout import course_root
 
@@ -104,7 +104,7 @@ def notebooks() -> Iterator[Finding]:
     findings: list[Finding] = []
     for source in sources:
         try:
-            lines = list(stale(source, root, hidden_checks(source.parent.name)))
+            lines = list(stale(source, root, declared(source.parent.name)))
         except LessonError as error:
             findings.append(Finding("notebooks", BROKEN, one_line(error), "mend that line"))
         else:

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from nbformat.v4 import new_code_cell
 
-from course_lib.doctor.pace import CPU, Cost, seconds_per_step
+from course_lib.doctor.pace import Cost
+from course_lib.doctor.timing import CPU, seconds_per_step
 
 from ..builder.assemble import Assembled, assemble
 from ..builder.execution import execute

@@ -17,20 +17,6 @@ from .markup import readable
 from .writer import FeedbackWriter, page_maker, refreshed
 
 
-def add_feedback(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `course feedback`."""
-    parser = commands.add_parser(
-        "feedback",
-        description="Fills scores, comments and penalties of the grade book into "
-        "feedback/<student>/<lesson>/<name>.html; runs nothing, and writes only what has changed. "
-        "`nbgrader generate_feedback` does the same.",
-    )
-    parser.add_argument("lessons", nargs="*", metavar="LESSON", help="such as 02-vae; all that were graded if none")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where results are (default: the checkout)")
-    parser.add_argument("--db", default="", metavar="URL", help="grade book, such as postgresql://… (as nbgrader's)")
-    parser.set_defaults(run=run_feedback)
-
-
 def run_feedback(options: argparse.Namespace) -> int:
     """`course feedback`; 0 when all pages are as the grade book is, 1 when some could not be brought to it, 2 when none
     could.

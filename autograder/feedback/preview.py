@@ -18,7 +18,8 @@ from ..checkout import course_config, course_root
 from ..exercise import lesson_exercises
 from ..grading.runner import with_verdicts
 from ..hand_in.restoring import Master
-from ..marking import Mark, mark
+from ..marking import mark
+from ..marks import Mark
 from ..sandbox.responder import Responder
 from ..student import LocalLink
 from .filling import Said, filled
@@ -26,17 +27,6 @@ from .page import refusal
 from .writer import body_of, page_maker
 
 EVERY = 3  # exercises of which one is answered wrongly
-
-
-def add_page(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `course page`."""
-    parser = commands.add_parser(
-        "page",
-        description="Writes page.html, of a made-up hand-in of LESSON, and refusal.html, of one that cannot be shown.",
-    )
-    parser.add_argument("lesson", nargs="?", default="02-vae", metavar="LESSON", help="default: %(default)s")
-    parser.add_argument("--to", type=Path, default=Path("build"), metavar="DIR", help="default: build/")
-    parser.set_defaults(run=run_page)
 
 
 def run_page(options: argparse.Namespace) -> int:

@@ -25,7 +25,7 @@ from ..hand_in.beside import SECRET, TIMESTAMP, Allowance, Beside
 from ..hand_in.finding import IN_TIME, ClassError, Entry, misnamed, timestamp
 from ..hand_in.notebook_file import SubmissionError, Unreadable, content
 from ..hand_in.restoring import Master
-from ..notebook import score
+from ..marks import score
 from .alone import alone
 from .changes import Change, Standings, changes, keep_changes
 from .gradebook import GradebookWriter, for_release, is_there

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..case import Outcome
 from ..exercise import Exercise
 from ..guard.template import GraderBroken, Template
 from ..lineup import oracle
-from ..marking import Mark, run_checks
+from ..marking import run_checks
+from ..marks import Mark, Outcome
 from ..nodes import copied
 from ..sandbox.settings import SETS as SWITCHES
 from ..sandbox.whereabouts import MAKERS

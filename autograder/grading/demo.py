@@ -14,8 +14,7 @@ from nbformat import NotebookNode
 
 from ..cells import nbgrader
 from ..hand_in.restoring import Master
-
-LESSON = "02-vae"
+from .options import LESSON
 
 # Mistakes as students make them: exercise -> what stands in its cell.
 MISTAKES: dict[str, dict[str, str]] = {

@@ -10,12 +10,10 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from ..case import Outcome
 from ..exercise import Exercise
 from ..feedback.filling import Body
 from ..feedback.markup import readable
-from ..marking import Mark
-from ..notebook import score
+from ..marks import Mark, Outcome, score
 
 GRADED, FAILED, NOT_GRADED, REMOVED = "graded", "failed", "not graded", "removed"
 

@@ -23,9 +23,10 @@ from ..hand_in.beside import NONE, Beside
 from ..hand_in.definitions import bare
 from ..hand_in.notebook_file import SubmissionError, Unreadable, read
 from ..hand_in.restoring import Master, Restored, restore
-from ..marking import Mark, judge, reconsider, to_reconsider
+from ..marking import judge, reconsider, to_reconsider
+from ..marks import Mark, score
 from ..nodes import new_output
-from ..notebook import render, score
+from ..notebook import render
 from ..seeds import seed_of
 from ..student import LinkBroken
 from .below import helping

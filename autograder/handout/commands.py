@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 import tempfile
 from pathlib import Path
 
-from ..builder.commands import hidden_checks
-from ..builder.notebooks import stale
+from ..builder.declared import declared
+from ..builder.lag import stale
 from ..builder.source import find_lessons
 from ..checkout import course_root
 from .answers import asked_for, shown_in
 from .pack import PackError, pack, zipped
 from .site import SiteError, site
-from .start import CPU_BUILD
-
-
-def add_pack(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `course pack`."""
-    parser = commands.add_parser(
-        "pack",
-        description="One zip: student notebooks, course_lib, start scripts, a page of instructions; no solutions.",
-    )
-    parser.add_argument("lessons", nargs="+", metavar="LESSON", help="such as 02-vae")
-    parser.add_argument("--to", type=Path, metavar="FILE", help="default: build/generative-models-LESSON.zip")
-    parser.add_argument(
-        "--wheels",
-        action="store_true",
-        help="with all packages, for machines without a network (of this system and Python)",
-    )
-    parser.add_argument(
-        "--torch-index",
-        metavar="URL",
-        default=CPU_BUILD if platform.system() == "Linux" else "",
-        help="with --wheels: where PyTorch's CPU build is; \"\" for pip's own index (default: %(default)r)",
-    )
-    parser.set_defaults(run=run_pack)
 
 
 def run_pack(options: argparse.Namespace) -> int:
     """`course pack LESSON… [--wheels] [--to FILE]`; 1 where a notebook lags its source or pip fails."""
     root = course_root()
     sources = find_lessons(root, options.lessons)
-    lagging = [str(line) for source in sources for line in stale(source, root, hidden_checks(source.parent.name))]
+    lagging = [str(line) for source in sources for line in stale(source, root, declared(source.parent.name))]
     if lagging:
         print("\n".join(lagging), file=sys.stderr)
         return 1
@@ -64,17 +40,6 @@ def run_pack(options: argparse.Namespace) -> int:
         for earlier, names in shown_in(notebook, lesson, asked).items():
             print(f"{lesson} shows answers of {earlier} ({', '.join(names)}): hand it out when these are in")
     return 0
-
-
-def add_site(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `course site`."""
-    parser = commands.add_parser(
-        "site",
-        description="Needs what pip install '.[site]' brings. Runs no notebook; shows no answer.",
-    )
-    parser.add_argument("lessons", nargs="*", metavar="LESSON", help="such as 02-vae; all lessons if none is named")
-    parser.add_argument("--to", type=Path, metavar="DIR", help="default: build/site")
-    parser.set_defaults(run=run_site)
 
 
 def run_site(options: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ from ..grading.rows import complete, leave_out
 from ..hand_in.beside import EXCHANGE, Allowance, Beside
 from ..hand_in.finding import IN_TIME, ClassError, misnamed, timestamp
 from ..hand_in.notebook_file import SubmissionError, plain_bytes
-from .outside import AsSaved
+from .as_saved import AsSaved
 
 
 class OneByOne(AsSaved):

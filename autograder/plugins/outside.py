@@ -1,6 +1,6 @@
 """Grading as steps of nbgrader's own: `nbgrader autograde` and formgrader's button, with submissions in the sandbox.
 
-`AsSaved` reads what was handed in and `PutInOrder` restores it, as `course grade` does. `nbgrader_config.py` puts
+`PutInOrder` restores what was handed in (`as_saved` has read it), as `course grade` does. `nbgrader_config.py` puts
 `GradeOutside` where nbgrader has `Execute`. The notebook that comes out holds what a kernel
 would have left, except that each graded cell holds a verdict reached outside the submission's process.
 """
@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import atexit
 import os
-import re
 from dataclasses import replace
-from datetime import datetime
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
-from nbgrader.converters.base import BaseConverter, NbGraderException
+from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Float
 
@@ -31,48 +28,10 @@ from ..guard.enclosure import SandboxMissing
 from ..guard.limits import Limits
 from ..guard.template import Template
 from ..hand_in.beside import NONE, Allowance, Beside
-from ..hand_in.finding import timestamp
-from ..hand_in.notebook_file import SubmissionError, plain, plain_bytes, read
+from ..hand_in.notebook_file import SubmissionError, plain, read
 from ..hand_in.restoring import Master, lacking_in, restore
 
 UNSAFE = "COURSE_UNSAFE_NO_SANDBOX"
-
-
-class AsSaved(NotebookExporter):
-    """Reads a notebook as any editor may have saved it, and one in which cells are odd; and the time of a hand-in as
-    `course grade` does, where nbgrader gives up the hand-in for a time that it cannot read.
-    """
-
-    def __init__(self, parent: Any = None, **options: Any) -> None:
-        super().__init__(parent=parent, **options)
-        if isinstance(parent, BaseConverter):
-            parent.coursedir.get_existing_timestamp = partial(_timestamp, parent.log)
-
-    def from_filename(
-        self, filename: str, resources: dict[str, Any] | None = None, **options: Any
-    ) -> tuple[NotebookNode, dict[str, Any]]:
-        """As nbconvert's, which opens whatever there is and would wait for a pipe."""
-        try:
-            plain_bytes(Path(filename), 0)
-        except SubmissionError as error:
-            raise NbGraderException(str(error)) from None
-        return super().from_filename(filename, resources, **options)
-
-    def from_file(
-        self, file_stream: Any, resources: dict[str, Any] | None = None, **options: Any
-    ) -> tuple[NotebookNode, dict[str, Any]]:
-        try:
-            held = read(Path(file_stream.name))
-        except SubmissionError as error:
-            raise NbGraderException(str(error)) from None
-        taken: set[str] = set()
-        for number, cell in enumerate(held.cells):  # nbformat would give others at random, and refuse some
-            if not re.fullmatch(r"[\w-]{1,64}", cell["id"], re.ASCII) or cell["id"] in taken:
-                cell["id"] = f"handed-in-{number}"
-            taken.add(cell["id"])
-        about = NotebookNode(flags=held.flags)  # where the notebook format has room for it
-        made = NotebookNode(cells=held.cells, metadata=about, nbformat=4, nbformat_minor=5)
-        return self.from_notebook_node(made, resources, **options)
 
 
 class PutInOrder(NbGraderPreprocessor):
@@ -146,13 +105,6 @@ class GradeOutside(NbGraderPreprocessor):
             return None
         folder = course.format_path(course.submitted_directory, about["student"], about["assignment"])
         return Path(folder) / f"{about['notebook']}.ipynb"
-
-
-def _timestamp(log: Any, folder: str) -> datetime | None:
-    when, flag = timestamp(Path(folder))
-    if flag:
-        log.warning("%s: %s", folder, flag)
-    return when
 
 
 @cache

@@ -17,30 +17,11 @@ from ..checkout import course_config, course_id, course_root, course_secret, dat
 from ..grading.gradebook import is_there
 from ..hand_in.finding import ClassError
 from .alike import Likeness, answers_of, code_of, likeness
+from .options import JSON, PAGE
 from .page import page
 from .record import Record, records
 from .summary import Summary, called, summary
 from .tables import as_json, tables
-
-PAGE, JSON = "report.html", "report.json"
-
-
-def add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `course report`."""
-    parser = commands.add_parser(
-        "report",
-        description=f"Writes {PAGE}, one page that needs no network, {JSON} and CSV files, of what the grade book and "
-        "the last `course grade` say. Runs nothing, changes nothing.",
-    )
-    parser.add_argument("lessons", nargs="*", metavar="LESSON", help="such as 02-vae; all that were graded if none")
-    parser.add_argument("--names", action="store_true", help="call students by name, not by number")
-    parser.add_argument(
-        "--to", type=Path, metavar="DIR", help="where the report goes (default: report/ beside results)"
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where results are (default: the checkout)")
-    parser.add_argument("--submitted", type=Path, metavar="DIR", help="where the submissions are (default: submitted/)")
-    parser.add_argument("--db", default="", metavar="URL", help="grade book, such as postgresql://… (as nbgrader's)")
-    parser.set_defaults(run=run_report)
 
 
 def run_report(options: argparse.Namespace) -> int:

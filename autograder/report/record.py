@@ -19,7 +19,7 @@ from ..checkout import course_id
 from ..grading.graded import GRADED, Graded
 from ..grading.ledger import place_of
 from ..hand_in.finding import ClassError, find_submissions
-from ..marking import Mark
+from ..marks import Mark
 
 EXCHANGE = "/usr/local/share/nbgrader/exchange"  # nbgrader's own default
 

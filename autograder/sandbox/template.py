@@ -51,9 +51,9 @@ def warm(gpu: bool = False) -> None:
     import sympy.stats  # noqa: F401
     from torch.utils import flop_counter  # noqa: F401
 
-    import course_lib  # noqa: F401
-    from course_lib import plots, widgets  # noqa: F401
+    import course_lib
 
+    course_lib.load()
     _compile_nothing()
     layer = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.SiLU(), torch.nn.Linear(4, 2))
     optimizer = torch.optim.Adam(layer.parameters())

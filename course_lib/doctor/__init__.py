@@ -287,7 +287,8 @@ def mnist() -> Iterator[Finding]:
 
 def lesson_times() -> dict[str, float]:
     """About how many seconds each lesson takes on this machine, after timing it."""
-    from course_lib.doctor.pace import measure, read_costs
+    from course_lib.doctor.pace import read_costs
+    from course_lib.doctor.timing import measure
 
     pace = measure()
     return {lesson: pace.seconds(cost) for lesson, cost in read_costs().items()}

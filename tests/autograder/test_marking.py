@@ -11,7 +11,8 @@ from autograder.case import Case
 from autograder.exercise import exercise, find_exercise, lesson_exercises
 from autograder.lineup import Remembering
 from autograder.marking import UNSAID, judge, mark
-from autograder.notebook import grade_in_notebook, render, score, student_here
+from autograder.marks import score
+from autograder.notebook import grade_in_notebook, render, student_here
 from autograder.sandbox.responder import Responder
 from autograder.sandbox.wire import decode
 from autograder.seeds import VARIANTS, Seeds, seed_of, variant_of

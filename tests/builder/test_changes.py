@@ -10,8 +10,9 @@ from sqlalchemy.exc import OperationalError
 from tiny_course import EXERCISES, LESSON, Points, tiny_course
 
 from autograder.builder import migration
+from autograder.builder.lag import stale
 from autograder.builder.meaning import meaning
-from autograder.builder.notebooks import build, stale
+from autograder.builder.notebooks import build
 from autograder.builder.release import ReleaseError, release
 from autograder.releases import FILE, Release, Releases
 

@@ -6,7 +6,7 @@ from test_source import EXERCISE, ONE, problems
 from tiny_course import EXERCISES, tiny_course
 
 from autograder.builder.assemble import assemble
-from autograder.builder.notebooks import stale
+from autograder.builder.lag import stale
 from autograder.builder.rules import validate
 from autograder.builder.source import read_lesson
 

@@ -6,8 +6,9 @@ import time
 import pytest
 import torch
 
-from course_lib.doctor import pace
-from course_lib.doctor.pace import CPU, Cost, Pace, read_costs, seconds_per_step, write_costs
+from course_lib.doctor import timing
+from course_lib.doctor.pace import Cost, Pace, read_costs, write_costs
+from course_lib.doctor.timing import CPU, seconds_per_step
 
 
 def test_a_lesson_takes_its_training_on_the_device_and_the_rest_on_one_core():
@@ -34,7 +35,7 @@ def test_the_measurement_is_short_and_leaves_chance_and_threads_alone():
     torch.manual_seed(3)
     before, threads = torch.get_rng_state(), torch.get_num_threads()
     started = time.process_time()
-    here = pace.measure()
+    here = timing.measure()
     assert time.process_time() - started < 20
     assert 0 < here.single == here.device  # one thread, no GPU: conftest says so
     assert torch.equal(before, torch.get_rng_state()) and torch.get_num_threads() == threads

@@ -5,6 +5,7 @@ from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
+from imported import imported
 from nbgrader.api import Gradebook
 from nbgrader.converters import GenerateFeedback
 from nbgrader.converters.base import NbGraderException
@@ -116,6 +117,11 @@ def test_nothing_graded_is_said_in_one_line(course, monkeypatch, capsys):
     folder, _ = course
     assert by_course(folder, monkeypatch) == 2
     assert "run `course grade` first" in capsys.readouterr().err
+
+
+def test_neither_pages_nor_a_report_need_torch(graded):
+    folder, _ = graded
+    assert "torch" not in imported("feedback", cwd=folder) | imported("report", cwd=folder)
 
 
 def test_a_gap_is_known_to_nobody_beforehand():

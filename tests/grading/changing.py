@@ -16,7 +16,7 @@ from tiny_class import LIMITS, autograde
 from autograder.builder import notebooks as builder
 from autograder.checkout import CONFIG, course_root
 from autograder.exercise import Exercise
-from autograder.grading import classroom, commands, sources, workers
+from autograder.grading import classroom, commands, options, sources, students, workers
 from autograder.grading.classroom import Means, grade_class
 from autograder.hand_in.finding import find_submissions
 from autograder.plugins import outside as step
@@ -77,7 +77,7 @@ class Course:
         patch.setattr(builder, "execute", lambda *about, **options: [])
         for module in (classroom, workers, step, sources):
             patch.setattr(module, "lesson_exercises", lambda lesson: self.exercises[lesson])
-        for module in (step, commands):
+        for module in (step, commands, students):
             patch.setattr(module, "course_root", lambda: folder)
 
         @contextmanager
@@ -151,7 +151,7 @@ class Course:
     def parsed(line):
         """The options of a command line, with the limits of these tests."""
         parser = argparse.ArgumentParser()
-        commands.add_grade(parser.add_subparsers())
+        options.add_grade(parser.add_subparsers())
         return parser.parse_args([*line, "--cell-seconds", "5", "--call-seconds", "5", "--seconds", "60"])
 
     def autograde(self, student="*"):

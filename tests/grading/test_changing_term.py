@@ -9,7 +9,7 @@ import pytest
 from changing import FIRST, SECOND, Course
 from nbgrader.api import Gradebook
 
-from autograder.builder.commands import mended
+from autograder.builder.building import mended
 from autograder.grading import commands
 from autograder.grading.changes import FILE
 

@@ -23,7 +23,7 @@ from autograder.grading.demo import LESSON, write_class
 from autograder.grading.report import print_table, write_json
 from autograder.grading.runner import Graded
 from autograder.hand_in.finding import ClassError, find_submissions
-from autograder.marking import Mark
+from autograder.marks import Mark
 
 TOOLS = Path(sys.executable).parent
 STUDENTS = ("ada", "ben", "chloe", "dmitri", "eve", "grace", "iris")

@@ -10,7 +10,7 @@ from traitlets.config import Config
 
 from autograder.checkout import course_config
 from autograder.cli import main
-from autograder.grading import commands
+from autograder.grading import students
 from autograder.grading.roster import Listed, read_roster
 from autograder.hand_in.finding import ClassError
 from autograder.plugins.export import Canvas, CsvWithGaps, Moodle
@@ -81,7 +81,7 @@ def course(checkout):
     """
     path = checkout / "list.csv"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(commands, "course_root", lambda: checkout)
+        patch.setattr(students, "course_root", lambda: checkout)
         for text in (CANVAS, MOODLE, "id\nmax\n"):
             path.write_text(text)
             assert main(["roster", str(path)]) == 0
@@ -123,7 +123,7 @@ def exported(folder, kind, name="grades.csv", **how):
 
 
 def test_the_list_is_in_the_grade_book(course, capsys, monkeypatch):
-    monkeypatch.setattr(commands, "course_root", lambda: course)
+    monkeypatch.setattr(students, "course_root", lambda: course)
     path = course / "again.csv"
     path.write_text("id,last_name\nada,Lovelace\ngrace,Murray\n")
     with book_of(course) as book:

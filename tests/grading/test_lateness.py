@@ -11,7 +11,7 @@ from tiny_class import MARKS, autograde
 
 from autograder import checkout
 from autograder.cli import main
-from autograder.grading import commands
+from autograder.grading import students
 from autograder.hand_in.finding import ClassError
 from autograder.plugins.export import CsvWithGaps
 
@@ -83,7 +83,7 @@ def exported(folder):
 
 
 def extend(folder, monkeypatch, *line):
-    monkeypatch.setattr(commands, "course_root", lambda: folder)
+    monkeypatch.setattr(students, "course_root", lambda: folder)
     return main(["extend", *line])
 
 

@@ -31,7 +31,7 @@ from tiny_class import LIMITS, grader
 from autograder.checkout import course_config
 from autograder.cli import main
 from autograder.feedback import commands as feedback
-from autograder.grading import commands, workers
+from autograder.grading import students, workers
 from autograder.hand_in.restoring import Master
 
 pytestmark = pytest.mark.browser
@@ -48,7 +48,7 @@ def course(tmp_path, monkeypatch):
     config = folder / "nbgrader_config.py"
     config.write_text(config.read_text() + 'c.LateSubmissionPlugin.penalty_method = "zero"\n')
     (tmp_path / "exchange").mkdir()
-    for module in (commands, feedback):
+    for module in (students, feedback):
         monkeypatch.setattr(module, "course_root", lambda: folder)
     plugin = workers.Grading({LESSON: Master.load(folder, LESSON)}, LIMITS, True, course_config(folder))
     before = resource.getrlimit(resource.RLIMIT_DATA)

@@ -13,7 +13,7 @@ from changing import FIRST, SECOND, Course
 from nbgrader.api import Gradebook
 from test_played_term import home, nbgrader
 
-from autograder.builder import commands as building
+from autograder.builder import building, commands
 from autograder.cli import main
 from autograder.feedback import commands as feedback
 
@@ -41,7 +41,7 @@ def played(client, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         course = Course(folder, patch, client)
-        for module in (building, feedback):
+        for module in (commands, feedback):
             patch.setattr(module, "course_root", lambda: folder)
         patch.setattr(building, "hidden_checks", lambda lesson, draft=False: course.exercises[lesson])
         course.build(FIRST, {"plus_one": 2})

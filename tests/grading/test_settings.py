@@ -8,7 +8,7 @@ from test_lateness import DUE, LATE, book_of, penalties
 from tiny import LESSON
 
 from autograder.checkout import course_config, course_root
-from autograder.grading import commands
+from autograder.grading import commands, options
 from autograder.hand_in.finding import ClassError
 
 LOCAL = "nbgrader_config_local.py"
@@ -58,7 +58,7 @@ def test_nbgrader_reads_them_too(course):
 
 def parsed(*line):
     parser = argparse.ArgumentParser()
-    commands.add_grade(parser.add_subparsers())
+    options.add_grade(parser.add_subparsers())
     return parser.parse_args(["grade", *line])
 
 

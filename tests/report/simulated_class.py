@@ -19,7 +19,6 @@ from handwriting import disguised, own_words, renamed, reordered, source_of
 from nbformat import NotebookNode
 
 from autograder.builder.release import release
-from autograder.case import Outcome
 from autograder.cells import nbgrader
 from autograder.checkout import course_config, database_url
 from autograder.cli import main
@@ -28,7 +27,7 @@ from autograder.grading.gradebook import GradebookWriter
 from autograder.grading.graded import GRADED, Graded
 from autograder.grading.ledger import Ledger
 from autograder.grading.runner import with_verdicts
-from autograder.marking import Mark
+from autograder.marks import Mark, Outcome
 
 STUDENTS = 200
 LESSON, NAME, QUESTION = "02-vae", "vae", "blurry"
