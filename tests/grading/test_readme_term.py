@@ -44,6 +44,7 @@ def played(client, tmp_path_factory):
         for module in (commands, feedback):
             patch.setattr(module, "course_root", lambda: folder)
         patch.setattr(building, "hidden_checks", lambda lesson, draft=False: course.exercises[lesson])
+        patch.setattr(commands, "declared", lambda lesson: course.exercises[lesson])
         course.build(FIRST, {"plus_one": 2})
         course.build(SECOND, {"halve": 1})
         settings = SETTINGS.replace("02-vae", FIRST).replace("/srv/nbgrader/exchange", str(term / "exchange"))
