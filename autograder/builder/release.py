@@ -17,6 +17,7 @@ from nbgrader.preprocessors import ComputeChecksums
 from sqlalchemy.exc import SQLAlchemyError
 from traitlets.config import Config
 
+from ..book import opened
 from ..checkout import course_config, course_id
 from ..plugins.preprocessors import NamedStubs
 from .migration import migrated
@@ -107,7 +108,7 @@ def release(
 
 def is_known(lesson: str, source_dir: Path, db_url: str, config: Config) -> bool:
     """Whether the grade book holds just the cells and points of the lesson's built notebooks."""
-    with Gradebook(db_url, course_id(config)) as gradebook:
+    with opened(db_url, course_id(config)) as gradebook:
         for path in sorted((source_dir / lesson).glob("*.ipynb")):
             try:
                 notebook = gradebook.find_notebook(path.stem, lesson)

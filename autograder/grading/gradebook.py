@@ -32,6 +32,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
+from ..book import opened
 from ..cells import lacking, nbgrader
 from ..checkout import course_id, database_url
 from ..hand_in.beside import SECRET, TIMESTAMP
@@ -57,7 +58,7 @@ class GradebookWriter:
         self._config = config
         # nbgrader adds rows by relationship before they are in the session, which SQLAlchemy remarks on every time.
         warnings.filterwarnings("ignore", category=SAWarning, message="Object of type .* not in session")
-        self.gradebook = Gradebook(self.db_url, course_id(config))
+        self.gradebook = opened(self.db_url, course_id(config))
 
     def __enter__(self) -> Self:
         return self

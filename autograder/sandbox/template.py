@@ -9,9 +9,8 @@ that socket. A guest's first three frames are empty: from the process that will 
 namespaces, and from the same when it is ready. The sender's process id comes along, so that the grader can put both
 into a control group. When the control socket closes the template ends.
 
-Importing alone is not enough to be warm: a child's first training step would cost it a second (torch.optim alone
-imports some 800 modules). Everything runs on one thread, since threads do not survive a fork and a big operation would
-hang in the child.
+Importing alone is not enough to be warm: a first training step costs more than those after it. Everything runs on one
+thread, since threads do not survive a fork and a big operation would hang in the child.
 """
 
 from __future__ import annotations
@@ -36,6 +35,7 @@ from .jail import HOME, Rlimits, enclose
 from .responder import Responder
 from .settings import Settings
 from .shell import Shell
+from .uncompiled import compile_nothing
 from .wire import decode, encode
 
 
@@ -54,7 +54,8 @@ def warm(gpu: bool = False) -> None:
     import course_lib
 
     course_lib.load()
-    _compile_nothing()
+    compile_nothing()
+    torch.broadcast_shapes((1,), (2,))  # imports what distributions ask for
     layer = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.SiLU(), torch.nn.Linear(4, 2))
     optimizer = torch.optim.Adam(layer.parameters())
     loss = layer(torch.randn(3, 4)).square().mean()
@@ -68,16 +69,6 @@ def warm(gpu: bool = False) -> None:
     # The guests share this process's memory as long as nobody writes to it, which the collector does by looking.
     gc.collect()
     gc.freeze()
-
-
-def _compile_nothing() -> None:
-    """`torch.compile` gives back what it is given: compiling takes minutes and a C compiler, and changes no value."""
-
-    def unchanged(model: Any = None, **_: Any) -> Any:
-        return (lambda function: function) if model is None else model
-
-    torch.compile = unchanged
-    torch.nn.Module.compile = lambda self, *_, **__: None  # type: ignore[method-assign]
 
 
 class Guest:
