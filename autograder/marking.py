@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import torch
@@ -182,14 +183,16 @@ class _Known:
 # megabytes.
 _remembered: OrderedDict[tuple[Any, ...], _Known] = OrderedDict()
 REMEMBERED = 1_000
+_lock = Lock()
 
 
 def _known(exercise: Exercise, known: Misconception, seeds: Seeds) -> _Known:
     key = exercise.check, known, seeds
-    found = _remembered.setdefault(key, _Known([]))
-    _remembered.move_to_end(key)
-    while len(_remembered) > REMEMBERED:
-        _remembered.popitem(last=False)
+    with _lock:
+        found = _remembered.setdefault(key, _Known([]))
+        _remembered.move_to_end(key)
+        while len(_remembered) > REMEMBERED:
+            _remembered.popitem(last=False)
     return found
 
 
@@ -241,8 +244,7 @@ def _outcomes(
         return kept.outcomes
 
     def watch(index: int, outcome: Outcome) -> None:
-        if index == len(kept.outcomes):
-            kept.outcomes.append(outcome)
+        kept.outcomes[index : index + 1] = [outcome]  # at once: another thread may be as far with the same
         compare(index, outcome)
 
     remote = local(exercise.name, {exercise.name: known.function}, seeds.calls)

@@ -32,14 +32,15 @@ def remembering(function: Callable[..., Any]) -> Callable[..., Any]:
             key = _key([args, sorted(kwargs.items()), torch.is_grad_enabled()])
         except Unknown:
             return function(*args, **kwargs)
-        if key in answers:
+        with suppress(KeyError):  # another thread may take it away at any time
             answers.move_to_end(key)
             return _copy(answers[key])
         answer = function(*args, **kwargs)
         with suppress(Unknown):
             answers[key] = _copy(answer)
             if len(answers) > KEPT:
-                answers.popitem(last=False)
+                with suppress(KeyError):
+                    answers.popitem(last=False)
         return answer
 
     return remembered

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from threading import Lock
 
 import torch
 
@@ -37,16 +38,17 @@ def explain(exercise: Exercise, exchanges: Sequence[Exchange]) -> Explanation:
     """
     by = exercise.check, *exercise.alternatives.values(), *exercise.words.items()
     key = exercise.name, by, _digest(exchanges)
-    if (known := _found.get(key)) is not None:
-        return known
-    found = _found[key] = _explain(exercise, exchanges)
-    if len(_found) > REMEMBERED:
-        _found.popitem(last=False)
-    return found
+    with _alone:
+        if key not in _found:
+            _found[key] = _explain(exercise, exchanges)
+            if len(_found) > REMEMBERED:
+                _found.popitem(last=False)
+        return _found[key]
 
 
 _found: OrderedDict[Hashable, Explanation] = OrderedDict()
 REMEMBERED = 2_000
+_alone = Lock()  # a formula's switches are the same for all threads
 
 
 def _digest(exchanges: Sequence[Exchange]) -> bytes:
