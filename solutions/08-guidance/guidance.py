@@ -2210,7 +2210,7 @@ my_favourite = 1  # your prediction: the w whose samples are hardest to tell fro
 
 # %% tags=["experiment"]
 # Experiment: what w does to digits
-y = torch.arange(10).repeat(30)
+y = torch.arange(budget(300)) % 10
 sets, rows = {}, []
 print(
     "sampling takes about 10 seconds\n   w   right class   recognised   spread within a class   two-sample test"
@@ -2253,15 +2253,17 @@ my_obedience = 0.6  # your prediction: share of digits that obey all three words
 
 # %% tags=["experiment"]
 # Experiment: who obeys three words?
-y = torch.arange(10).repeat(20)
-print("200 digits for each of the four pairs of words\n   w    digit   weight     lean   all three")
+y = torch.arange(budget(200)) % 10
+print(
+    f"{len(y)} digits for each of the four pairs of words\n   w    digit   weight     lean   all three"
+)
 for w in (0.0, 2.0):
     shares = []
     for heavy, leaning in ((0, 0), (0, 1), (1, 0), (1, 1)):
         wanted = torch.stack(
             [1 + y, torch.full_like(y, 11 + heavy), torch.full_like(y, 13 + leaning)], 1
         )
-        x = draw(torch.arange(200), w, table_of(wanted), seed=14)
+        x = draw(torch.arange(len(y)), w, table_of(wanted), seed=14)
         right = metrics.recognise(x, range=(-1, 1))[0] == y
         weight, lean = (
             ((ink_of(x) > INK.cpu()[y]) == heavy),
@@ -2302,7 +2304,7 @@ def ranged(y, w, bound, seed=12):
     return x.cpu()
 
 
-y = torch.arange(10).repeat(20)
+y = torch.arange(budget(200)) % 10
 bounds = {
     "none": lambda x: x,
     "clipped": lambda x: x.clamp(-1, 1),
@@ -2387,11 +2389,11 @@ for t in (1, 40, 80, 120, 160):
             .item()
         )
 print("accuracy at t = 1, 40, 80, 120, 160:", ", ".join(f"{value:.2f}" for value in accuracies))
-y, model = torch.arange(10).repeat(20), saying()
-labels, nothing = y.to(device), torch.full((200,), 10, device=device)
+y, model = torch.arange(budget(200)) % 10, saying()
+labels, nothing = y.to(device), torch.full_like(y, 10).to(device)
 print("   s   right class   recognised")
 for s in (0.0, 1.0, 3.0, 10.0):
-    noise = normal(200, 1, 8, 8, seed=16).float().to(device)
+    noise = normal(len(y), 1, 8, 8, seed=16).float().to(device)
     x = descend(
         lambda x, t, s=s: classifier_guided_eps(
             model(x, t, nothing), judge, x, t, labels, s, TABLE
@@ -2733,7 +2735,7 @@ def named_by_halves():
     return torch.from_numpy(
         SVC(gamma=0.05, C=10)
         .fit(upper(train_x), train_y.cpu().numpy())
-        .predict(upper(test_x[:200]))
+        .predict(upper(test_x[: budget(200)]))
     )
 
 
@@ -2757,10 +2759,11 @@ def complete(x0, seed=20):
     return x.cpu()
 
 
-halves, x0 = named_by_halves(), test_x[:200]
+halves = named_by_halves()
+x0 = test_x[: len(halves)]
 filled = complete(x0)
 agree = (metrics.recognise(filled, range=(-1, 1))[0] == halves).double().mean().item()
-own = (halves == test_y[:200].cpu()).double().mean().item()
+own = (halves == test_y[: len(halves)].cpu()).double().mean().item()
 grey = torch.where(UPPER.cpu(), x0.cpu(), 0.0)
 fig, _ = plots.image_grid(
     torch.cat([grey[:10], filled[:10], x0[:10].cpu()]),
@@ -3028,12 +3031,13 @@ def complete_in_rounds(x0, rounds, seed=20):
     return x.cpu()
 
 
+halves = named_by_halves()
 for rounds in (1, 5):
-    filled = complete_in_rounds(test_x[:200], rounds)
-    agree = (
-        (metrics.recognise(filled, range=(-1, 1))[0] == named_by_halves()).double().mean().item()
+    filled = complete_in_rounds(test_x[: len(halves)], rounds)
+    agree = (metrics.recognise(filled, range=(-1, 1))[0] == halves).double().mean().item()
+    print(
+        f"rounds {rounds}: agreement {agree:.3f} +- {(agree * (1 - agree) / len(halves)) ** 0.5:.3f}"
     )
-    print(f"rounds {rounds}: agreement {agree:.3f} +- {(agree * (1 - agree) / 200) ** 0.5:.3f}")
 findings["lower halves, five rounds: agree with the upper half"] = f"{agree:.2f}"
 
 # %% [markdown]
