@@ -57,12 +57,12 @@ class Body:
 
     def text(self) -> str:
         """As JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        rows = [asdict(row) for row in self.rows]
+        return json.dumps({"parts": self.parts, "rows": rows, "refused": self.refused}, ensure_ascii=False)
 
     @classmethod
-    def from_text(cls, text: str) -> Body:
-        """The inverse. Raises ValueError, KeyError or TypeError where it is none."""
-        held = json.loads(text)
+    def from_json(cls, held: dict[str, Any]) -> Body:
+        """The inverse, of what has been read. Raises KeyError or TypeError where it is none."""
         return cls(tuple(held["parts"]), tuple(Row(**row) for row in held["rows"]), held["refused"])
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from ..grading.graded import Graded
 from ..grading.ledger import place_of
 from ..grading.sources import digest_of, page_sources
 from ..hand_in.restoring import Master
-from ..nodes import copied, written
+from ..nodes import copied
 from .filling import Body, Said, filled
 from .making import SECONDS, PageRefused, Pages
 from .page import Bounded, exporter, refusal, without_scripts
@@ -77,21 +76,16 @@ class FeedbackWriter:
         holds, by name.
         """
         page = self.out / "feedback" / graded.student / graded.lesson / f"{name}.html"
-        if graded.notebook is not None:
-            graded = replace(graded, body=self._body(graded, graded.notebook, name))
         texts = {page.with_name(beside): text for beside, text in (release or {}).items()}
-        texts[page] = self.render(graded, name)
-        if graded.body is not None and graded.notebook is not None:
-            key = self._key(written(graded.notebook).encode("utf-8", "replace"))
-            texts[place_of(self.out, graded.student, graded.lesson, ".page")] = _kept(key, graded.body)
+        if graded.notebook is None:
+            texts[page] = refusal(f"{graded.lesson}: not graded", "; ".join(graded.flags))
+        else:
+            body = self._body(graded, graded.notebook, name)
+            texts[page] = self._filled(body, graded.student, graded.lesson, name)
+            key = self._key(graded.text.encode("utf-8", "replace"))
+            texts[place_of(self.out, graded.student, graded.lesson, ".page")] = _kept(key, body)
         _write(texts, files)
         return page
-
-    def render(self, graded: Graded, name: str) -> str:
-        """The page's HTML; for a submission that could not be graded, a page that says why."""
-        if graded.notebook is None:
-            return refusal(f"{graded.lesson}: not graded", "; ".join(graded.flags))
-        return self._filled(self._body(graded, graded.notebook, name), graded.student, graded.lesson, name)
 
     def refresh(self, notebook: Path, page: Path, student: str, lesson: str, release: Mapping[str, str]) -> bool:
         """Bring the page of a stored notebook, and what lies beside it, to what the grade book says now; whether the
@@ -147,13 +141,13 @@ def _text(place: Path) -> str | None:
 
 
 def _kept(key: str, body: Body) -> str:
-    return json.dumps({"key": key, "body": body.text()})
+    return f'{{"key": "{key}", "body": {body.text()}}}'
 
 
 def _found(place: Path, key: str) -> Body | None:
     """The body that was kept with this key."""
     try:
         held = json.loads(place.read_text(encoding="utf-8"))
-        return Body.from_text(held["body"]) if held["key"] == key else None
+        return Body.from_json(held["body"]) if held["key"] == key else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

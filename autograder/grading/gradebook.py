@@ -20,9 +20,7 @@ from nbformat import NotebookNode
 from nbgrader.api import (
     Assignment,
     BaseCell,
-    Comment,
     Grade,
-    Gradebook,
     Notebook,
     SubmittedAssignment,
     SubmittedNotebook,
@@ -38,13 +36,12 @@ from ..checkout import course_id, database_url
 from ..hand_in.beside import SECRET, TIMESTAMP
 from ..hand_in.finding import timestamp
 from ..hand_in.notebook_file import SubmissionError, plain_bytes
-from ..nodes import written
 from ..transaction import one_transaction
 from . import byhand, lateness
 from .exchange import Exchange
 from .graded import NOT_GRADED, Graded
 from .lateness import Extensions
-from .rows import complete, leave_out
+from .rows import FirstRows, Rows, complete, first_rows, leave_out
 
 LONGEST_SECRET = 1000  # characters; nbgrader's have 128
 
@@ -58,6 +55,7 @@ class GradebookWriter:
         self._config = config
         # nbgrader adds rows by relationship before they are in the session, which SQLAlchemy remarks on every time.
         warnings.filterwarnings("ignore", category=SAWarning, message="Object of type .* not in session")
+        self._saver = SaveAutoGrades(config=config)
         self.gradebook = opened(self.db_url, course_id(config))
 
     def __enter__(self) -> Self:
@@ -87,15 +85,19 @@ class GradebookWriter:
         with nullcontext(files) if files else self.all_or_nothing() as files:
             when, _ = timestamp(submitted)
             self.gradebook.update_or_create_student(graded.student)
-            # One that vanished clears the stored one.
-            self.gradebook.update_or_create_submission(graded.lesson, graded.student, timestamp=when)
+            first = first_rows(self.gradebook, graded.lesson, graded.student, when)
+            if not first:
+                # One that vanished clears the stored one.
+                self.gradebook.update_or_create_submission(graded.lesson, graded.student, timestamp=when)
             made = files.aside(folder)
             made.mkdir()
+            if graded.notebook is not None:
+                self._save(graded, name, graded.notebook, folder / f"{name}.ipynb", first.pop(name, None))
+                (made / f"{name}.ipynb").write_text(graded.text, encoding="utf-8")
+            for others in first.values():
+                others.store(self.gradebook)
             if graded.notebook is None:
                 self._zero(graded, name)
-            else:
-                self._save(graded, name, graded.notebook, folder / f"{name}.ipynb")
-                (made / f"{name}.ipynb").write_text(written(graded.notebook), encoding="utf-8")
             self.settle(graded.lesson, graded.student)
             beside = {TIMESTAMP: when.isoformat()} if when else {}
             for place, text in (beside if release is None else release).items():
@@ -138,18 +140,26 @@ class GradebookWriter:
             yield files
             files.swap()
 
-    def _save(self, graded: Graded, name: str, notebook: NotebookNode, earlier: Path) -> None:
+    def _save(self, graded: Graded, name: str, notebook: NotebookNode, earlier: Path, first: FirstRows | None) -> None:
         resources = resources_for(graded.student, graded.lesson, name, self.db_url)
-        saver = SaveAutoGrades(config=self._config)
-        held = self.gradebook.find_submission_notebook(name, graded.lesson, graded.student)
-        complete(self.gradebook, held)
-        saver.gradebook = rows = _Rows(self.gradebook, held.id)
+        saver = self._saver
+        rows: Rows
+        if first is not None:
+            rows = first
+        else:
+            held = self.gradebook.find_submission_notebook(name, graded.lesson, graded.student)
+            complete(self.gradebook, held)
+            rows = Rows.of(self.gradebook, held.id)
+        saver.gradebook = rows
         before = byhand.held(rows.grades)
         saver.notebook_id, saver.assignment_id, saver.student_id = name, graded.lesson, graded.student
         for index, cell in enumerate(cell for cell in notebook.cells if not lacking(cell)):
             saver.preprocess_cell(cell if _is_worth(cell) else NotebookNode({**cell, "outputs": []}), resources, index)
         byhand.queue(rows.grades, before, lambda: byhand.stored(earlier), notebook)
-        leave_out(self.gradebook, held, notebook.cells)
+        if first is None:
+            leave_out(self.gradebook, held, notebook.cells)
+        else:
+            first.store(self.gradebook, notebook.cells)
 
     def settle(self, lesson: str | None = None, student: str | None = None) -> list[tuple[str, str]]:
         """As `lateness.settle`."""
@@ -171,28 +181,6 @@ class GradebookWriter:
                 said = f"{comment.comment} " if comment.comment else ""
                 comment.manual_comment = f"{said}[An earlier hand-in had {old:g} here.]"
         self.gradebook.db.commit()
-
-
-class _Rows:
-    """The grade book as SaveAutoGrades sees it: the rows of one submission, found by two queries instead of one for
-    every cell, and stored when its transaction ends.
-    """
-
-    def __init__(self, gradebook: Gradebook, held: str) -> None:
-        self.grades, self._comments = (
-            dict(gradebook.db.query(BaseCell.name, kind).filter(kind.cell_id == BaseCell.id, kind.notebook_id == held))
-            for kind in (Grade, Comment)
-        )
-        self.db = self
-
-    def find_grade(self, cell: str, *_: str) -> Grade:
-        return self.grades[cell]
-
-    def find_comment(self, cell: str, *_: str) -> Comment:
-        return self._comments[cell]
-
-    def commit(self) -> None:
-        """Later, with everything else."""
 
 
 def _is_worth(cell: NotebookNode) -> bool:

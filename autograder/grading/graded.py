@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..exercise import Exercise
 from ..feedback.filling import Body
 from ..feedback.markup import readable
 from ..marks import Mark, Outcome, score
+from ..nodes import written
 
 GRADED, FAILED, NOT_GRADED, REMOVED = "graded", "failed", "not graded", "removed"
 
@@ -38,6 +40,12 @@ class Graded:
     notebook: NotebookNode | None
     left: float = 0.0
     body: Body | None = None
+
+    @cached_property
+    def text(self) -> str:
+        """The notebook as it is stored; only where there is one."""
+        assert self.notebook is not None
+        return written(self.notebook)
 
     @property
     def points(self) -> float:

@@ -99,10 +99,13 @@ def settle(
         query = query.filter(Assignment.name == lesson)
     if student is not None:
         query = query.filter(SubmittedAssignment.student_id == student)
+    if not (found := query.all()):
+        gradebook.db.commit()
+        return []
     plugin = _plugin(config)
     timeless: dict[tuple[str, str], None] = {}
     wrong: list[str] = []
-    for notebook, submission, assignment, score in query.all():
+    for notebook, submission, assignment, score in found:
         _extend(submission, assignment, known)
         who = submission.student_id, assignment.name
         if assignment.duedate is not None and submission.timestamp is None:

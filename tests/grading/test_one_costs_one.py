@@ -17,7 +17,8 @@ from tiny import LESSON
 from tiny_class import MARKS, STUDENTS, autograde, held, scores
 
 from autograder.feedback.writer import FeedbackWriter
-from autograder.grading import classroom, gradebook, runner, workers
+from autograder.grading import classroom, runner, workers
+from autograder.grading import graded as results_of
 from autograder.grading.exchange import Exchange
 from autograder.grading.gradebook import GradebookWriter
 from autograder.grading.ledger import Ledger
@@ -84,8 +85,8 @@ STORING = {
     "the rows": (GradebookWriter, "_save"),
     "the last row": (SaveAutoGrades, "_add_comment"),
     "the penalty": (GradebookWriter, "settle"),
-    "the notebook": (gradebook, "written"),
-    "the page": (FeedbackWriter, "render"),
+    "the notebook": (results_of, "written"),
+    "the page": (FeedbackWriter, "_filled"),
     "the places": (Exchange, "swap"),
 }
 
