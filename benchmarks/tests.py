@@ -1,7 +1,8 @@
 """What the tests cost: processor time per exercise, here and at another commit, one after the other on one machine.
 
-    python -m benchmarks.tests b983290                    the whole of both, half an hour
+    python -m benchmarks.tests b983290                    the whole of both, an hour
     python -m benchmarks.tests b983290 --kept             the other commit's as last measured
+    python -m benchmarks.tests b983290 --beside           `make test` here, and the other's tests at the same time
     python -m benchmarks.tests b983290 --only "gaussian_kl or p_step" tests/autograder
 
 Processor time of all processes counts, notebooks' kernels and sandboxes among them; how long it takes does not, so that
@@ -15,11 +16,12 @@ import contextlib
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,8 +40,9 @@ def pytest_runtest_protocol(item, nextitem):
     yield
     spent[item.nodeid.partition("::")[0].rpartition("/")[2]] += total() - before
 def pytest_sessionfinish(session, exitstatus):
-    with open(os.environ["SPENT_IN_TESTS"], "w") as file:
-        json.dump({"files": spent, "tests": session.testscollected, "failed": session.testsfailed}, file)
+    found = {"files": spent, "tests": session.testscollected, "failed": session.testsfailed, "seconds": total()}
+    with open(os.path.join(os.environ["SPENT_IN_TESTS"], f"{os.getpid()}.json"), "w") as file:
+        json.dump(found, file)
 """
 
 
@@ -60,20 +63,24 @@ class Cost:
         return self.seconds / self.exercises
 
 
-def measure(root: Path, places: list[str], only: str) -> Cost:
+def measure(root: Path, command: list[str]) -> Cost:
     """Run the tests of the checkout `root` by its own code."""
-    places = [place for place in places if (root / place).exists()]
     with tempfile.TemporaryDirectory() as folder:
-        spent = Path(folder) / "spent.json"
         (Path(folder) / "processor_time.py").write_text(PLUGIN, encoding="utf-8")
-        paths = os.pathsep.join([str(root), folder])
-        environment = {**os.environ, "PYTHONPATH": paths, "SPENT_IN_TESTS": str(spent), "OMP_NUM_THREADS": "1"}
-        options = ["-q", "-p", "processor_time", "-p", "no:cacheprovider", *(["-k", only] if only else [])]
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "pytest", *options, *places], cwd=root, env=environment, check=False)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        found = json.loads(spent.read_text(encoding="utf-8"))
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        spent = Path(folder) / "spent"
+        spent.mkdir()
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(root), folder]),
+            "PYTEST_ADDOPTS": "-p processor_time -p no:cacheprovider",
+            "SPENT_IN_TESTS": str(spent),
+            "OMP_NUM_THREADS": "1",
+        }
+        subprocess.run(command, cwd=root, env=environment, check=False)
+        sessions = [json.loads(path.read_text(encoding="utf-8")) for path in spent.iterdir()]
+    files: Counter[str] = Counter()
+    for session in sessions:
+        files.update(session["files"])
     cells = sum(
         len(re.findall(r'^# %% exercise="', path.read_text(encoding="utf-8"), re.M))
         for path in root.glob("solutions/*/*.py")
@@ -81,8 +88,17 @@ def measure(root: Path, places: list[str], only: str) -> Cost:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=True
     )
-    files = {name: round(value, 2) for name, value in sorted(found["files"].items(), key=lambda item: -item[1])}
-    return Cost(commit.stdout.strip(), cells, found["tests"], found["failed"], round(seconds, 1), files)
+    tests, failed, seconds = (sum(session[name] for session in sessions) for name in ("tests", "failed", "seconds"))
+    rounded = {name: round(value, 2) for name, value in files.most_common()}
+    return Cost(commit.stdout.strip(), cells, tests, failed, round(seconds, 1), rounded)
+
+
+def pytest_on(root: Path, places: list[str], only: str) -> list[str]:
+    """The command that runs some of a checkout's tests; all without places."""
+    there = [place for place in places if (root / place).exists()]
+    if places and not there:
+        raise SystemExit(f"none of {', '.join(places)} is in {root}")
+    return [sys.executable, "-m", "pytest", "-q", *(["-k", only] if only else []), *there]
 
 
 @contextlib.contextmanager
@@ -116,7 +132,7 @@ def as_text(there: Cost, here: Cost, selection: str) -> str:
     lines = [
         "# What the tests cost",
         "",
-        f"Processor time of {selection}, {there.commit} and {here.commit} one after the other. Made by "
+        f"Processor time of {selection}, of {there.commit} and {here.commit} on one machine. Made by "
         "`python -m benchmarks.tests`.",
         "",
         "| | exercises in the course | tests | failed | seconds | seconds per exercise |",
@@ -144,18 +160,22 @@ def main() -> None:
     parser.add_argument("commit")
     parser.add_argument("places", nargs="*", help="files or folders of tests; those that a checkout lacks are left out")
     parser.add_argument("--only", default="", metavar="EXPRESSION", help="pytest's -k")
-    parser.add_argument(
-        "--kept", action="store_true", help="run them here alone: the other commit's are in the results"
-    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--kept", action="store_true", help="run them here alone: the other commit's are in the results")
+    how.add_argument("--beside", action="store_true", help="run `make tests` here and all of the other's meanwhile")
     options = parser.parse_args()
     chosen = " ".join([*options.places, *([f"-k {options.only!r}"] if options.only else [])])
+    if options.beside and chosen:
+        parser.error("--beside runs all tests")
     if options.kept:
         there = kept(options.commit, chosen)
+        here = measure(ROOT, pytest_on(ROOT, options.places, options.only))
     else:
-        with checkout(options.commit) as place:
-            there = measure(place, options.places, options.only)
-        keep({"selection": chosen, "there": asdict(there)})  # it took long, and what follows may be cut off
-    here = measure(ROOT, options.places, options.only)
+        with checkout(options.commit) as place, ThreadPoolExecutor() as pool:
+            ours = pool.submit(measure, ROOT, ["make", "tests"]) if options.beside else None
+            there = measure(place, pytest_on(place, options.places, options.only))
+            keep({"selection": chosen, "there": asdict(there)})  # it took long, and what follows may be cut off
+            here = ours.result() if ours else measure(ROOT, pytest_on(ROOT, options.places, options.only))
     selection = f"`pytest {chosen}`" if chosen else "all tests"
     keep({"selection": chosen, "there": asdict(there), "here": asdict(here)})
     text = as_text(there, here, selection)

@@ -86,7 +86,8 @@ class Pages:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-            with contextlib.suppress(ChildProcessError):
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(self._pid, signal.SIGKILL)  # it may be stuck: a fork keeps the locks of threads it has not
                 os.waitpid(self._pid, 0)
 
     def __del__(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import queue
 import resource
@@ -41,7 +42,6 @@ from .runner import grade_submission
 SETTINGS = {
     "distributed.scheduler.allowed-failures": 2,  # a submission that was there when three workers ended is suspected
     "distributed.comm.timeouts.connect": "20s",
-    "distributed.worker.daemon": False,
     "distributed.admin.low-level-log-length": 10,  # messages kept for a look back, each with a whole notebook
     "distributed.admin.large-graph-warning-threshold": "1GB",
     "distributed.scheduler.http.routes": [],
@@ -54,6 +54,7 @@ GLANCE, PATIENCE = (
     1.0,
     120.0,
 )  # seconds from look to look whether there is a worker, and without one until none is waited for
+CLOSING = 30.0  # seconds that workers have to end by themselves
 
 
 @dataclass(frozen=True)
@@ -179,14 +180,20 @@ def workers(plugin: Grading, jobs: int | None, scheduler: str | None) -> Iterato
         options["scheduler_kwargs"] = {"dashboard_address": "127.0.0.1:0"}
         options["worker_dashboard_address"] = "127.0.0.1:0"
         options["silence_logs"] = logging.CRITICAL  # what matters comes back as a result
+        others = multiprocessing.active_children()
         cluster = LocalCluster(**options)
         try:
             with Client(cluster) as client:
                 client.register_plugin(plugin)
                 yield client
         finally:
-            with suppress(Exception):  # a worker that was lost may break how it ends: by then all is graded
-                cluster.close()
+            # A worker that was lost may break how it ends, or be waited for without end: by then all is graded.
+            with suppress(Exception):
+                cluster.close(timeout=CLOSING)
+            for left in multiprocessing.active_children():
+                if left not in others:  # or this process would wait for it when it ends
+                    left.kill()
+                    left.join()
 
 
 class NoWorkers(RuntimeError):

@@ -78,6 +78,13 @@ def test_what_is_made_first_is_known_to_all():
         assert made.page("a", {}) == "a 1 2" == made.page("a", {})
 
 
+@pytest.mark.timeout(60)
+def test_a_process_that_is_stuck_ends_with_it_too():
+    """It is forked where there may be other threads, whose locks it then waits for without end."""
+    with closing(Pages(make, [("asleep", {})])) as made:
+        made.start()
+
+
 def test_its_process_ends_with_it(pages):
     pages.start()
     pid = pages._pid

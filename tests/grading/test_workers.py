@@ -6,14 +6,17 @@ COURSE_KILLS says how many workers lose their lives in all (4 unless told otherw
 import asyncio
 import concurrent.futures
 import itertools
+import multiprocessing
 import os
 import queue
 import threading
+import time
 import warnings
+from contextlib import ExitStack, closing
 
 import psutil
 import pytest
-from distributed import KilledWorker, LocalCluster, connect
+from distributed import KilledWorker, LocalCluster, Status, connect
 
 from autograder.checkout import course_root
 from autograder.grading import workers as under_test
@@ -70,11 +73,44 @@ def hand_ins(tmp_path_factory):
     return {name: next((folder / name).glob("*/*.ipynb")).read_bytes() for name in ("ada", "chloe", "eve")}
 
 
+class Three:
+    """Three workers that are processes, and are started again when they end: `client` is theirs."""
+
+    def __init__(self, lesson):
+        self.lesson, self.stack, self.client = lesson, ExitStack(), None
+
+    def living(self):
+        """The process of each by its address. New ones if one has not come back, as happens on a busy machine."""
+        for _ in range(3):
+            if self.client is None:
+                plugin = Grading({LESSON: self.lesson}, Limits(), sandbox=False)
+                self.client = self.stack.enter_context(workers(plugin, 3, None))
+            end = time.monotonic() + 100
+            while time.monotonic() < end:
+                pids = {nanny.worker_address: nanny.pid for nanny in self.client.cluster.workers.values()}
+                if len(pids) == 3 and pids.keys() == self.client.nthreads().keys() and all(map(lives, pids.values())):
+                    return pids
+                time.sleep(0.05)
+            self.close()
+        pytest.fail("three times, three workers did not come")
+
+    def close(self):
+        self.client = None
+        self.stack.close()
+
+
+def lives(pid):
+    """Whether there is such a process, and it has not ended: who was killed is listed until somebody notices."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 @pytest.fixture(scope="module")
 def cluster(lesson):
-    """A client of three workers that are processes, and are started again when they end."""
-    with workers(Grading({LESSON: lesson}, Limits(), sandbox=False), 3, None) as client:
-        yield client
+    with closing(Three(lesson)) as three:
+        yield three
 
 
 def tasks(hand_ins):
@@ -87,19 +123,20 @@ def public(graded):
 
 @pytest.fixture(scope="module")
 def undisturbed(cluster, hand_ins):
-    return {task.student: public(graded) for task, graded in graded_as_they_come(cluster, tasks(hand_ins))}
+    cluster.living()
+    return {task.student: public(graded) for task, graded in graded_as_they_come(cluster.client, tasks(hand_ins))}
 
 
 class Assassin:
     """Kills a worker at one moment of the grading of a class."""
 
-    def __init__(self, client, moment, monkeypatch):
-        self.client, self.moment, self.killed = client, moment, []
+    def __init__(self, cluster, moment, monkeypatch):
+        self.pids = cluster.living()
+        self.client, self.moment, self.killed = cluster.client, moment, []
         self._fetch, self._over = under_test._fetch, threading.Event()
         monkeypatch.setattr(under_test, "_fetch", self.fetch)
 
     def __enter__(self):
-        self.pids = self.living()
         self.idle = {address: self.offspring(address) for address in self.pids}
         if self.moment == "before":  # all stand still, so that nothing is begun
             self.each("suspend")
@@ -110,18 +147,6 @@ class Assassin:
     def __exit__(self, *_):
         self._over.set()
         self.watch.join()
-
-    def living(self):
-        """The process of each of three workers, once the scheduler has noticed who ended before."""
-        while True:
-            try:
-                self.client.wait_for_workers(3, timeout=100)
-                return self.client.run(os.getpid)
-            except TimeoutError:  # on a busy machine one may be too slow to come back, and is given up
-                self.client.cluster.scale(0)
-                self.client.cluster.scale(3)
-            except OSError:  # no answer from one that has just ended
-                continue
 
     def each(self, deed):
         for pid in set(self.pids.values()) - set(self.killed):
@@ -163,7 +188,7 @@ MOMENTS = itertools.islice(itertools.cycle(["before", "computing", "computed", "
 @pytest.mark.parametrize("number, moment", list(enumerate(MOMENTS)))
 def test_what_is_lost_with_a_worker_is_graded_again(cluster, hand_ins, undisturbed, monkeypatch, number, moment):
     with Assassin(cluster, moment, monkeypatch) as assassin:
-        came = {task.student: public(result) for task, result in graded_as_they_come(cluster, tasks(hand_ins))}
+        came = {task.student: public(result) for task, result in graded_as_they_come(assassin.client, tasks(hand_ins))}
     assert assassin.killed and came == undisturbed
 
 
@@ -300,10 +325,16 @@ def test_how_a_cluster_ends_costs_nothing_that_is_graded(lesson, monkeypatch):
 
     class Broken(LocalCluster):
         def close(self, timeout=None):
-            super().close(timeout)
+            assert timeout is not None, "what hangs would be waited for without end"
+            for worker in self.workers.values():
+                worker.status = Status.failed  # as a worker's keeper leaves it, which starts no other then
             raise KeyError("tls://127.0.0.1:1")
 
     monkeypatch.setattr(under_test, "LocalCluster", Broken)
-    with workers(Grading({LESSON: lesson}, Limits(), sandbox=False), 1, None) as client:
+    before = multiprocessing.active_children()
+    with workers(Grading({LESSON: lesson}, Limits(), sandbox=False), under_test.FEW + 1, None) as client:
         answer = client.submit(int, "7").result()
+        cluster = client.cluster
     assert answer == 7
+    assert multiprocessing.active_children() == before, "a run would wait for them when it ends"
+    super(Broken, cluster).close(timeout=20)
