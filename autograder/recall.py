@@ -15,7 +15,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from .case import Outcome, total
+from .case import total
+from .marks import Outcome
 from .student import Link, LinkBroken, nobody
 
 ROOM = 32 * 2**20  # bytes of questions that are kept in all

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from distributed import Client
 from rich.console import Console
 from traitlets.config import Config
 
@@ -34,7 +34,7 @@ from .keys import Keys
 from .ledger import Ledger
 from .progress import progress_bar
 from .removal import as_removed, removed
-from .workers import Grading, Task, graded_as_they_come, workers
+from .workers import Client, Grading, Task, graded_as_they_come, workers
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ def _workers(
     if not todo:
         return nullcontext()
     pages.start()  # before this process has the workers' threads
-    return workers(plugin, means.jobs, means.scheduler)
+    return workers(plugin, min(means.jobs or os.cpu_count() or 1, len(todo)), means.scheduler)
 
 
 def _grade(

@@ -1,28 +1,23 @@
-"""Where submissions are graded side by side: Dask workers, on this machine or behind a scheduler's address.
+"""Where submissions are graded side by side: a few as threads of this process, more by Dask's workers (`cluster`).
 
-Each worker process keeps one warm template. A task is a pure function of the notebook's bytes, the lesson and the
+Each process keeps one warm template. A task is a pure function of the notebook's bytes, the lesson and the
 student, so it may run anywhere, and again when a worker dies.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import multiprocessing
 import os
 import queue
 import resource
 import tempfile
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import dask
 import torch
-from distributed import Client, Future, LocalCluster, Security, WorkerPlugin, get_worker
 from traitlets.config import Config
 
 from ..bounds import MEMORY, hold_memory
@@ -34,27 +29,16 @@ from ..guard.limits import Limits
 from ..guard.template import Template
 from ..hand_in.beside import NONE, Beside
 from ..hand_in.restoring import Master
+from ..sandbox.uncompiled import leave_compiler_alone
 from .courtesy import Courtesy
 from .graded import Graded
 from .keeper import Keeper
 from .runner import grade_submission
 
-SETTINGS = {
-    "distributed.scheduler.allowed-failures": 2,  # a submission that was there when three workers ended is suspected
-    "distributed.comm.timeouts.connect": "20s",
-    "distributed.admin.low-level-log-length": 10,  # messages kept for a look back, each with a whole notebook
-    "distributed.admin.large-graph-warning-threshold": "1GB",
-    "distributed.scheduler.http.routes": [],
-    "distributed.worker.http.routes": [],
-}
-
 OF_PAGES = ("GenerateFeedback", "HTMLExporter")  # sections of nbgrader_config.py
 FEW = 2  # jobs
-GLANCE, PATIENCE = (
-    1.0,
-    120.0,
-)  # seconds from look to look whether there is a worker, and without one until none is waited for
-CLOSING = 30.0  # seconds that workers have to end by themselves
+GLANCE = 1.0  # seconds from look to look whether there is a worker
+PATIENCE = 120.0  # seconds without one until none is waited for
 
 
 @dataclass(frozen=True)
@@ -71,9 +55,9 @@ class Task:
     by: str = "grading"
 
 
-class Grading(WorkerPlugin):
-    """Keeps a warm template and the lessons' masters on every worker, also on one that joins or comes back later. On a
-    scheduler of somebody's own its `name` is a new one, since other classes may be graded there.
+class Grading:
+    """What every worker grades by: a warm template and the lessons' masters. On a scheduler of somebody's own its
+    `name` is a new one, since other classes may be graded there.
     """
 
     name = Task.by
@@ -91,31 +75,28 @@ class Grading(WorkerPlugin):
         # What pages are made by. Without it whoever stores the results makes them.
         self.config = None if config is None else Config({name: config[name] for name in OF_PAGES if name in config})
 
-    def setup(self, worker: Any) -> None:
-        """Start the template. Runs in the worker's main thread, which bubblewrap must be started from."""
+    def begin(self, threads: int, started: Callable[[Callable[[], Template]], Template]) -> None:
+        """Start the template, for so many submissions at a time; `started` calls what makes one in a thread that
+        outlives it.
+        """
         torch.set_num_threads(1)  # what checks compute is tiny: a second thread would only be waited for
-        loop = asyncio.get_event_loop()
-        main = threading.get_ident()
-
-        async def made(gpu: bool) -> Template:
-            return Template(self.sandbox, gpu)
+        leave_compiler_alone()
+        modules = sorted({name for master in self.masters.values() for name in master.modules})
 
         def start(gpu: bool = False) -> Template:
-            if threading.get_ident() == main:
-                return Template(self.sandbox, gpu)
-            return asyncio.run_coroutine_threadsafe(made(gpu), loop).result()
+            return started(lambda: Template(self.sandbox, gpu, modules))
 
         self.keeper = Keeper(start)
         self.courtesy = Courtesy(lambda: start(gpu=True)) if self.gpu_courtesy else None
         self._pages: queue.SimpleQueue[Pages] = queue.SimpleQueue()  # one for each submission at a time
         if self.config is not None:
-            for _ in range(worker.state.nthreads):
+            for _ in range(threads):
                 pages = page_maker(self.config, self.masters.values())
                 pages.start()  # before submissions have threads
                 self._pages.put(pages)
-        self._before = hold_memory(MEMORY * worker.state.nthreads)
+        self._before = hold_memory(MEMORY * threads)
 
-    def teardown(self, worker: Any) -> None:
+    def end(self) -> None:
         """End the template."""
         self.keeper.close()
         if self.courtesy is not None:
@@ -150,50 +131,81 @@ class Grading(WorkerPlugin):
 
 
 def _grade(task: Task) -> Graded:
+    from distributed import get_worker  # which calls this
+
     return get_worker().plugins[task.by].grade(task)  # type: ignore[attr-defined]
 
 
+class Client(Protocol):
+    """What grades submissions side by side: this process (`Here`), or Dask's client."""
+
+    def nthreads(self) -> Mapping[str, int]: ...
+
+    def submit(self, function: Callable[[Task], Graded], task: Task, **options: Any) -> Pending: ...
+
+
+class Pending(Protocol):
+    """A result that is on its way."""
+
+    def result(self) -> Graded: ...
+
+    def add_done_callback(self, tell: Callable[[Any], object]) -> object: ...
+
+    def release(self) -> object: ...
+
+
+class Here:
+    """A client of threads of this process: submissions run in processes of their own in any case, and a few checkers
+    get along with each other. There is no worker to lose, and nothing to wait for before the first is graded.
+    """
+
+    def __init__(self, grading: Grading, threads: int) -> None:
+        self.grading, self._threads = grading, threads
+        # Bubblewrap ends with the thread that started it, which must not be one that grades.
+        self._starter = ThreadPoolExecutor(1, "starter")
+        grading.begin(threads, lambda make: self._starter.submit(make).result())
+        self._pool = ThreadPoolExecutor(threads, "grader")
+
+    def nthreads(self) -> Mapping[str, int]:
+        """How many submissions it grades at a time."""
+        return {"here": self._threads}
+
+    def submit(self, function: Callable[[Task], Graded], task: Task, **options: Any) -> Pending:
+        """As Dask's client: here nobody has to find out what grades."""
+        return _Coming(self._pool.submit(self.grading.grade, task))
+
+    def close(self) -> None:
+        """End it, with whatever is still being graded."""
+        self._starter.shutdown()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.grading.end()
+        self._pool.shutdown()
+
+
+class _Coming:
+    def __init__(self, future: Future[Graded]) -> None:
+        self.result = future.result
+        self._future = future
+
+    def add_done_callback(self, tell: Callable[[Any], object]) -> None:
+        self._future.add_done_callback(lambda _: tell(self))
+
+    def release(self) -> None:
+        """Nobody else holds it."""
+
+
 @contextmanager
-def workers(plugin: Grading, jobs: int | None, scheduler: str | None) -> Iterator[Client]:
-    """A client of `scheduler`, or of a cluster of `jobs` processes on this machine, with the plug-in in place."""
-    with dask.config.set(SETTINGS):
-        if scheduler:
-            plugin.name = f"{Grading.name}-{os.urandom(8).hex()}"
-            with Client(scheduler, timeout="20s") as client:
-                client.register_plugin(plugin)
-                try:
-                    yield client
-                finally:
-                    with suppress(Exception):  # there may be no scheduler any more
-                        client.unregister_worker_plugin(plugin.name)
-            return
-        count = jobs or os.cpu_count() or 1
-        # Submissions run in processes of their own in any case. A few checkers get along as threads of this one, which
-        # start at once; many would wait for each other.
-        options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": count, "processes": False}
-        if count > FEW:
-            options = {"n_workers": count, "threads_per_worker": 1, "processes": True, "host": "127.0.0.1"}
-            # Whoever reaches a scheduler can run code on it: keys that live as long as the cluster keep others out.
-            options["security"] = Security.temporary()
-        options |= {"dashboard_address": None, "memory_limit": None}
-        # There is no dashboard, but a server for one all the same: on port 8787 for everybody unless told otherwise.
-        options["scheduler_kwargs"] = {"dashboard_address": "127.0.0.1:0"}
-        options["worker_dashboard_address"] = "127.0.0.1:0"
-        options["silence_logs"] = logging.CRITICAL  # what matters comes back as a result
-        others = multiprocessing.active_children()
-        cluster = LocalCluster(**options)
-        try:
-            with Client(cluster) as client:
-                client.register_plugin(plugin)
-                yield client
-        finally:
-            # A worker that was lost may break how it ends, or be waited for without end: by then all is graded.
-            with suppress(Exception):
-                cluster.close(timeout=CLOSING)
-            for left in multiprocessing.active_children():
-                if left not in others:  # or this process would wait for it when it ends
-                    left.kill()
-                    left.join()
+def workers(grading: Grading, jobs: int | None, scheduler: str | None) -> Iterator[Any]:
+    """A client of `scheduler`, or of `jobs` workers on this machine, by which `grading` is done."""
+    count = jobs or os.cpu_count() or 1
+    if scheduler or count > FEW:
+        from . import cluster  # Dask, which takes longer to start than a few submissions to grade
+
+        with cluster.joined(grading, scheduler) if scheduler else cluster.started(grading, count) as client:
+            yield client
+        return
+    with closing(Here(grading, count)) as here:
+        yield here
 
 
 class NoWorkers(RuntimeError):
@@ -221,7 +233,7 @@ def _wave(client: Client, tasks: Iterable[Task], room: int) -> Iterator[tuple[Ta
     not grow with the class.
     """
     todo = iter(tasks)
-    under_way: dict[int, tuple[Task, Future | None]] = {}
+    under_way: dict[int, tuple[Task, Pending | None]] = {}
     done: queue.SimpleQueue[tuple[int, Graded | Exception]] = queue.SimpleQueue()
 
     def submit() -> None:
@@ -258,7 +270,7 @@ def _wave(client: Client, tasks: Iterable[Task], room: int) -> Iterator[tuple[Ta
         yield from ((task, missing) for task in [*(task for task, _ in under_way.values()), *todo])
 
 
-def _fetch(future: Future) -> Graded | Exception:
+def _fetch(future: Pending) -> Graded | Exception:
     """The result of a task that is done, or what prevented it."""
     try:
         return future.result()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterable
 from typing import Self
 
 from ..sandbox.jail import Rlimits
@@ -22,16 +23,17 @@ class Template:
     """The warm process that submissions are forked from; a context manager, usable from several threads.
 
     With `sandbox` it runs behind bubblewrap; raises `SandboxMissing` where that cannot be had. Make it in the main
-    thread: bubblewrap ends with the thread that started it. With `gpu` its submissions find a pretended one.
+    thread: bubblewrap ends with the thread that started it. With `gpu` its submissions find a pretended one. `modules`
+    are imported beforehand, so that no submission has to.
     """
 
-    def __init__(self, sandbox: bool = True, gpu: bool = False) -> None:
+    def __init__(self, sandbox: bool = True, gpu: bool = False, modules: Iterable[str] = ()) -> None:
         self.sandbox = sandbox
         if sandbox:
             enclosure.require()
         self.groups = cgroups.place() if sandbox else None
         ours, theirs = socket.socketpair()
-        arguments = [*(["--gpu"] if gpu else []), str(theirs.fileno())]
+        arguments = [*(["--gpu"] if gpu else []), *modules, str(theirs.fileno())]
         plain = [sys.executable, "-m", "autograder.sandbox.template", "--open", *arguments]
         line = enclosure.command("sandbox.template", arguments) if sandbox else plain
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}

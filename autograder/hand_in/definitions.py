@@ -69,6 +69,17 @@ def _bound(statements: Iterable[ast.stmt]) -> Iterator[str]:
                 yield from _bound(handler.body)
 
 
+def imported(source: str) -> set[str]:
+    """The full names of the modules that a cell imports when it runs: what its functions import apart."""
+    found: set[str] = set()
+    for node in (tree_of(source) or ast.Module([], [])).body:
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module)
+    return found
+
+
 def joined(sources: Iterable[str]) -> str | None:
     """Halves of a cell put together again; None where that is not Python."""
     whole = "\n".join(sources)

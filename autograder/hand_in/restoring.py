@@ -22,6 +22,7 @@ from ..checkout import course_secret
 from ..feedback.markup import safe_markdown
 from ..nodes import copied
 from ..releases import Release, Releases, name_of
+from .definitions import imported
 from .earlier import brought_forward
 from .recovery import Matched, match
 
@@ -43,6 +44,13 @@ class Master:
     secret: str = field(default="", repr=False)  # the course's: see `checkout.course_secret`
     earlier: Releases = field(default=Releases())  # what has been released so far
     added_counts: bool = False  # whether an exercise is held against those whose release lacked it
+
+    @cached_property
+    def modules(self) -> tuple[str, ...]:
+        """The modules that its cells import, experiments apart, by their full names."""
+        code = (cell for cell in self.released.cells if cell.cell_type == "code")
+        run = (cell for cell in code if "experiment" not in cell.metadata.get("tags", []))
+        return tuple(sorted({name for cell in run for name in imported(cell.source)}))
 
     @cached_property
     def releases(self) -> Releases:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import os
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,8 @@ class GradeOutside(NbGraderPreprocessor):
         submitted = NotebookNode(cells=[cell for cell in cells if cell is not None])
         limits = self.limits()
         try:
-            master, keeper = Master.load(course_root(), lesson), _keeper()
+            master = Master.load(course_root(), lesson)
+            keeper = _keeper(master.modules)
         except (FileNotFoundError, SandboxMissing) as error:
             raise NbGraderException(str(error)) from None
         master = replace(master, added_counts=counts_added(self.config))
@@ -107,9 +107,18 @@ class GradeOutside(NbGraderPreprocessor):
         return Path(folder) / f"{about['notebook']}.ipynb"
 
 
-@cache
-def _keeper() -> Keeper:
-    """One warm template for as long as this process grades."""
-    keeper = Keeper(lambda: Template(sandbox=not os.environ.get(UNSAFE)))
-    atexit.register(keeper.close)
-    return keeper
+_kept: dict[tuple[str, ...], Keeper] = {}
+
+
+def _keeper(modules: tuple[str, ...]) -> Keeper:
+    """One warm template, for as long as this process grades what imports these modules."""
+    if modules not in _kept:
+        _end()
+        _kept[modules] = Keeper(lambda: Template(sandbox=not os.environ.get(UNSAFE), modules=modules))
+    return _kept[modules]
+
+
+@atexit.register
+def _end() -> None:
+    while _kept:
+        _kept.popitem()[1].close()

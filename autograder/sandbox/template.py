@@ -1,6 +1,7 @@
 """The process every submission is forked from: imports done, one training step taken, then it only forks.
 
     python -m sandbox.template FD            behind bubblewrap: each guest gets namespaces of its own
+    python -m sandbox.template sympy … FD    with modules that the lessons import
     python -m sandbox.template --open FD     without a sandbox
     python -m sandbox.template --gpu FD      on a pretended GPU, see `abroad`; --open --gpu FD
 
@@ -23,7 +24,9 @@ import random
 import signal
 import socket
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterable
+from contextlib import nullcontext, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -39,23 +42,24 @@ from .uncompiled import compile_nothing
 from .wire import decode, encode
 
 
-def warm(gpu: bool = False) -> None:
-    """Import what lessons import and take one training step, single-threaded and never on a GPU proper.
+def warm(gpu: bool = False, modules: Iterable[str] = ()) -> None:
+    """Import these modules and what all lessons import, and take one training step, single-threaded and never on a GPU
+    proper.
 
     On a pretended one nothing goes backward: autograd would start a thread for it, which no fork has.
     """
     torch.set_num_threads(1)
     os.environ["MPLBACKEND"] = "agg"
     import matplotlib.pyplot  # noqa: F401
-    import sklearn.datasets  # noqa: F401
-    import sympy.stats  # noqa: F401
-    from torch.utils import flop_counter  # noqa: F401
 
     import course_lib
 
     course_lib.load()
+    for module in modules:
+        with suppress(Exception):  # a guest that needs it will say what is wrong
+            import_module(module)
     compile_nothing()
-    torch.broadcast_shapes((1,), (2,))  # imports what distributions ask for
+    torch.broadcast_shapes((1,), (2,))  # imports SymPy: distributions ask for it
     layer = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.SiLU(), torch.nn.Linear(4, 2))
     optimizer = torch.optim.Adam(layer.parameters())
     loss = layer(torch.randn(3, 4)).square().mean()
@@ -167,7 +171,8 @@ def _become_guest(
 
 def main() -> None:
     """Warm up, say so, then fork one guest per message until the control socket closes."""
-    *modes, number = sys.argv[1:]
+    *given, number = sys.argv[1:]
+    modes, modules = ([word for word in given if word.startswith("--") is mode] for mode in (True, False))
     control = socket.socket(fileno=int(number))
     os.environ.update(NBGRADER_EXECUTION="autograde", COURSE_PROGRESS="off", COURSE_WIDGETS="static")
     responder = Responder
@@ -175,7 +180,7 @@ def main() -> None:
         from . import abroad
 
         responder, os.environ["COURSE_DEVICE"] = abroad.Abroad, abroad.settle()
-    warm("--gpu" in modes)
+    warm("--gpu" in modes, modules)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps; nobody waits here
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the grader's to handle
     control.sendall(b"warm")

@@ -82,8 +82,7 @@ class Course:
 
         @contextmanager
         def same(plugin, *_):
-            (worker,) = client.cluster.workers.values()
-            held = worker.plugins[plugin.name]
+            held = client.grading
             before, held.masters = held.masters, plugin.masters
             try:
                 yield client

@@ -85,10 +85,9 @@ def test_a_worker_goes_on_with_a_new_template(hand_in, master, exercises, limits
     content = hand_in(tiny_double=SLOW).read_bytes()
     plugin = Grading({master.lesson: master}, limits, sandbox=True)
     with workers(plugin, 2, None) as client:
-        (worker,) = client.cluster.workers.values()
-        first = worker.plugins[Grading.name].keeper._template
+        first = plugin.keeper._template
         threading.Thread(target=lambda: (wait_for_guest(first), kill(first))).start()
         tasks = [Task(number, f"student-{number}", master.lesson, content) for number in range(4)]
         results = [graded for _, graded in graded_as_they_come(client, tasks)]
-        assert worker.plugins[Grading.name].keeper._template is not first
+        assert plugin.keeper._template is not first
     assert [(graded.points, graded.flags) for graded in results] == [(3.0, ())] * 4

@@ -15,6 +15,7 @@ from autograder.guard import guest as process_module
 from autograder.guard.accounts import tree
 from autograder.guard.guest import GuestProcess
 from autograder.guard.template import Template
+from autograder.hand_in.restoring import Master
 from autograder.student import LinkBroken, Remote
 
 
@@ -42,9 +43,10 @@ def test_what_fails_in_one_cell_leaves_the_next_alone(process, source):
 
 
 def imports_of_lessons():
-    """The modules that cells of lessons import, experiments and what functions import apart."""
-    found = set()
+    """By lesson the modules that its cells import, experiments and what functions import apart."""
+    lessons = {}
     for source in find_lessons(course_root()):
+        lessons[source.parent.name] = found = set()
         for cell in read_lesson(source, course_root()).cells:
             for node in cell.tree.body if cell.is_code and not cell.is_experiment else ():
                 if isinstance(node, ast.Import):
@@ -52,7 +54,7 @@ def imports_of_lessons():
                 elif isinstance(node, ast.ImportFrom):
                     parts = (f"{node.module}.{alias.name}" for alias in node.names)
                     found.update({node.module, *(part for part in parts if is_module(part))})
-    return found
+    return lessons
 
 
 def is_module(name):
@@ -64,8 +66,11 @@ def is_module(name):
 
 def test_what_lessons_import_is_there_before_a_submission_starts(process):
     """Else each submission pays for it, by a third of a second for a large package."""
-    wanted = imports_of_lessons()
-    assert {"torch", "sympy", "course_lib.plots"} <= wanted
+    of_lessons = imports_of_lessons()
+    assert {"torch", "sympy.stats", "course_lib.plots"} <= of_lessons["05-posterior"]
+    # A worker's template is told what its own lessons import.
+    wanted = set().union(*(names - {*Master.load(course_root(), one).modules} for one, names in of_lessons.items()))
+    assert "sympy.stats" not in wanted and "course_lib.plots" in wanted
     outputs = process.run_cell(
         f"import sys\nprint([name for name in {sorted(wanted)!r} if name not in sys.modules])", 5
     )
@@ -105,9 +110,14 @@ def test_nothing_is_left_of_a_submission(template, limits):
 
 
 def test_without_a_sandbox_nothing_is_left_either(limits):
-    with Template(sandbox=False) as template, GuestProcess(template, limits, seed=1) as process:
+    modules = "no_such_module", "sympy.stats"
+    with Template(sandbox=False, modules=modules) as template, GuestProcess(template, limits, seed=1) as process:
         folder = Path(process.run_cell("import os; print(os.getcwd())", 5)[0]["text"].strip())
         assert folder.is_dir()
+        # What a lesson imports is there before a submission begins; what none imports, nobody waits for.
+        there = "import sys; print([name for name in WANTED if name in sys.modules])"
+        there = there.replace("WANTED", "('matplotlib.pyplot', 'sympy.stats', 'sklearn', 'torch._dynamo')")
+        assert process.run_cell(there, 5)[0]["text"] == "['matplotlib.pyplot', 'sympy.stats']\n"
     assert not folder.exists() and _all_end([process.pid])
 
 

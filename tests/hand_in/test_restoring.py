@@ -7,6 +7,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
 
+from autograder.hand_in.definitions import imported
 from autograder.hand_in.notebook_file import SubmissionError, read
 from autograder.hand_in.restoring import restore
 
@@ -39,6 +40,11 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path, content):
     with pytest.raises(SubmissionError) as caught:
         read(path)
     assert "tiny.ipynb" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_modules_are_those_that_a_cell_imports_as_it_runs():
+    source = "%pwd\nimport a.b as c, d\nfrom e.f import g\ndef h():\n    from . import i\n    from j import k"
+    assert imported(source) == {"a.b", "d", "e.f"} and imported("import (") == set()
 
 
 def test_a_missing_file_is_refused(tmp_path):
