@@ -6,6 +6,7 @@ group of its own. Needs a place where groups can be made (`course doctor` says w
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import threading
@@ -46,8 +47,12 @@ class Group:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for folder in (*self.folder.glob("course-*"), self.folder):
-            folder.rmdir()
+        for _ in range(100):  # a process that outlives its command has its time, too
+            with contextlib.suppress(OSError):
+                for folder in (*self.folder.glob("course-*"), self.folder):
+                    folder.rmdir()
+                return
+            time.sleep(0.1)
 
     def enter(self) -> None:
         """Put the calling process in; called in the child."""

@@ -5,8 +5,9 @@
     python -m benchmarks.tests b983290 --beside           `make test` here, and the other's tests at the same time
     python -m benchmarks.tests b983290 --only "gaussian_kl or p_step" tests/autograder
 
-Processor time of all processes counts, notebooks' kernels and sandboxes among them; how long it takes does not, so that
-other programs on the machine and tests in parallel change little. Written to benchmarks/results/tests.{json,md}.
+Processor time of all processes counts, notebooks' kernels and sandboxes among them (that of a file's tests leaves out
+what nobody waits for); how long it takes does not, so that other programs on the machine and tests in parallel change
+little. Written to benchmarks/results/tests.{json,md}.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .spent import Group, used
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 # Loaded into pytest by name: adds up the processor time of each file of tests.
@@ -40,7 +43,7 @@ def pytest_runtest_protocol(item, nextitem):
     yield
     spent[item.nodeid.partition("::")[0].rpartition("/")[2]] += total() - before
 def pytest_sessionfinish(session, exitstatus):
-    found = {"files": spent, "tests": session.testscollected, "failed": session.testsfailed, "seconds": total()}
+    found = {"files": spent, "tests": session.testscollected, "failed": session.testsfailed}
     with open(os.path.join(os.environ["SPENT_IN_TESTS"], f"{os.getpid()}.json"), "w") as file:
         json.dump(found, file)
 """
@@ -76,7 +79,9 @@ def measure(root: Path, command: list[str]) -> Cost:
             "SPENT_IN_TESTS": str(spent),
             "OMP_NUM_THREADS": "1",
         }
-        subprocess.run(command, cwd=root, env=environment, check=False)
+        with Group() as group:
+            subprocess.run(command, cwd=root, env=environment, check=False, preexec_fn=group.enter)
+            seconds = used(group.usage)
         sessions = [json.loads(path.read_text(encoding="utf-8")) for path in spent.iterdir()]
     files: Counter[str] = Counter()
     for session in sessions:
@@ -88,7 +93,7 @@ def measure(root: Path, command: list[str]) -> Cost:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=True
     )
-    tests, failed, seconds = (sum(session[name] for session in sessions) for name in ("tests", "failed", "seconds"))
+    tests, failed = (sum(session[name] for session in sessions) for name in ("tests", "failed"))
     rounded = {name: round(value, 2) for name, value in files.most_common()}
     return Cost(commit.stdout.strip(), cells, tests, failed, round(seconds, 1), rounded)
 
