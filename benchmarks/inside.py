@@ -129,7 +129,8 @@ def grading(root: Path, submitted: Path, out: Path, url: str = "") -> Iterator[t
     if url:
         config.CourseDirectory.db_url = url
     out.mkdir(parents=True)
-    torch.set_num_threads(1)
+    workers = import_module("autograder.grading.workers")
+    getattr(workers, "settle", lambda: torch.set_num_threads(1))()  # the build of then did no more
     moved("release")(LESSON, root, root / "solutions", checkout.database_url(out, config))
     with moved("Template")() as template:
 

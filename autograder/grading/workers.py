@@ -6,6 +6,7 @@ student, so it may run anywhere, and again when a worker dies.
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import resource
@@ -55,6 +56,15 @@ class Task:
     by: str = "grading"
 
 
+def settle() -> None:
+    """Make this process one that marks. What checks compute is tiny: a second thread would only be waited for. Among
+    all that is loaded nothing becomes garbage, and to look for it takes as long as marking a submission.
+    """
+    torch.set_num_threads(1)
+    leave_compiler_alone()
+    gc.freeze()
+
+
 class Grading:
     """What every worker grades by: a warm template and the lessons' masters. On a scheduler of somebody's own its
     `name` is a new one, since other classes may be graded there.
@@ -79,8 +89,7 @@ class Grading:
         """Start the template, for so many submissions at a time; `started` calls what makes one in a thread that
         outlives it.
         """
-        torch.set_num_threads(1)  # what checks compute is tiny: a second thread would only be waited for
-        leave_compiler_alone()
+        settle()
         modules = sorted({name for master in self.masters.values() for name in master.modules})
 
         def start(gpu: bool = False) -> Template:
