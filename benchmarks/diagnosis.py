@@ -22,14 +22,19 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import multiprocessing
+import os
 import random
+import resource
 import sys
 import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +54,13 @@ from autograder.exercise import Exercise, lesson_exercises, lesson_modules
 from autograder.marking import judge
 from autograder.marks import Mark
 from autograder.sandbox.responder import Responder
+from autograder.seeds import variant_of
 from autograder.student import LocalLink
 
 HERE = Path(__file__).parent
-STUDENTS = ("ada", "emmy")
+ROWS = ("single changes", "pairs")
+FORKS = multiprocessing.get_context("fork")
+ENDLESS = 120.0  # seconds after which nothing more is waited for
 # The kinds that an operator of cosmic-ray makes; the others have no kind of their own.
 MADE = {
     "Add_Sub": {"sign"},
@@ -77,32 +85,92 @@ class Wrong:
     function: Callable[..., Any]
 
 
+@dataclass
+class Found:
+    """What became of some wrong answers."""
+
+    rows: dict[str, Counter[str]] = field(default_factory=lambda: {kind: Counter() for kind in ROWS})
+    listed: Counter[str] = field(default_factory=Counter)
+    missed: list[str] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
+
+    def add(self, other: Found) -> None:
+        """Take in what another one holds."""
+        for kind in ROWS:
+            self.rows[kind].update(other.rows[kind])
+        self.listed.update(other.listed)
+        self.missed += other.missed
+        self.costs += other.costs
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("exercises", nargs="*", help="names of exercises; all when none is given")
     parser.add_argument("--each", type=int, default=4, help="changes of each kind, of each right implementation")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="of processor time, after which to end")
+    parser.add_argument("--jobs", type=int, default=1, help="exercises at a time")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    found = [item for item in _exercises() if not asked.exercises or item.name in asked.exercises]
-    random.Random("exercises").shuffle(found)
-    start = time.process_time()
-    rows: dict[str, Counter[str]] = {"single changes": Counter(), "pairs": Counter()}
-    listed: Counter[str] = Counter()
-    missed: list[str] = []
-    taken: list[str] = []
+    wanted = [item for item in _exercises() if not asked.exercises or item.name in asked.exercises]
+    random.Random("exercises").shuffle(wanted)
+    found, taken = Found(), []
+
+    def measure(exercise: Exercise) -> tuple[Exercise, Found | None]:
+        return exercise, None if _spent() > asked.seconds else _watched(exercise, asked.each)
+
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        for exercise, of_one in track(pool.map(measure, wanted), "changing right answers", total=len(wanted)):
+            if of_one is not None:
+                taken.append(exercise.name)
+                found.add(of_one)
+    _write(found, taken, len(wanted), _spent(), bool(asked.exercises))
+
+
+def _spent() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _watched(exercise: Exercise, each: int) -> Found:
+    """What is found of an exercise, in a process of its own: a change may make a loop endless, and is passed over."""
+    found, after = Found(), 0
+    for _ in range(20):
+        ours, theirs = FORKS.Pipe(duplex=False)
+        child = FORKS.Process(target=_measured, args=(exercise, each, after, theirs))
+        child.start()
+        theirs.close()
+        try:
+            while ours.poll(ENDLESS):
+                after, what = ours.recv()
+                found.add(what)
+            child.kill()
+        except EOFError:
+            if child.join() or child.exitcode == 0:
+                return found
+        child.join()
+        found.missed.append(f"{exercise.name}: answer {after + 1} does not end")
+        after += 1
+    return found
+
+
+def _measured(exercise: Exercise, each: int, after: int, answer: Connection) -> None:
+    """Send what becomes of each wrong answer of an exercise, and at the end of its list, but for the first `after`."""
+    number = 0
     with _timed() as costs:
-        for exercise in track(found, "changing right answers"):
-            if time.process_time() - start > asked.seconds:
-                break
-            taken.append(exercise.name)
-            for name in list(exercise.alternatives):
-                with _held_out(exercise, name) as function:
-                    for kind, wrong in _changes(exercise, name, function, asked.each):
-                        _count(rows[kind], wrong, function, missed)
-            _count_listed(exercise, listed)
-    seconds = time.process_time() - start
-    _write(rows, listed, missed, taken, len(found), costs, seconds, bool(asked.exercises))
+        for name in list(exercise.alternatives):
+            with _held_out(exercise, name) as function:
+                for kind, wrong in _changes(exercise, name, function, each):
+                    number += 1
+                    if number > after:
+                        found = Found()
+                        _count(found.rows[kind], wrong, function, found.missed)
+                        found.costs[:] = costs
+                        costs.clear()
+                        answer.send((number, found))
+        found = Found()
+        _count_listed(exercise, found.listed)
+        answer.send((number, found))
+    os._exit(0)  # threads of the process that this is a fork of are waited for otherwise
 
 
 @contextmanager
@@ -221,7 +289,7 @@ def _pairs(exercise: Exercise, name: str, function: Any) -> Iterator[Wrong]:
 
 def _count(row: Counter[str], wrong: Wrong, right: Any, missed: list[str]) -> None:
     try:
-        marks = [_marked(wrong.exercise, wrong.function, student) for student in STUDENTS]
+        marks = [_marked(wrong.exercise, wrong.function, student) for student in _students(wrong.exercise)]
     except Unfit:
         return
     if _same(wrong, right):
@@ -267,7 +335,7 @@ def _says(text: str, name: str) -> bool:
 
 def _same(wrong: Wrong, right: Any) -> bool:
     """Whether a change changes nothing on what is drawn for either student."""
-    for student in STUDENTS:
+    for student in _students(wrong.exercise):
         asked = [exchange.reply for exchange in _asked(wrong.exercise, wrong.function, student)]
         if asked != [exchange.reply for exchange in _asked(wrong.exercise, right, student)]:
             questions = Questions(wrong.exercise, _asked(wrong.exercise, wrong.function, student))
@@ -280,8 +348,15 @@ def _marked(exercise: Exercise, function: Any, student: str) -> Mark:
     return judge(exercise, LocalLink(Responder(_names(exercise, function))), student)
 
 
-def _asked(exercise: Exercise, function: Any, student: str = STUDENTS[0]) -> list[Any]:
+def _students(exercise: Exercise) -> list[str]:
+    """Two who are asked with different inputs."""
+    found = {variant_of(exercise, name, ""): name for name in map(str, range(40))}
+    return list(found.values())[:2]
+
+
+def _asked(exercise: Exercise, function: Any, student: str = "") -> list[Any]:
     """What the checks ask of a function, with its answers."""
+    student = student or _students(exercise)[0]
     transcript = Transcript(LocalLink(Responder(_names(exercise, function))))
     judge(exercise, transcript, student)
     return transcript.exchanges
@@ -300,37 +375,29 @@ def _count_listed(exercise: Exercise, listed: Counter[str]) -> None:
     exercise.misconceptions.clear()
     try:
         for known in kept:
-            mark = _marked(exercise, known.function, STUDENTS[0])
+            mark = _marked(exercise, known.function, _students(exercise)[0])
             listed["mistakes"] += 1
             listed["named"] += mark.diagnosis is not None
     finally:
         exercise.misconceptions.extend(kept)
 
 
-def _write(
-    rows: dict[str, Counter[str]],
-    listed: Counter[str],
-    missed: list[str],
-    taken: list[str],
-    all_: int,
-    costs: list[float],
-    seconds: float,
-    part: bool,
-) -> None:
+def _write(found: Found, taken: list[str], all_: int, seconds: float, part: bool) -> None:
     lines = ["# Diagnosis", "", "\n\n".join((__doc__ or "").split("\n\n")[1:3]), ""]
     lines += [
         "| what was done | wrong | caught (goal all) | named (goal 90%, 60%) | false names (goal 1%) "
         "| of a kind | named by it | without information |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name, row in rows.items():
+    for name, row in found.rows.items():
         wrong, named, kind = max(row["wrong"], 1), max(row["named"], 1), max(row["with a kind, named"], 1)
         lines.append(
             f"| {name} | {row['wrong']} | {row['caught'] / wrong:.1%} | {row['named'] / wrong:.1%} | "
             f"{row['false'] / named:.1%} | {row['with a kind, named']} | {row['rightly'] / kind:.1%} | "
             f"{row['without information']} |"
         )
-    share, costs = listed["named"] / max(listed["mistakes"], 1), sorted(costs)
+    listed, costs = found.listed, sorted(found.costs)
+    share = listed["named"] / max(listed["mistakes"], 1)
     lines += [
         "",
         f"The hand-written lists switched off: {listed['named']} of {listed['mistakes']} named "
@@ -344,12 +411,13 @@ def _write(
         f"{seconds:.0f} s of processor time, torch {torch.__version__}, Python {sys.version.split()[0]}.",
     ]
     print("\n".join(lines))
-    print("\n".join(missed[:200]))
+    print("\n".join(found.missed[:200]))
     if part:
         return
     results = HERE / "results"
     (results / "diagnosis.md").write_text("\n".join(lines) + "\n")
-    held = {"exercises": taken, "rows": rows, "listed": listed, "unnamed": missed, "seconds": round(seconds)}
+    held = {"exercises": taken, "rows": found.rows, "listed": listed, "unnamed": found.missed}
+    held["seconds"] = round(seconds)
     (results / "diagnosis.json").write_text(json.dumps(held, indent=1) + "\n")
 
 
