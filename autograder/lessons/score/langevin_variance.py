@@ -16,8 +16,9 @@ def langevin_variance(student, case):
     """The fixed point of V -> (1 - a / 2v)^2 V + a, v / (1 - a / 4v), and +inf from a = 4v on."""
     truth, a = langevin_variance.oracle, case.number(0.3, 1.5)
     calm = a * case.uniform(4, low=0.55, high=6.0)
-    overshooting = a * case.uniform(3, low=0.2635, high=0.45)
-    lost = a * case.uniform(3, low=0.05, high=0.23)
+    # One of each is near a / 4, where another factor than 4 would change sides.
+    overshooting = a * torch.cat([case.uniform(1, low=0.255, high=0.265), case.uniform(2, low=0.2635, high=0.45)])
+    lost = a * torch.cat([case.uniform(1, low=0.235, high=0.245), case.uniform(2, low=0.05, high=0.23)])
     case.expect(student(calm, a), truth(calm, a), "steps that fall short of the mean", points=0.75, dtype=True)
     mixed = torch.cat([overshooting, calm[:1]])
     case.expect(student(mixed, a), truth(mixed, a), "steps that overshoot and still settle", points=0.5)
