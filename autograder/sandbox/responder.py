@@ -77,7 +77,7 @@ class Responder:
         replies = []
         for request in asked:
             try:
-                replies.append({"value": self._one(seed, **{**common, **request})})
+                replies.append({"value": _as_of_now(self._one(seed, **{**common, **request}))})
             except Exception as error:  # what stops a call, such as a timeout, stops them all
                 replies.append({"error": describe(error)})
         return replies
@@ -239,6 +239,17 @@ def _differentiate(total: torch.Tensor, leaves: list[torch.Tensor]) -> list[torc
 def own_code(filename: str) -> bool:
     """Whether code of this file stands in a cell of the notebook."""
     return "ipykernel" in filename or filename.startswith("<ipython-input")
+
+
+def _as_of_now(value: Any) -> Any:
+    """A value whose tensors no later request changes, as it would a view of a weight or a buffer that is used again."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if type(value) in (list, tuple):
+        return type(value)(v.detach().clone() if isinstance(v, torch.Tensor) else v for v in value)
+    if type(value) is dict:
+        return {key: v.detach().clone() if isinstance(v, torch.Tensor) else v for key, v in value.items()}
+    return value
 
 
 def describe(error: BaseException) -> dict[str, Any]:

@@ -90,6 +90,18 @@ def test_a_function_can_be_called_with_gradients_switched_off():
     assert on.tolist() == [2, 4] and torch.is_grad_enabled()
 
 
+def test_what_is_asked_later_changes_no_earlier_reply():
+    buffer = torch.zeros(2)
+    answers = [lambda x: buffer.copy_(x), lambda x: (buffer.copy_(x), 1.0), lambda x: {"of": buffer.copy_(x)}]
+    for answer, part in zip(
+        answers, (lambda reply: reply, lambda reply: reply[0], lambda reply: reply["of"]), strict=True
+    ):
+        one, two = of(answer).several(
+            *({"op": "call", "args": [torch.full((2,), x)], "kwargs": {}} for x in (1.0, 2.0))
+        )
+        assert part(one).tolist() == [1, 1] and part(two).tolist() == [2, 2]
+
+
 def test_gradients_are_on_unless_a_call_says_otherwise():
     function = of(lambda: torch.is_grad_enabled())
     with torch.no_grad():
