@@ -20,14 +20,12 @@ below benchmarks/results.
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import multiprocessing
 import os
 import random
 import resource
 import sys
-import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -42,47 +40,22 @@ import torch
 from rich.progress import track
 
 from autograder import marking
-from autograder.diagnosis import makers
-from autograder.diagnosis.asked import Call
 from autograder.diagnosis.kinds import KINDS
 from autograder.diagnosis.makers import Unfit
 from autograder.diagnosis.naming import explain
 from autograder.diagnosis.questions import Questions
-from autograder.diagnosis.results import of_results
-from autograder.diagnosis.transcript import Transcript
 from autograder.exercise import Exercise, lesson_exercises, lesson_modules
 from autograder.marking import judge
 from autograder.marks import Mark
 from autograder.sandbox.responder import Responder
-from autograder.seeds import variant_of
 from autograder.student import LocalLink
 
+from .wrong_answers import ROWS, Wrong, changes, exchanges, names, students
+
 HERE = Path(__file__).parent
-ROWS = ("single changes", "pairs")
 FORKS = multiprocessing.get_context("fork")
 ENDLESS = 120.0  # seconds after which nothing more is waited for
-# The kinds that an operator of cosmic-ray makes; the others have no kind of their own.
-MADE = {
-    "Add_Sub": {"sign"},
-    "Sub_Add": {"sign"},
-    "Mul_Div": {"inverse", "power", "factor"},
-    "Div_Mul": {"inverse", "power", "factor"},
-    "Delete_USub": {"sign"},
-    "USub_UAdd": {"sign"},
-}
 UNTELLING = ("Every value is NaN", "Every value is infinite", "Every value is zero", "Every value is the same")
-ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Pow", "FloorDiv", "Mod")
-
-
-@dataclass(frozen=True)
-class Wrong:
-    """A wrong answer: what was done to which right one, and the families of mistakes that this is."""
-
-    exercise: Exercise
-    of: str
-    change: str
-    families: frozenset[str]
-    function: Callable[..., Any]
 
 
 @dataclass
@@ -159,7 +132,7 @@ def _measured(exercise: Exercise, each: int, after: int, answer: Connection) -> 
     with _timed() as costs:
         for name in list(exercise.alternatives):
             with _held_out(exercise, name) as function:
-                for kind, wrong in _changes(exercise, name, function, each):
+                for kind, wrong in changes(exercise, name, function, each):
                     number += 1
                     if number > after:
                         found = Found()
@@ -210,86 +183,12 @@ def _held_out(exercise: Exercise, name: str) -> Iterator[Callable[..., Any]]:
         exercise.alternatives.update(kept)
 
 
-# ---- wrong answers
-
-
-def _changes(exercise: Exercise, name: str, function: Any, each: int) -> Iterator[tuple[str, Wrong]]:
-    draw = random.Random(f"{exercise.name}/{name}")
-    singles = list(_mutants(exercise, name, function))
-    for wrong in draw.sample(singles, min(each, len(singles))):
-        yield "single changes", wrong
-    pairs = list(_pairs(exercise, name, function))
-    for wrong in draw.sample(pairs, min(each, len(pairs))):
-        yield "pairs", wrong
-
-
-def _mutants(exercise: Exercise, name: str, function: Any) -> Iterator[Wrong]:
-    """One operator of cosmic-ray, at one place."""
-    from cosmic_ray.mutating import mutate_code
-    from cosmic_ray.plugins import get_operator, operator_names
-
-    source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
-    while not source.startswith(("def ", "class ")):
-        source = source.partition("\n")[2]
-    for operator in operator_names():
-        short = operator.removeprefix("core/").removeprefix("ReplaceBinaryOperator_")
-        arithmetic = short.partition("_")[0] in ARITHMETIC and short.partition("_")[2] in ARITHMETIC
-        others = (
-            "ReplaceComparison",
-            "ReplaceUnaryOperator_USub_UAdd",
-            "ReplaceUnaryOperator_Delete",
-            "NumberReplacer",
-        )
-        if not arithmetic and not operator.removeprefix("core/").startswith(others):
-            continue
-        made = MADE.get(short.removeprefix("ReplaceUnaryOperator_"), {"boundary"} if "Comparison" in short else set())
-        for place in range(40):
-            code = mutate_code(source, get_operator(operator)(), place)
-            if code is None:
-                break
-            space = (
-                dict(inspect.unwrap(function).__globals__)
-                if not isinstance(function, type)
-                else dict(vars(inspect.getmodule(function)))
-            )
-            try:
-                exec(compile(code, f"<{operator} {place}>", "exec"), space)
-            except SyntaxError:
-                continue
-            yield Wrong(exercise, name, f"{short} #{place}", frozenset(made), space[function.__name__])
-
-
-def _pairs(exercise: Exercise, name: str, function: Any) -> Iterator[Wrong]:
-    """Two makers at once: of two arguments, or of an argument and the result."""
-    if isinstance(function, type):
-        return
-    questions = Questions(exercise, _asked(exercise, function))
-    call = next((q for q in questions.all if isinstance(q, Call)), None)
-    if call is None:
-        return
-    given = questions.named(call)
-    arguments = [m for m in makers.of_arguments(given, {}) if not KINDS[m.kind].vague]
-    results = of_results()
-    draw = random.Random(f"{exercise.name}/{name}/pairs")
-    for _ in range(60):
-        one, other, result = draw.choice(arguments), draw.choice(arguments), draw.choice(results)
-        if draw.random() < 0.5:
-            kinds, made = (one.kind, result.kind), questions.made(function, [one], result)
-        elif one.about != other.about:
-            kinds, made = (one.kind, other.kind), questions.made(function, [one, other])
-        else:
-            continue
-        families = frozenset(KINDS[kind].family for kind in kinds)
-        if len(families) > 1:
-            yield Wrong(exercise, name, " and ".join(kinds), families, made)
-
-
 # ---- counting
 
 
 def _count(row: Counter[str], wrong: Wrong, right: Any, missed: list[str]) -> None:
     try:
-        marks = [_marked(wrong.exercise, wrong.function, student) for student in _students(wrong.exercise)]
+        marks = [_marked(wrong.exercise, wrong.function, student) for student in students(wrong.exercise)]
     except Unfit:
         return
     if _same(wrong, right):
@@ -335,38 +234,17 @@ def _says(text: str, name: str) -> bool:
 
 def _same(wrong: Wrong, right: Any) -> bool:
     """Whether a change changes nothing on what is drawn for either student."""
-    for student in _students(wrong.exercise):
-        asked = [exchange.reply for exchange in _asked(wrong.exercise, wrong.function, student)]
-        if asked != [exchange.reply for exchange in _asked(wrong.exercise, right, student)]:
-            questions = Questions(wrong.exercise, _asked(wrong.exercise, wrong.function, student))
+    for student in students(wrong.exercise):
+        asked = [exchange.reply for exchange in exchanges(wrong.exercise, wrong.function, student)]
+        if asked != [exchange.reply for exchange in exchanges(wrong.exercise, right, student)]:
+            questions = Questions(wrong.exercise, exchanges(wrong.exercise, wrong.function, student))
             if questions.wrong:
                 return False
     return True
 
 
 def _marked(exercise: Exercise, function: Any, student: str) -> Mark:
-    return judge(exercise, LocalLink(Responder(_names(exercise, function))), student)
-
-
-def _students(exercise: Exercise) -> list[str]:
-    """Two who are asked with different inputs."""
-    found = {variant_of(exercise, name, ""): name for name in map(str, range(40))}
-    return list(found.values())[:2]
-
-
-def _asked(exercise: Exercise, function: Any, student: str = "") -> list[Any]:
-    """What the checks ask of a function, with its answers."""
-    student = student or _students(exercise)[0]
-    transcript = Transcript(LocalLink(Responder(_names(exercise, function))))
-    judge(exercise, transcript, student)
-    return transcript.exchanges
-
-
-def _names(exercise: Exercise, function: Any) -> dict[str, Any]:
-    from autograder.exercise import find_exercise
-
-    earlier = {name: next(iter(find_exercise(name).alternatives.values())) for name in exercise.after}
-    return {**earlier, exercise.name: function}
+    return judge(exercise, LocalLink(Responder(names(exercise, function))), student)
 
 
 def _count_listed(exercise: Exercise, listed: Counter[str]) -> None:
@@ -375,7 +253,7 @@ def _count_listed(exercise: Exercise, listed: Counter[str]) -> None:
     exercise.misconceptions.clear()
     try:
         for known in kept:
-            mark = _marked(exercise, known.function, _students(exercise)[0])
+            mark = _marked(exercise, known.function, students(exercise)[0])
             listed["mistakes"] += 1
             listed["named"] += mark.diagnosis is not None
     finally:
