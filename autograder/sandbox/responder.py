@@ -241,14 +241,16 @@ def own_code(filename: str) -> bool:
     return "ipykernel" in filename or filename.startswith("<ipython-input")
 
 
-def _as_of_now(value: Any) -> Any:
-    """A value whose tensors no later request changes, as it would a view of a weight or a buffer that is used again."""
+def _as_of_now(value: Any, within: int = 3) -> Any:
+    """A value whose tensors no later request changes, as it would a view of a weight or a buffer that is used again;
+    `within` so many lists, tuples and dictionaries.
+    """
     if isinstance(value, torch.Tensor):
         return value.detach().clone()
-    if type(value) in (list, tuple):
-        return type(value)(v.detach().clone() if isinstance(v, torch.Tensor) else v for v in value)
-    if type(value) is dict:
-        return {key: v.detach().clone() if isinstance(v, torch.Tensor) else v for key, v in value.items()}
+    if within and type(value) in (list, tuple):
+        return type(value)(_as_of_now(part, within - 1) for part in value)
+    if within and type(value) is dict:
+        return {key: _as_of_now(part, within - 1) for key, part in value.items()}
     return value
 
 
