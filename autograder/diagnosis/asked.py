@@ -96,6 +96,12 @@ class Call:
             return Raised(f"{type(error).__name__}: ")
 
     @property
+    def coarse(self) -> bool:
+        """Whether something in single precision went in: a plain float that comes out has no more digits than that."""
+        given = (*self.args, *self.kwargs.values())
+        return any(isinstance(value, torch.Tensor) and value.dtype == torch.float32 for value in given)
+
+    @property
     def length(self) -> int:
         """How many times the student asked functions of the check's."""
         heard = sum(isinstance(value, Heard) for value in (*self.args, *self.kwargs.values()))

@@ -11,7 +11,7 @@ import torch
 
 from .asked import Call, Function, answer
 from .kinds import vagueness
-from .makers import Arguments, Maker
+from .makers import Arguments, Maker, is_times
 from .quantities import close
 from .questions import SELDOM, Questions
 from .results import ResultMaker, change_result
@@ -37,9 +37,10 @@ class Batches:
     """
 
     def __init__(self, questions: Questions, call: Call, work: Work) -> None:
-        self._call, self._work = call, work
+        self._work = work
+        self._got = torch.tensor(call.got, dtype=torch.float64) if isinstance(call.got, float) else call.got
         self._given = questions.named(call)
-        self._rows = _rows(questions.arguments, self._given)
+        self._rows = _rows(questions.arguments, self._given, call.seed)
         self._stacks, self._which = _stacked(self._rows, self._given)
         answers = [questions.right, *(function for function, _ in questions.formulas)]
         self._values: Any = None
@@ -48,9 +49,28 @@ class Batches:
             if work.spent_together(len(self._rows)):
                 break
             self._values = self._computed(function, self._which)
+            if self._values is None and not self._keep(function):
+                break
             if self._values is not None:
                 self.function = function
                 break
+
+    def _keep(self, function: Function) -> bool:
+        """Goes on without the changed whole numbers that a function cannot be given, a time beyond the table: one of
+        them would end all. Returns whether there was room for it.
+        """
+        fine = []
+        for i, row in enumerate(self._rows):
+            whole = any(is_times(value) for value in row.others.values())
+            if whole and self._work.spent_together(1):
+                return False
+            if not whole or self._computed(function, self._which[i : i + 1]) is not None:
+                fine.append(i)
+        if len(fine) < len(self._rows):
+            self._values = self._computed(function, self._which[fine])
+        if self._values is not None:
+            self._rows, self._which = [self._rows[i] for i in fine], self._which[fine]
+        return True
 
     def _computed(self, function: Function, which: Tensor) -> Any:
         """What a function gives for each row of `which`, one below the other; None where that cannot be done together.
@@ -64,7 +84,7 @@ class Batches:
 
     def singles(self) -> Iterator[Maker]:
         """One argument changed that gives the answer."""
-        for i in close(self._values, self._call.got).tolist() if self.function else ():
+        for i in close(self._values, self._got).tolist() if self.function else ():
             yield self._rows[i].maker
 
     def others(self, arguments: Sequence[Maker]) -> list[Maker]:
@@ -85,7 +105,7 @@ class Batches:
             changed = torch.vmap(lambda one: change_result(result, one, self._given))(self._values)
         except Exception:
             return []
-        return close(changed, self._call.got).tolist()
+        return close(changed, self._got).tolist()
 
     def arguments(self) -> Iterator[Sequence[Maker]]:
         """Two arguments changed that give the answer, the clear kinds first."""
@@ -95,20 +115,21 @@ class Batches:
         apart = ((self._which[one] == 0) | (self._which[two] == 0)).all(1)
         one, two = one[apart], two[apart]
         order = (seldom[one].long() + seldom[two].long()).sort(stable=True).indices
-        for some in order.split(ROWS):
+        for some in order.split(ROWS) if len(order) else ():  # one argument makes no pair
             if self._work.spent_together(len(some)):
                 return
             value = self._computed(self.function, self._which[one[some]] + self._which[two[some]])
-            for i in [] if value is None else some[close(value, self._call.got)].tolist():
+            for i in [] if value is None else some[close(value, self._got)].tolist():
                 yield self._rows[one[i]].maker, self._rows[two[i]].maker
 
 
-def _rows(makers: Sequence[Maker], given: Arguments) -> list[Row]:
-    """The makers that keep every argument's form, with what they change."""
+def _rows(makers: Sequence[Maker], given: Arguments, seed: int) -> list[Row]:
+    """The makers that keep every argument's form, with what they change; what is drawn comes of the call's seed."""
     found: list[Row] = []
     for maker in makers:
-        if vagueness(maker.kind) or maker.kind == "fresh":  # which hangs on the seed of a call
+        if vagueness(maker.kind):
             continue
+        torch.default_generator.manual_seed(seed)
         with suppress(Exception):
             changed = maker.change(given)
             others = {name: value for name, value in changed.items() if value is not given.get(name)}

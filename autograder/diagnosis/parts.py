@@ -106,9 +106,9 @@ class Parts:
             seen.add(mark)
             found.append((quantity, value))
 
-    def sites(self) -> Iterator[tuple[int, int]]:
+    def sites(self, spent: Callable[[int], bool]) -> Iterator[tuple[int, int]]:
         """(formula, step) of all steps whose replacement may be tried; of those with one value and one effect, the
-        first.
+        first. `spent` counts each time that a formula is run, and says when there is no room left.
         """
         seen: set[Any] = set()
         late = [list(reversed(steps)) for steps in self._traces]
@@ -116,6 +116,8 @@ class Parts:
             for i, site in enumerate(row):
                 if site is None:
                     continue
+                if spent(i):
+                    return
                 value = self._traces[i][site].value.detach()
                 nudge = 1 + 0.01 * torch.arange(1, value.numel() + 1, dtype=value.dtype).reshape(value.shape)
                 try:

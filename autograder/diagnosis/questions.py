@@ -99,7 +99,7 @@ class Questions:
             if where_wrong:
                 value = right_kept(question.got, truth, value)
             refused = isinstance(truth, Raised) and right(question.got, truth) and right(value, truth)
-            if not refused and differs(question.got, value):
+            if not refused and differs(question.got, value, isinstance(question, Call) and question.coarse):
                 return False
         return True
 
@@ -125,8 +125,8 @@ class Questions:
         whose kind says little.
         """
         if vague:
-            for level in (1, 2):
-                for i, (function, board) in enumerate(self.formulas[:1]):
+            for level in (2, 1):  # one number, one operation; then one quantity for another, which are many
+                for i, (function, board) in enumerate(self.formulas):
                     for switch in board.switches:
                         if vagueness(switch.kind) == level:
                             yield Change((Finding(switch.kind),), _turned(function, board, [switch]), i)

@@ -21,9 +21,11 @@ import torch
 
 from ..syntax import parse
 from .changes import BINARY, BINARY_CHANGES, CALLS, COMPARE, COMPARISONS, instead_of_call, instead_of_number
+from .precedence import operations, reread
 
 ROOM = "autograder.lessons"  # whose functions are rewritten when a formula calls them
 EACH_TIME = ("one time", "read early", "read late", "root", "square", "logarithm", "base", "mean", "axis")
+NO_PARAMETERS = ast.arguments([], [], kwonlyargs=[], kw_defaults=[], defaults=[])
 MAX_TICKS = 20_000  # operations of one call: a change that makes a loop endless is given up
 
 
@@ -133,6 +135,11 @@ class Board:
             args = (owner, *args)
         return instead_of_call(name, stands, function, args, kwargs)
 
+    def either(self, site: int, usual: Callable[[], Any], *others: Callable[[], Any]) -> Any:
+        """An expression, or what it is with another sign of operation, read anew."""
+        change = self._change(site)
+        return usual() if change is None else others[change]()
+
     def quantity(self, site: int, value: Any, others: tuple) -> Any:
         change = self._change(site)
         return value if change is None else others[change]
@@ -143,6 +150,7 @@ class _Rewriter(ast.NodeTransformer):
 
     def __init__(self, board: Board, parameters: tuple[str, ...]) -> None:
         self._board, self._bound = board, list(parameters)
+        self._inner: set[ast.BinOp] = set()  # operations that are part of another
 
     def _through(self, what: str, site: int, *args: ast.expr) -> ast.expr:
         method = ast.Attribute(ast.Name("_board", ast.Load()), what, ast.Load())
@@ -175,6 +183,15 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        others = [] if node in self._inner else reread(node)
+        self._inner.update(operations(node)[1:])
+        found = self._operation(node)
+        if not others:
+            return found
+        site = self._board.site(["operation"] * len(others))
+        return self._through("either", site, *(ast.Lambda(NO_PARAMETERS, item) for item in (found, *others)))
+
+    def _operation(self, node: ast.BinOp) -> ast.expr:
         name = type(node.op).__name__
         left, right = self.visit(node.left), self.visit(node.right)
         if name not in BINARY_CHANGES or isinstance(node.left, ast.List) or isinstance(node.right, ast.List):
@@ -215,7 +232,7 @@ class _Rewriter(ast.NodeTransformer):
         if not isinstance(node.ctx, ast.Load):
             return ast.Subscript(value, node.slice, node.ctx)
         if not moves:
-            return self._through("step", self._board.site([]), ast.Subscript(value, node.slice, node.ctx))
+            return self._through("step", self._board.site([]), ast.Subscript(value, self.visit(node.slice), node.ctx))
         site = self._board.site(["read early", "read late", "one time"])
         return self._through("index", site, value, self.visit(node.slice))
 
@@ -224,35 +241,8 @@ class _Rewriter(ast.NodeTransformer):
         name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
         if isinstance(function, ast.Attribute):
             function = ast.Attribute(self.visit(function.value), function.attr, function.ctx)
-        kept = name in (
-            "reshape",
-            "view",
-            "expand",
-            "unsqueeze",
-            "squeeze",
-            "sum",
-            "mean",
-            "flatten",
-            "size",
-            "to",
-            "new_ones",
-            "zeros",
-            "ones",
-            "permute",
-            "transpose",
-            "chunk",
-            "split",
-            "full",
-            "empty",
-        )
-        args = [
-            a if kept and isinstance(a, ast.Constant | ast.UnaryOp | ast.Starred | ast.Tuple) else self.visit(a)
-            for a in node.args
-        ]
-        keywords = [
-            k if isinstance(k.value, ast.Constant | ast.UnaryOp) else ast.keyword(k.arg, self.visit(k.value))
-            for k in node.keywords
-        ]
+        args = [self.visit(a) for a in node.args]
+        keywords = [ast.keyword(k.arg, self.visit(k.value)) for k in node.keywords]
         numbers = [function.value] if name == "item" and isinstance(function, ast.Attribute) and not args else args
         if len(numbers) == 1 and (numbers is not args or getattr(function, "id", "") == "float"):
             return ast.Call(ast.Attribute(ast.Name("_board", ast.Load()), "number_of", ast.Load()), numbers, [])

@@ -28,6 +28,7 @@ from .results import ResultMaker, change_result, of_results
 from .work import Work
 
 TRIES = 4  # candidates with the same finding that are compared with all answers
+TRIES_OF_STEPS = 40  # of those where a step is replaced: one number alone may come about in many ways
 NEAR = 1e-2  # how far off, as a share of the largest number, a small second change leaves an answer
 
 RESULTS = of_results()
@@ -39,7 +40,7 @@ SECONDS = 60  # what it costs to compare with the answer undone
 TRACED = 150  # what it costs to trace formulas, and to put one question more
 HANDY = 3  # calls that are tried for one that can be cut
 MOST_STEP = 8_000  # what one step may cost
-MOST_TRIES = 80  # replacements of a step that are put the whole question
+MOST_TRIES = 120  # replacements of a step that are put the whole question
 RARE = ("rest of the result", "one added", "one taken away", "exp of the result", "log of the result")  # in pairs
 
 
@@ -78,16 +79,17 @@ def search(questions: Questions) -> list[Candidate]:
 
 
 def _agreeing(questions: Questions, candidates: Iterator[Candidate], where_wrong: bool) -> list[Candidate]:
-    """Those that agree everywhere: of each finding the first, and no more than `TRIES` are tried of one."""
+    """Those that agree everywhere: of each finding the first, and only so many are tried of one."""
     found: list[Candidate] = []
     tried: Counter[tuple[Finding, ...]] = Counter()
+    tries = TRIES_OF_STEPS if where_wrong else TRIES
     for candidate in candidates:
-        if tried[candidate.findings] >= TRIES or not questions.agree(candidate.function, 1, where_wrong):
+        if tried[candidate.findings] >= tries or not questions.agree(candidate.function, 1, where_wrong):
             continue
         tried[candidate.findings] += 1
         if questions.agree(candidate.function, where_wrong=where_wrong):
             found.append(candidate)
-            tried[candidate.findings] = TRIES
+            tried[candidate.findings] = tries
     return found
 
 
@@ -152,7 +154,7 @@ def _replaced(questions: Questions, batches: Batches | None, work: Work) -> Iter
     given, got = next((both for both in cuts if plain(both[1]) >= EXAMPLES), cuts[0])
     parts = Parts(questions.formulas, given, got, any(_holds_nan(q.got) for q, _ in calls))
     tries = 0
-    for formula, site in parts.sites():
+    for formula, site in parts.sites(work.spent):
         cost = parts.cost(formula, site)
         if cost > MOST_STEP:
             continue

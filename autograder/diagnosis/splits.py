@@ -87,9 +87,10 @@ class AtHand:
         one, two = few[:, None], few[None]
         rows = torch.stack([one * two, one / two, one + two, one - two]).flatten(1, 2)
         members = torch.cartesian_prod(of[:PAIRED], of[:PAIRED])
-        self._single = _Table((self.x @ self._weights).abs(), torch.stack([of, of], 1), torch.zeros_like(of) - 1)
+        keys = torch.cat([self.x @ self._weights, (rows @ self._weights).flatten()]).abs()
         sums = torch.tensor([0, 0, 1, 1]).repeat_interleave(len(members))
-        self._pairs = _Table((rows @ self._weights).abs().flatten(), members.repeat(4, 1), sums)
+        kinds = torch.cat([torch.full_like(of, -1), sums])
+        self._table = _Table(keys, torch.cat([torch.stack([of, of], 1), members.repeat(4, 1)]), kinds)
 
     def part(self, rows: Tensor) -> Tensor:
         """The entries by which rows are looked up."""
@@ -113,7 +114,7 @@ class AtHand:
         )
         for added, key, size in looked_up:
             key, near = key.abs(), self.near * size
-            yield self._single.find(key, near, lambda of, i, one, _: ~same[one[:, 0]]) | self._pairs.find(
+            yield self._table.find(
                 key,
                 near,
                 lambda of, i, pair, kind, added=added: (

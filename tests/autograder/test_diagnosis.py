@@ -7,6 +7,8 @@ import torch
 from lesson_answers import all_exercises, mark_here, replaced, solution
 
 from autograder.diagnosis import changes, kinds, makers, work
+from autograder.diagnosis.asked import Call
+from autograder.diagnosis.comparing import differs
 from autograder.diagnosis.kinds import KINDS, Finding
 from autograder.diagnosis.makers import Maker
 from autograder.diagnosis.naming import explain
@@ -407,3 +409,25 @@ def test_another_default_and_a_mistake_in_a_plain_number_are_found(unlisted, nam
     for student in NAMES:
         diagnosis = unlisted(name, function, student).diagnosis
         assert diagnosis is not None and word in diagnosis
+
+
+def test_pairs_are_found_together_where_one_change_leads_out_of_the_table(unlisted):
+    right = next(iter(find_exercise("predict_eps").alternatives.values()))
+    mark = unlisted("predict_eps", lambda xt, x0, t, alpha_bar: right(xt.softmax(-1), x0.round(), t, alpha_bar))
+    assert mark.diagnosis == "two things at once: xt is made to sum to one first and x0 is rounded first"
+
+
+def test_pairs_are_found_where_there_is_one_argument_and_a_plain_float_comes_out(unlisted):
+    right = next(iter(find_exercise("latent_scale").alternatives.values()))
+    mark = unlisted("latent_scale", lambda z: right(z.sigmoid()) / 2)
+    assert "activation" in mark.diagnosis
+    assert "half" in mark.diagnosis
+
+
+def test_a_plain_float_made_in_single_precision_is_compared_as_that():
+    single, double = (Call([torch.ones(2, dtype=dtype)], {}, 0.0) for dtype in (torch.float32, torch.float64))
+    assert single.coarse
+    assert not double.coarse
+    assert differs(0.47359144, 0.47359133)
+    assert not differs(0.47359144, 0.47359133, coarse=True)
+    assert differs(0.47359144, 0.4749, coarse=True)
