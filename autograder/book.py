@@ -7,6 +7,9 @@ from nbgrader.api import Base, Gradebook
 from nbgrader.dbutil import ALEMBIC_DIR
 from sqlalchemy import create_engine, inspect, text
 
+# By which rows of a hand-in are found; without them each score is a look at the rows of the whole class.
+INDEXED = (("submitted_notebook", "assignment_id"), ("grade", "notebook_id"), ("comment", "notebook_id"))
+
 
 def opened(db_url: str, course: str) -> Gradebook:
     """The grade book at `db_url`, as `Gradebook` opens it.
@@ -25,3 +28,10 @@ def opened(db_url: str, course: str) -> Gradebook:
     finally:
         engine.dispose()
     return Gradebook(db_url, course)
+
+
+def indexed(gradebook: Gradebook) -> None:
+    """Give a grade book the indexes that nbgrader's tables lack; nbgrader itself gets faster by them."""
+    with gradebook.engine.begin() as connection:
+        for table, column in INDEXED:
+            connection.execute(text(f"CREATE INDEX IF NOT EXISTS course_{table}_{column} ON {table} ({column})"))

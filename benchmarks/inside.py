@@ -2,7 +2,8 @@
 
     python inside.py class FOLDER STUDENTS [--unlisted]    write a class of the build's own lesson
     python inside.py phases FOLDER OUT FILE                 grade it one by one, and write what each phase took
-    python inside.py writer FOLDER OUT FILE COUNT [URL]     store its results again and again, under other names
+    python inside.py writer FOLDER OUT FILE COUNT TOGETHER [URL]    store its results again and again, so many together
+                                                            where the build can, under other names
     python inside.py marks FILE STUDENTS                    mark the references of five lessons, in this process
 
 Names that have moved since the build of then are found by either name.
@@ -15,6 +16,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -180,18 +182,50 @@ def phases(root: Path, submitted: Path, out: Path, skip: int = 2) -> dict[str, l
 
     process.run_cell = counted
     timed(import_module("autograder.grading.runner"), "grade_submission", "run and mark")
-    timed(writer, "write", "grade book")
-    timed(feedback, "write", "page")
+    here = sys.modules[__name__]
+    timed(here, "prepared", "body")
+    timed(here, "store", "stored")
+    timed(feedback, "write_all" if hasattr(feedback, "write_all") else "write", "file")
     with grading(root, submitted, out) as (config, master, entries, grade), writer(out, config) as book:
         pages = feedback(out, config, book.gradebook, *_maker(config, master))
         for number, entry in enumerate(entries):
             if number == skip:
                 spent.clear()
-            graded = grade(entry)
-            book.write(graded, master.name, entry.notebook.parent)
-            pages.write(graded, master.name)
+            store([(prepared(grade(entry), master.name, pages), entry.notebook.parent)], master.name, book, pages)
+    body, file, both = (spent.pop(name) for name in ("body", "file", "stored"))
+    spent["page"] = [one + other for one, other in zip(body, file, strict=True)]
+    spent["grade book"] = [one - other for one, other in zip(both, file, strict=True)]
     count = len(entries) - skip
     return {phase: [value / count for value in values] for phase, values in spent.items()}
+
+
+def prepared(graded: Any, name: str, pages: Any) -> Any:
+    """A result as a worker hands it over, its page rendered; as it is in the build of then, which has that done by
+    whoever stores it.
+    """
+    try:
+        light = import_module("autograder.grading.finished").light
+    except ImportError:
+        return graded
+    if graded.notebook is None:
+        return graded
+    body_of = import_module("autograder.feedback.writer").body_of
+    return light(replace(graded, body=body_of(pages._pages, graded.notebook, name, graded.left)))
+
+
+def store(results: list[tuple[Any, Path]], name: str, book: Any, pages: Any) -> None:
+    """Results and the folders of their hand-ins to grade book and pages, together where the build does that."""
+    try:
+        finished = import_module("autograder.grading.finished").Finished
+    except ImportError:
+        for graded, place in results:
+            book.write(graded, name, place)
+            pages.write(graded, name)
+        return
+    together = [finished(graded, name, place) for graded, place in results]
+    with book.all_or_nothing() as files:
+        book.write_all(together, files)
+        pages.write_all(together, files)
 
 
 def _maker(config: Any, master: Any) -> list[Any]:
@@ -202,26 +236,30 @@ def _maker(config: Any, master: Any) -> list[Any]:
         return []
 
 
-def stored(root: Path, submitted: Path, out: Path, count: int, url: str) -> dict[str, Any]:
-    """Seconds of processor time that this process, the one writer, takes to store each of `count` finished results, and
-    its peak memory in MiB after each tenth of them. Pages that workers render are rendered beforehand.
+def stored(root: Path, submitted: Path, out: Path, count: int, together: int, url: str) -> dict[str, Any]:
+    """Seconds of processor time that this process, the one writer, takes to store each of `count` finished results,
+    `together` at a time, and its peak memory in MiB after each tenth of them.
     """
     feedback, writer = moved("FeedbackWriter"), moved("GradebookWriter")
     with grading(root, submitted, out, url) as (config, master, entries, grade):
         graded = [grade(entry) for entry in entries]
-    seconds, peaks = [], []
+    seconds: list[float] = []
+    peaks: list[float] = []
     with writer(out, config) as book:
         pages = feedback(out, config, book.gradebook)
-        if hasattr(pages, "_body"):
-            graded = [replace(one, body=pages._body(one, one.notebook, master.name)) for one in graded]
-        for number in range(count):
-            one = replace(graded[number % len(graded)], student=f"replayed-{number:06d}")
+        ready = [(prepared(one, master.name, pages), e.notebook.parent) for one, e in zip(graded, entries, strict=True)]
+        while len(seconds) < count:
+            numbers = range(len(seconds), min(len(seconds) + together, count))
+            some = [(ready[number % len(ready)], f"replayed-{number:06d}") for number in numbers]
+            results = [(replace(one, student=student), place) for (one, place), student in some]
             before = time.process_time()
-            book.write(one, master.name, entries[number % len(entries)].notebook.parent)
-            pages.write(one, master.name)
-            seconds.append(time.process_time() - before)
-            if (number + 1) % max(count // 10, 1) == 0:
+            store(results, master.name, book, pages)
+            seconds += [(time.process_time() - before) / len(numbers)] * len(numbers)
+            if len(seconds) * 10 // count > len(peaks):
                 peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+            for _, student in some:  # or the files of a large class fill the disk; the grade book stays
+                for place in ("autograded", "feedback", ".graded"):
+                    shutil.rmtree(out / place / student, ignore_errors=True)
     return {"seconds": seconds, "peak_mib": peaks}
 
 
@@ -279,7 +317,7 @@ def main() -> None:
     if what == "phases":
         file.write_text(json.dumps(phases(Path.cwd(), folder, out)))
     else:
-        file.write_text(json.dumps(stored(Path.cwd(), folder, out, int(rest[2]), "".join(rest[3:4]))))
+        file.write_text(json.dumps(stored(Path.cwd(), folder, out, int(rest[2]), int(rest[3]), "".join(rest[4:5]))))
 
 
 if __name__ == "__main__":

@@ -6,14 +6,26 @@ every mark, comment and penalty at once.
 
 from __future__ import annotations
 
+import itertools
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nbformat import NotebookNode
-from nbgrader.api import BaseCell, Comment, Grade, Gradebook
+from nbgrader.api import (
+    Assignment,
+    BaseCell,
+    Comment,
+    Grade,
+    Gradebook,
+    MissingEntry,
+    Notebook,
+    SubmittedAssignment,
+    SubmittedNotebook,
+)
+from sqlalchemy import select
 
 from ..cells import exercise_graded_in, grade_id, lacking, nbgrader, open_to_students, verdict
 from .page import in_box, marks_template
@@ -40,9 +52,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Body:
-    """The first half: HTML and gaps' names by turns, and the table's rows. `refused` says why there is none."""
+    """The first half: HTML and gaps' names by turns, and the table's rows. `refused` says why there is none. What is
+    this long is kept as bytes.
+    """
 
-    parts: tuple[str, ...] = ()
+    parts: tuple[bytes, ...] = ()
     rows: tuple[Row, ...] = ()
     refused: str = ""
 
@@ -53,17 +67,24 @@ class Body:
         """
         rows = tuple(_rows(notebook))
         token = secrets.token_hex(16)
-        return cls(tuple(render(notebook, token).split(token)), rows)
+        return cls(tuple(in_bytes(part) for part in render(notebook, token).split(token)), rows)
 
-    def text(self) -> str:
-        """As JSON."""
-        rows = [asdict(row) for row in self.rows]
-        return json.dumps({"parts": self.parts, "rows": rows, "refused": self.refused}, ensure_ascii=False)
+    def written(self) -> tuple[bytes, ...]:
+        """As a file holds it, in pieces: a line of JSON with the lengths of the parts, and the parts as they are."""
+        rows, lengths = [asdict(row) for row in self.rows], [len(part) for part in self.parts]
+        head = json.dumps({"lengths": lengths, "rows": rows, "refused": self.refused})
+        return (f"{head}\n".encode(), *self.parts)
 
     @classmethod
-    def from_json(cls, held: dict[str, Any]) -> Body:
-        """The inverse, of what has been read. Raises KeyError or TypeError where it is none."""
-        return cls(tuple(held["parts"]), tuple(Row(**row) for row in held["rows"]), held["refused"])
+    def read(cls, content: bytes) -> Body:
+        """The inverse. Raises ValueError, KeyError or TypeError where it is none."""
+        head, _, rest = content.partition(b"\n")
+        held = json.loads(head)
+        ends = list(itertools.accumulate(held["lengths"], initial=0))
+        if len(rest) != ends[-1]:
+            raise ValueError("half a page")
+        parts = tuple(rest[start:end] for start, end in itertools.pairwise(ends))
+        return cls(parts, tuple(Row(**row) for row in held["rows"]), held["refused"])
 
 
 @dataclass(frozen=True)
@@ -88,43 +109,63 @@ class Said:
         }
 
     @classmethod
-    def by(cls, gradebook: Gradebook, student: str, lesson: str, name: str) -> Said:
-        """Three queries of a grade book that is open, where nbgrader's GetGrades has two for every cell of one that it
-        opens anew: the time of a large class is the time of its one writer. Raises `MissingEntry`.
+    def by(cls, gradebook: Gradebook, lesson: str, name: str, students: Iterable[str]) -> dict[str, Said]:
+        """By student, in three queries of a grade book that is open, where nbgrader's GetGrades has two for every cell
+        of one that it opens anew: the time of a large class is the time of its one writer. Raises `MissingEntry`.
         """
-        held = gradebook.find_submission_notebook(name, lesson, student)
-        columns = (Grade.score, Grade.max_score, Grade.needs_manual_grade, Grade.manual_score)
-        cells = {
-            cell: (score, most, waits, by_hand is not None)
-            for cell, score, most, waits, by_hand in _of(gradebook, held.id, Grade, *columns)
+        students, session = list(students), gradebook.db
+        hand_in, late = SubmittedAssignment, SubmittedNotebook.late_submission_penalty
+        held = session.execute(
+            select(hand_in.student_id, SubmittedNotebook.id, SubmittedNotebook.notebook_id, late)
+            .join(hand_in, hand_in.id == SubmittedNotebook.assignment_id)
+            .join(Assignment, Assignment.id == hand_in.assignment_id)
+            .join(Notebook, Notebook.id == SubmittedNotebook.notebook_id)
+            .where(Assignment.name == lesson, Notebook.name == name, hand_in.student_id.in_(students))
+        ).all()
+        if missing := set(students) - {row.student_id for row in held}:
+            raise MissingEntry(f"no such hand-in: {name}, {lesson}, {min(missing)}")
+        notebooks = {row.id: row.student_id for row in held}
+        cells: dict[str, dict[str, tuple[float, float, bool, bool]]] = {student: {} for student in students}
+        comments: dict[str, dict[str, str | None]] = {student: {} for student in students}
+        graded = select(
+            *(BaseCell.name, Grade.notebook_id, Grade.score, Grade.max_score),
+            *(Grade.needs_manual_grade, Grade.manual_score),
+        ).where(Grade.cell_id == BaseCell.id, Grade.notebook_id.in_(notebooks))
+        for cell, notebook, score, most, waits, by_hand in session.execute(graded):
+            cells[notebooks[notebook]][cell] = (score, most, waits, by_hand is not None)
+        commented = select(BaseCell.name, Comment.notebook_id, Comment.comment).where(
+            Comment.cell_id == BaseCell.id, Comment.notebook_id.in_(notebooks)
+        )
+        for cell, notebook, comment in session.execute(commented):
+            comments[notebooks[notebook]][cell] = comment
+        return {
+            row.student_id: cls(cells[row.student_id], comments[row.student_id], row.late_submission_penalty or 0.0)
+            for row in held
         }
-        comments = dict(_of(gradebook, held.id, Comment, Comment.comment))
-        gradebook.db.refresh(held, ["late_submission_penalty"])
-        return cls(cells, comments, held.late_submission_penalty or 0.0)
 
 
-def _of(gradebook: Gradebook, notebook: str, kind: Any, *columns: Any) -> list[tuple[Any, ...]]:
-    """These columns of every graded or commented cell of a submission, after the cell's name."""
-    query = gradebook.db.query(BaseCell.name, *columns)
-    return [tuple(row) for row in query.filter(kind.cell_id == BaseCell.id, kind.notebook_id == notebook)]
-
-
-def filled(body: Body, name: str, said: Said) -> str:
-    """The page of the notebook `name`."""
+def filled(body: Body, name: str, said: Said) -> tuple[bytes, ...]:
+    """The page of the notebook `name`, in pieces."""
     template = marks_template()
-    text = list(body.parts)
-    for place in range(1, len(text), 2):
-        what, _, cell = text[place].partition(" ")
+    pieces = list(body.parts)
+    for place in range(1, len(pieces), 2):
+        what, _, cell = pieces[place].decode().partition(" ")
         if what == "head":
-            text[place] = template.head(name, said.about)
+            text = template.head(name, said.about)
         elif what == "table":
-            text[place] = template.table([_line(row, said) for row in body.rows])
+            text = template.table([_line(row, said) for row in body.rows])
         elif what == "score":
-            text[place] = template.score(*said.cells.get(cell, (0.0, 0.0))[:2])
+            text = template.score(*said.cells.get(cell, (0.0, 0.0))[:2])
         else:
             comment = said.comments.get(cell)
-            text[place] = template.comment(in_box(comment)) if comment else ""
-    return "".join(text)
+            text = template.comment(in_box(comment)) if comment else ""
+        pieces[place] = in_bytes(text)
+    return tuple(pieces)
+
+
+def in_bytes(text: str) -> bytes:
+    """A text as a page's file holds it: what no encoding knows is a question mark."""
+    return text.encode("utf-8", "replace")
 
 
 def _line(row: Row, said: Said) -> dict[str, Any]:

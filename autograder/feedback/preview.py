@@ -60,7 +60,7 @@ def preview(root: Path, lesson: str) -> str:
                 (found.points, found.max_points, False, False) if found else (0.0, worth, True, False)
             )
     with closing(page_maker(course_config(root))) as pages:
-        return filled(body_of(pages, notebook, master.name), master.name, Said(cells))
+        return b"".join(filled(body_of(pages, notebook, master.name), master.name, Said(cells))).decode()
 
 
 def made_up(lesson: str) -> dict[str, Mark]:

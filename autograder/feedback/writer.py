@@ -7,9 +7,7 @@ run no script and load nothing.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +18,18 @@ from nbgrader.converters import GenerateFeedback
 from traitlets.config import Config
 
 from ..grading.exchange import Exchange
+from ..grading.finished import Finished, digest
 from ..grading.gradebook import for_release, resources_for
 from ..grading.graded import Graded
 from ..grading.ledger import place_of
 from ..grading.sources import digest_of, page_sources
 from ..hand_in.restoring import Master
 from ..nodes import copied
-from .filling import Body, Said, filled
+from .filling import Body, Said, filled, in_bytes
 from .making import SECONDS, PageRefused, Pages
 from .page import Bounded, exporter, refusal, without_scripts
+
+Pieces = tuple[bytes, ...]  # of a file
 
 
 def page_maker(config: Config, masters: Iterable[Master] = ()) -> Pages:
@@ -69,52 +70,66 @@ class FeedbackWriter:
         self._gradebook, self._pages = gradebook, pages or page_maker(config)
         self._made_by = digest_of(page_sources(map(str, config.GenerateFeedback.get("preprocessors", []))))
 
-    def write(
-        self, graded: Graded, name: str, files: Exchange | None = None, release: Mapping[str, str] | None = None
-    ) -> Path:
-        """The page of one submission, in its place when `files` are swapped, or at once; beside it what `release`
-        holds, by name.
+    def write(self, graded: Graded, name: str) -> Path:
+        """The page of one submission, in its place at once."""
+        return self.write_all([Finished(graded, name, Path(), {})])[0]
+
+    def write_all(self, finished: Sequence[Finished], files: Exchange | None = None) -> list[Path]:
+        """The pages of submissions, in their places when `files` are swapped, or at once; beside each what its
+        `release` holds, by name.
         """
-        page = self.out / "feedback" / graded.student / graded.lesson / f"{name}.html"
-        texts = {page.with_name(beside): text for beside, text in (release or {}).items()}
-        if graded.notebook is None:
-            texts[page] = refusal(f"{graded.lesson}: not graded", "; ".join(graded.flags))
-        else:
-            body = self._body(graded, graded.notebook, name)
-            texts[page] = self._filled(body, graded.student, graded.lesson, name)
-            key = self._key(graded.text.encode("utf-8", "replace"))
-            texts[place_of(self.out, graded.student, graded.lesson, ".page")] = _kept(key, body)
-        _write(texts, files)
-        return page
+        pages = []
+        said: dict[tuple[str, str], dict[str, Said]] = {}
+        shown = [one for one in finished if one.sheet is not None]
+        for key in dict.fromkeys((one.graded.lesson, one.name) for one in shown):
+            students = [one.graded.student for one in shown if (one.graded.lesson, one.name) == key]
+            said[key] = Said.by(self._gradebook, *key, students)
+        for one in finished:
+            graded, sheet = one.graded, one.sheet
+            page = self.out / "feedback" / graded.student / graded.lesson / f"{one.name}.html"
+            new = _beside(page, one.release or {})
+            if sheet is None:
+                new[page] = (in_bytes(refusal(f"{graded.lesson}: not graded", "; ".join(graded.flags))),)
+            else:
+                body = graded.body or self._body(sheet.content, one.name, graded.left)
+                new[page] = self._filled(body, graded.lesson, one.name, said[graded.lesson, one.name][graded.student])
+                place = place_of(self.out, graded.student, graded.lesson, ".page")
+                new[place] = (self._key(sheet.digest), *body.written())
+            _write(new, files)
+            pages.append(page)
+        return pages
 
     def refresh(self, notebook: Path, page: Path, student: str, lesson: str, release: Mapping[str, str]) -> bool:
         """Bring the page of a stored notebook, and what lies beside it, to what the grade book says now; whether the
         page had to be written. Raises OSError, `MissingEntry`, and RuntimeError as `body_of`.
         """
-        content = notebook.read_bytes()
-        key, place = self._key(content), place_of(self.out, student, lesson, ".page")
-        texts = {page.with_name(beside): text for beside, text in release.items()}
+        content, place = notebook.read_bytes(), place_of(self.out, student, lesson, ".page")
+        key, new = self._key(digest(content)), _beside(page, release)
         if (body := _found(place, key)) is None:
-            body = body_of(self._pages, nbformat.reads(content.decode("utf-8"), as_version=4), notebook.stem)
-            texts[place] = _kept(key, body)
-        texts[page] = self._filled(body, student, lesson, notebook.stem)
-        texts = {place: text for place, text in texts.items() if _text(place) != text}
+            body = self._body(content, notebook.stem)
+            new[place] = (key, *body.written())
+        new[page] = self._filled(
+            body, lesson, notebook.stem, Said.by(self._gradebook, lesson, notebook.stem, [student])[student]
+        )
+        new = {place: pieces for place, pieces in new.items() if _content(place) != b"".join(pieces)}
         with Exchange() as files:
-            _write(texts, files)
+            _write(new, files)
             files.swap()
-        return page in texts
+        return page in new
 
-    def _body(self, graded: Graded, notebook: NotebookNode, name: str) -> Body:
-        """As a worker has rendered it, or else rendered here."""
-        return graded.body or body_of(self._pages, notebook, name, graded.left)
+    def _body(self, content: bytes, name: str, seconds: float = SECONDS) -> Body:
+        """Of a notebook as it is stored."""
+        return body_of(self._pages, nbformat.reads(content.decode("utf-8"), as_version=4), name, seconds)
 
-    def _filled(self, body: Body, student: str, lesson: str, name: str) -> str:
+    def _filled(self, body: Body, lesson: str, name: str, said: Said) -> Pieces:
         if body.refused:
-            return refusal(f"{lesson}: no page", f"This notebook cannot be shown ({body.refused}); its marks stand")
-        return filled(body, name, Said.by(self._gradebook, student, lesson, name))
+            reason = f"This notebook cannot be shown ({body.refused}); its marks stand"
+            return (in_bytes(refusal(f"{lesson}: no page", reason)),)
+        return filled(body, name, said)
 
-    def _key(self, content: bytes) -> str:
-        return hashlib.sha256(self._made_by.encode() + content).hexdigest()
+    def _key(self, notebook: str) -> bytes:
+        """The line above a body that is kept, of a notebook with this digest."""
+        return f"{self._made_by} {notebook}\n".encode()
 
 
 def refreshed(writer: FeedbackWriter, out: Path, student: str, lesson: str, name: str, secret: str) -> bool:
@@ -127,27 +142,29 @@ def refreshed(writer: FeedbackWriter, out: Path, student: str, lesson: str, name
     return writer.refresh(notebook, page, student, lesson, release)
 
 
-def _write(texts: Mapping[Path, str], files: Exchange | None) -> None:
-    for place, text in texts.items():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        (files.aside(place) if files else place).write_text(text, encoding="utf-8", errors="replace")
+def _beside(page: Path, release: Mapping[str, str]) -> dict[Path, Pieces]:
+    return {page.with_name(name): (in_bytes(text),) for name, text in release.items()}
 
 
-def _text(place: Path) -> str | None:
+def _write(new: Mapping[Path, Pieces], files: Exchange | None) -> None:
+    for place, pieces in new.items():
+        if files is None:
+            place.parent.mkdir(parents=True, exist_ok=True)
+        with (files.aside(place) if files else place).open("wb") as file:
+            file.writelines(pieces)
+
+
+def _found(place: Path, key: bytes) -> Body | None:
+    """The body that was kept with this key."""
     try:
-        return place.read_text(encoding="utf-8")
-    except (OSError, UnicodeError):
+        held = place.read_bytes()
+        return Body.read(held.removeprefix(key)) if held.startswith(key) else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _kept(key: str, body: Body) -> str:
-    return f'{{"key": "{key}", "body": {body.text()}}}'
-
-
-def _found(place: Path, key: str) -> Body | None:
-    """The body that was kept with this key."""
+def _content(place: Path) -> bytes | None:
     try:
-        held = json.loads(place.read_text(encoding="utf-8"))
-        return Body.from_json(held["body"]) if held["key"] == key else None
-    except (OSError, ValueError, KeyError, TypeError):
+        return place.read_bytes()
+    except OSError:
         return None

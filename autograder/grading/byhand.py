@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nbgrader.api import Grade
-
 from ..cells import grade_id, nbgrader, open_to_students, place
 
 
@@ -24,15 +22,32 @@ class Held(NamedTuple):
     waits: bool
 
 
-def held(grades: Mapping[str, Grade]) -> dict[str, Held]:
+def held(grades: Mapping[str, Any]) -> dict[str, Held]:
     """The same of each cell, by name, as it is now."""
     return {
         name: Held(grade.auto_score, grade.manual_score, grade.needs_manual_grade) for name, grade in grades.items()
     }
 
 
+class Worth(NamedTuple):
+    """Whether points depend on a cell, and whether a person alone marks it."""
+
+    points: bool
+    task: bool
+
+
+def worth_of(notebook: Mapping[str, Any]) -> dict[str, Worth]:
+    """The same of each cell that nbgrader knows, by name."""
+    cells = ((grade_id(cell), nbgrader(cell)) for cell in notebook["cells"])
+    return {name: Worth(bool(meta.get("points")), bool(meta.get("task"))) for name, meta in cells if name}
+
+
 def queue(
-    grades: Mapping[str, Grade], before: Mapping[str, Held], earlier: Callable[[], Any], notebook: Mapping[str, Any]
+    grades: Mapping[str, Any],
+    before: Mapping[str, Held],
+    worth: Mapping[str, Worth],
+    earlier: Callable[[], Any],
+    notebook: Callable[[], Any],
 ) -> None:
     """Set which of a submission's `grades`, by their cells' names and just stored, wait for a person.
 
@@ -42,22 +57,22 @@ def queue(
 
     Args:
         before: what `held` gave beforehand.
+        worth: what `worth_of` gives for the notebook that is stored now.
         earlier: gives the notebook that was there beforehand, None where there is none: then any answer has changed.
-        notebook: the one that is stored now.
+        notebook: gives the one that is stored now.
     """
-    cells = {grade_id(cell): nbgrader(cell) for cell in notebook["cells"] if grade_id(cell)}
-    now = answers(notebook)
-    then: dict[str, Any] | None = None
+    answered: tuple[dict[str, Any], dict[str, Any]] | None = None  # then and now
     for cell, grade in grades.items():
-        meta = cells.get(cell, {})
-        if meta.get("task"):
+        points, task = worth.get(cell, (False, False))
+        if task:
             grade.auto_score = None  # what a hand-in without a notebook has left
-        if not meta.get("points"):
+        if not points:
             grade.auto_score, grade.needs_manual_grade = grade.auto_score or 0.0, False
         elif grade.manual_score is None:
             grade.needs_manual_grade = grade.auto_score is None
         else:
-            then = answers(earlier() or {"cells": []}) if then is None else then
+            answered = answered or (answers(earlier() or {"cells": []}), answers(notebook()))
+            then, now = answered
             old, name = before.get(cell), place(cell)[0]
             same = old is not None and old.auto == grade.auto_score and then.get(name) == now.get(name)
             grade.needs_manual_grade = not same or bool(old and old.waits)

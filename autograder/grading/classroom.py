@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -28,12 +28,13 @@ from ..hand_in.restoring import Master
 from ..marks import score
 from .alone import alone
 from .changes import Change, Standings, changes, keep_changes
-from .gradebook import GradebookWriter, for_release, is_there
+from .gradebook import GradebookWriter, is_there
 from .graded import FAILED, GRADED, NOT_GRADED, Graded, failed, not_graded
 from .keys import Keys
 from .ledger import Ledger
 from .progress import progress_bar
 from .removal import as_removed, removed
+from .storing import stored
 from .workers import Client, Grading, Task, graded_as_they_come, workers
 
 
@@ -61,8 +62,9 @@ def grade_class(
     """Grade `entries` with the course at `root`; grade book, autograded notebooks and feedback go below `out`. `tell`
     is told whose marks have changed since the last run.
 
-    Each submission is stored as soon as it is graded, and not graded again by the next run unless something it depends
-    on has changed: an interrupted run loses nothing. Whatever goes wrong with one submission costs that one alone.
+    Each submission is stored within a second of being graded, with those that are there by then, and not graded again
+    by the next run unless something it depends on has changed: an interrupted run loses nothing that was stored, and
+    the next one grades the rest. Whatever goes wrong with one submission costs that one alone.
 
     Raises:
         ClassError: another run is at work on `out`, its grade book is locked, or the secret is another one.
@@ -108,14 +110,13 @@ def _grade_class(
                 results[entry] = not_graded(entry.student, entry.lesson, refused[entry.lesson])
             todo = [entry for entry in todo if entry.lesson not in refused]
             bar = progress.add_task("grading", total=len(entries), completed=len(results))
-            for entry, graded in _grade(todo, client, plugin, allowance):
-                stored = _stored(entry, _flagged(entry, graded), masters[entry.lesson], book, feedback)
-                if stored.status != NOT_GRADED:
-                    stored = _noted(stored, ledger, keys.of(entry))
-                results[entry] = replace(
-                    stored, notebook=None, body=None
-                )  # it is written; a large class would fill the memory
-                progress.advance(bar)
+            for together in _grade(todo, client, plugin, allowance):
+                came = {entry: _flagged(entry, graded) for entry, graded in together}
+                for entry, kept in stored(came, masters, book, feedback).items():
+                    noted = kept if kept.status == NOT_GRADED else _noted(kept, ledger, keys.of(entry))
+                    # It is written; a large class would fill the memory.
+                    results[entry] = replace(noted, body=None, sheet=None)
+                    progress.advance(bar)
             timeless = {who for lesson in known for who in book.settle(lesson)}
             for entry in set(entries) - set(todo):
                 if results[entry].status == GRADED:
@@ -214,22 +215,6 @@ def _lacking(results: Mapping[Entry, Graded], masters: Mapping[str, Master], out
     return missing
 
 
-def _stored(entry: Entry, graded: Graded, master: Master, book: GradebookWriter, feedback: FeedbackWriter) -> Graded:
-    """`graded` with marks, notebook and page in their places, all or none; what keeps it out is no fault of its own."""
-    if graded.status != NOT_GRADED:
-        try:
-            with book.all_or_nothing() as files:
-                release_files = for_release(entry.place, graded.student, graded.lesson, master.secret)
-                book.write(graded, master.name, entry.place, files, release_files)
-                feedback.write(graded, master.name, files, release_files)
-            return graded
-        except Exception as error:
-            graded = not_graded(graded.student, graded.lesson, error, graded.seconds)
-    with suppress(Exception):
-        book.enrol(entry.student)  # an export then shows that something is missing
-    return graded
-
-
 def _noted(graded: Graded, ledger: Ledger, key: str) -> Graded:
     """`graded`, which is stored, noted in the ledger; where that fails, the next run grades it again."""
     try:
@@ -272,24 +257,24 @@ def _workers(
 
 def _grade(
     todo: Sequence[Entry], client: Client | None, plugin: Grading, allowance: Allowance
-) -> Iterator[tuple[Entry, Graded]]:
+) -> Iterator[list[tuple[Entry, Graded]]]:
     if client is None:
         return
     left = dict(enumerate(todo))
     unread: list[tuple[Entry, Graded]] = []
     reason: Exception | str = "the workers gave no result"
     try:
-        for task, result in graded_as_they_come(client, _tasks(todo, plugin.name, allowance, unread)):
-            entry = left.pop(task.number)
-            if isinstance(result, BaseException):
-                yield entry, not_graded(entry.student, entry.lesson, result)
-            else:
-                yield entry, result
+        for results in graded_as_they_come(client, _tasks(todo, plugin.name, allowance, unread)):
+            entries = [left.pop(task.number) for task, _ in results]
+            yield [
+                (e, not_graded(e.student, e.lesson, result) if isinstance(result, BaseException) else result)
+                for e, (_, result) in zip(entries, results, strict=True)
+            ]
     except Exception as error:  # the scheduler is lost, say: what has been graded is stored, the rest waits
         reason = error
-    yield from unread
+    yield unread
     done = {entry for entry, _ in unread}
-    yield from ((e, not_graded(e.student, e.lesson, reason)) for e in left.values() if e not in done)
+    yield [(e, not_graded(e.student, e.lesson, reason)) for e in left.values() if e not in done]
 
 
 def _tasks(todo: Sequence[Entry], by: str, allowance: Allowance, unread: list[tuple[Entry, Graded]]) -> Iterator[Task]:

@@ -1,37 +1,33 @@
 """Writing what was graded in nbgrader's own shape: `gradebook.db` and `autograded/<student>/<lesson>/`.
 
-Everything goes through nbgrader's API and its own preprocessors, so formgrader, manual grading, late penalties and
-export go on from here. One writer at a time: SQLite knows no other way.
+Points and comments are nbgrader's own (`finished`), and so are the rows (`rows`), so formgrader, manual grading, late
+penalties and export go on from here. One writer at a time, with many submissions at once: SQLite knows no other way.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from nbformat import NotebookNode
 from nbgrader.api import (
     Assignment,
     BaseCell,
     Grade,
+    MissingEntry,
     Notebook,
     SubmittedAssignment,
     SubmittedNotebook,
 )
-from nbgrader.preprocessors import SaveAutoGrades
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
-from ..book import opened
-from ..cells import lacking, nbgrader
+from ..book import indexed, opened
 from ..checkout import course_id, database_url
 from ..hand_in.beside import SECRET, TIMESTAMP
 from ..hand_in.finding import timestamp
@@ -39,9 +35,10 @@ from ..hand_in.notebook_file import SubmissionError, plain_bytes
 from ..transaction import one_transaction
 from . import byhand, lateness
 from .exchange import Exchange
+from .finished import Finished
 from .graded import NOT_GRADED, Graded
 from .lateness import Extensions
-from .rows import FirstRows, Rows, complete, first_rows, leave_out
+from .rows import Rows, enter, store
 
 LONGEST_SECRET = 1000  # characters; nbgrader's have 128
 
@@ -53,10 +50,8 @@ class GradebookWriter:
         self.out = out
         self.db_url = database_url(out, config)
         self._config = config
-        # nbgrader adds rows by relationship before they are in the session, which SQLAlchemy remarks on every time.
-        warnings.filterwarnings("ignore", category=SAWarning, message="Object of type .* not in session")
-        self._saver = SaveAutoGrades(config=config)
         self.gradebook = opened(self.db_url, course_id(config))
+        indexed(self.gradebook)
 
     def __enter__(self) -> Self:
         return self
@@ -74,35 +69,40 @@ class GradebookWriter:
         files: Exchange | None = None,
         release: Mapping[str, str] | None = None,
     ) -> Path:
-        """Store one submission; `submitted` is its folder, whose timestamp goes along. Returns the folder written.
+        """Store one submission; returns the folder written. See `write_all`."""
+        return self.write_all([Finished(graded, name, submitted, release)], files)[0]
 
-        `files`: the exchange of a block of `all_or_nothing`, to which this submission belongs; `release`: what
-        `for_release` gave; the timestamp alone without it.
+    def write_all(self, finished: Sequence[Finished], files: Exchange | None = None) -> list[Path]:
+        """Store submissions, all of them or none, in a few statements; returns the folders written.
+
+        `files`: the exchange of a block of `all_or_nothing`, to which they belong.
         """
-        if graded.status == NOT_GRADED:
-            raise ValueError(f"{graded.student}, {graded.lesson}: nothing is stored of what was not graded")
-        folder = self.out / "autograded" / graded.student / graded.lesson
+        for one in finished:
+            if one.graded.status == NOT_GRADED:
+                raise ValueError(f"{one.graded.student}, {one.graded.lesson}: nothing is stored of what was not graded")
         with nullcontext(files) if files else self.all_or_nothing() as files:
-            when, _ = timestamp(submitted)
-            self.gradebook.update_or_create_student(graded.student)
-            first = first_rows(self.gradebook, graded.lesson, graded.student, when)
-            if not first:
-                # One that vanished clears the stored one.
-                self.gradebook.update_or_create_submission(graded.lesson, graded.student, timestamp=when)
-            made = files.aside(folder)
-            made.mkdir()
-            if graded.notebook is not None:
-                self._save(graded, name, graded.notebook, folder / f"{name}.ipynb", first.pop(name, None))
-                (made / f"{name}.ipynb").write_text(graded.text, encoding="utf-8")
-            for others in first.values():
-                others.store(self.gradebook)
-            if graded.notebook is None:
-                self._zero(graded, name)
-            self.settle(graded.lesson, graded.student)
-            beside = {TIMESTAMP: when.isoformat()} if when else {}
-            for place, text in (beside if release is None else release).items():
-                (made / place).write_text(text, encoding="utf-8")
-        return folder
+            for lesson in dict.fromkeys(one.graded.lesson for one in finished):
+                self._write_lesson(lesson, [one for one in finished if one.graded.lesson == lesson])
+            for one in finished:
+                made = files.aside(self._folder(one))
+                made.mkdir()
+                if one.sheet is not None:
+                    (made / f"{one.name}.ipynb").write_bytes(one.sheet.content)
+                for place, text in one.beside.items():
+                    (made / place).write_text(text, encoding="utf-8")
+        return [self._folder(one) for one in finished]
+
+    def _folder(self, one: Finished) -> Path:
+        return self.out / "autograded" / one.graded.student / one.graded.lesson
+
+    def _write_lesson(self, lesson: str, finished: Sequence[Finished]) -> None:
+        """What the grade book holds of these hand-ins of a lesson, of a student each."""
+        when = {one.graded.student: one.when for one in finished}
+        rows = enter(self.gradebook, lesson, when)
+        for one in finished:
+            self._save(one, rows[one.graded.student])
+        store(self.gradebook, (held for own in rows.values() for held in own.values()))
+        self.settle(lesson, when)
 
     def auto_scores(self, lesson: str, name: str) -> dict[str, dict[str, float | None]]:
         """The scores by machine that the grade book holds of a lesson, by student and cell."""
@@ -133,59 +133,47 @@ class GradebookWriter:
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[Exchange]:
-        """A block in which one submission is stored: left by an exception, the grade book and the files of the exchange
+        """A block in which submissions are stored: left by an exception, the grade book and the files of the exchange
         are as they were.
         """
         with Exchange() as files, one_transaction(self.gradebook):
             yield files
             files.swap()
 
-    def _save(self, graded: Graded, name: str, notebook: NotebookNode, earlier: Path, first: FirstRows | None) -> None:
-        resources = resources_for(graded.student, graded.lesson, name, self.db_url)
-        saver = self._saver
-        rows: Rows
-        if first is not None:
-            rows = first
-        else:
-            held = self.gradebook.find_submission_notebook(name, graded.lesson, graded.student)
-            complete(self.gradebook, held)
-            rows = Rows.of(self.gradebook, held.id)
-        saver.gradebook = rows
+    def _save(self, one: Finished, notebooks: Mapping[str, Rows]) -> None:
+        """Bring a hand-in's rows to what it came to."""
+        if (rows := notebooks.get(one.name)) is None:
+            raise MissingEntry(f"no such notebook: {one.name}, {one.graded.lesson}")
+        if (sheet := one.sheet) is None:
+            _zero(rows)
+            return
+        earlier = self._folder(one) / f"{one.name}.ipynb"
         before = byhand.held(rows.grades)
-        saver.notebook_id, saver.assignment_id, saver.student_id = name, graded.lesson, graded.student
-        for index, cell in enumerate(cell for cell in notebook.cells if not lacking(cell)):
-            saver.preprocess_cell(cell if _is_worth(cell) else NotebookNode({**cell, "outputs": []}), resources, index)
-        byhand.queue(rows.grades, before, lambda: byhand.stored(earlier), notebook)
-        if first is None:
-            leave_out(self.gradebook, held, notebook.cells)
-        else:
-            first.store(self.gradebook, notebook.cells)
+        for cell, points in sheet.points.items():
+            rows.grades[cell].auto_score = points
+        for cell, comment in sheet.comments.items():
+            rows.comments[cell].auto_comment = comment
+        byhand.queue(rows.grades, before, sheet.worth, lambda: byhand.stored(earlier), lambda: sheet.notebook)
+        rows.left_out = sheet.left_out
 
-    def settle(self, lesson: str | None = None, student: str | None = None) -> list[tuple[str, str]]:
+    def settle(self, lesson: str | None = None, students: Iterable[str] | None = None) -> list[tuple[str, str]]:
         """As `lateness.settle`."""
         extensions = Extensions.beside(self.gradebook, self.out)
-        return lateness.settle(self.gradebook, self._config, extensions, lesson, student)
-
-    def _zero(self, graded: Graded, name: str) -> None:
-        """Nothing for a hand-in without a notebook; what was marked by hand in an earlier one waits to be looked at
-        again, with the old mark in the comment.
-        """
-        held = self.gradebook.find_submission_notebook(name, graded.lesson, graded.student)
-        complete(self.gradebook, held)
-        comments = {comment.name: comment for comment in held.comments}
-        for grade in held.grades:
-            old = grade.manual_score
-            grade.needs_manual_grade = bool(grade.needs_manual_grade or old is not None)
-            grade.auto_score, grade.manual_score = 0.0, None
-            if old is not None and (comment := comments.get(grade.name)) is not None:
-                said = f"{comment.comment} " if comment.comment else ""
-                comment.manual_comment = f"{said}[An earlier hand-in had {old:g} here.]"
-        self.gradebook.db.commit()
+        return lateness.settle(self.gradebook, self._config, extensions, lesson, students)
 
 
-def _is_worth(cell: NotebookNode) -> bool:
-    """Whether points depend on what a cell shows: of any other one the outputs are the student's to choose."""
-    return bool(nbgrader(cell).get("points"))
+def _zero(rows: Rows) -> None:
+    """Nothing for a hand-in without a notebook; what was marked by hand in an earlier one waits to be looked at again,
+    with the old mark in the comment.
+    """
+    for name, grade in rows.grades.items():
+        old = grade.manual_score
+        grade.needs_manual_grade = grade.needs_manual_grade or old is not None
+        grade.auto_score, grade.manual_score = 0.0, None
+        if old is not None and (comment := rows.comments.get(name)) is not None:
+            held = comment.auto_comment if comment.manual_comment is None else comment.manual_comment
+            said = f"{held} " if held else ""
+            comment.manual_comment = f"{said}[An earlier hand-in had {old:g} here.]"
 
 
 def for_release(folder: Path, student: str, lesson: str, secret: str) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from ..exercise import Exercise
 from ..feedback.filling import Body
 from ..feedback.markup import readable
 from ..marks import Mark, Outcome, score
-from ..nodes import written
+from .finished import Sheet
 
 GRADED, FAILED, NOT_GRADED, REMOVED = "graded", "failed", "not graded", "removed"
 
@@ -23,8 +22,8 @@ GRADED, FAILED, NOT_GRADED, REMOVED = "graded", "failed", "not graded", "removed
 @dataclass(frozen=True)
 class Graded:
     """The outcome for one submission. `notebook` is what goes into `autograded/`; None where there was nothing to
-    grade. `left`: seconds of the submission's own that its page may take; `body`: that page, but for what the grade
-    book says.
+    grade, or `sheet` is there in its place. `left`: seconds of the submission's own that its page may take; `body`:
+    that page, but for what the grade book says.
 
     "failed" is the submission's own fault, such as a file that is no notebook, and earns nothing. "not graded" may be
     ours: there are no marks, and whatever an earlier run has stored stands. "removed" is whoever was removed from the
@@ -40,12 +39,7 @@ class Graded:
     notebook: NotebookNode | None
     left: float = 0.0
     body: Body | None = None
-
-    @cached_property
-    def text(self) -> str:
-        """The notebook as it is stored; only where there is one."""
-        assert self.notebook is not None
-        return written(self.notebook)
+    sheet: Sheet | None = None
 
     @property
     def points(self) -> float:

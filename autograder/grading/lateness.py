@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,13 @@ class Extensions:
 
 
 def settle(
-    gradebook: Gradebook, config: Config, extensions: Extensions, lesson: str | None = None, student: str | None = None
+    gradebook: Gradebook,
+    config: Config,
+    extensions: Extensions,
+    lesson: str | None = None,
+    students: Iterable[str] | None = None,
 ) -> list[tuple[str, str]]:
-    """Bring due dates, extensions and penalties to what holds now: of all hand-ins, or of a lesson's or a student's.
+    """Bring due dates, extensions and penalties to what holds now: of all hand-ins, or of a lesson's or some students'.
 
     A penalty is what the late plug-in of `config` answers for the whole score, a person's marks included: at least 0
     and at most that score. There is none without a due date, nor in time, nor where the plug-in answers None.
@@ -97,8 +101,8 @@ def settle(
     )
     if lesson is not None:
         query = query.filter(Assignment.name == lesson)
-    if student is not None:
-        query = query.filter(SubmittedAssignment.student_id == student)
+    if students is not None:
+        query = query.filter(SubmittedAssignment.student_id.in_(list(students)))
     if not (found := query.all()):
         gradebook.db.commit()
         return []
@@ -195,7 +199,7 @@ def extend(
     submission = gradebook.find_submission(lesson, student)
     if until is None:
         submission.extension = None
-    settle(gradebook, config, extensions, lesson, student)
+    settle(gradebook, config, extensions, lesson, [student])
     if duedate is None or submission.timestamp is None:
         return what
     late = timedelta(seconds=submission.total_seconds_late)

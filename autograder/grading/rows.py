@@ -1,13 +1,13 @@
-"""Which cells of a hand-in the grade book has rows for: all, but those of what its release lacked.
+"""The rows that the grade book has of hand-ins: one for each cell that counts, but for those that a release lacked.
 
-nbgrader makes the rows once, when something is handed in; a lesson that changes afterwards finds some missing, and some
-that must not count.
+nbgrader makes them once, when something is handed in; a lesson that changes afterwards finds some missing, and some
+that must not count. Its API reads and stores them one by one; here those of many hand-ins take a few statements.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,15 +18,17 @@ from nbgrader.api import (
     Grade,
     Gradebook,
     GradeCell,
+    MissingEntry,
     Notebook,
     SolutionCell,
+    Student,
     SubmittedAssignment,
     SubmittedNotebook,
     TaskCell,
     new_uuid,
 )
 from nbgrader.utils import parse_utc
-from sqlalchemy import and_, insert, select
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from ..cells import grade_id, lacking
 
@@ -61,92 +63,164 @@ def leave_out(gradebook: Gradebook, held: SubmittedNotebook, cells: Iterable[Map
     session.expire(held)
 
 
-class Rows:
-    """The grade book as SaveAutoGrades sees it: the rows of one submission, by their cells' names. They are stored when
-    its transaction ends.
-    """
-
-    def __init__(self, grades: dict[str, Any], comments: dict[str, Any]) -> None:
-        self.grades, self.comments = grades, comments
-        self.db = self
-
-    @classmethod
-    def of(cls, gradebook: Gradebook, held: str) -> Rows:
-        """Those of a hand-in that the grade book knows: two queries instead of one for every cell."""
-        cells = BaseCell.id
-        grades = gradebook.db.query(BaseCell.name, Grade).filter(Grade.cell_id == cells, Grade.notebook_id == held)
-        comments = gradebook.db.query(BaseCell.name, Comment)
-        return cls(dict(grades), dict(comments.filter(Comment.cell_id == cells, Comment.notebook_id == held)))
-
-    def find_grade(self, cell: str, *_: str) -> Any:
-        return self.grades[cell]
-
-    def find_comment(self, cell: str, *_: str) -> Any:
-        return self.comments[cell]
-
-    def commit(self) -> None:
-        """Later, with everything else."""
-
-
-@dataclass
-class NewGrade:
-    """A row of `grade` that is not stored yet, with what nbgrader has by default."""
+@dataclass(slots=True)
+class GradeRow:
+    """What is read and written of a row of `grade`; one that is not stored yet has what nbgrader has by default."""
 
     cell_id: str
     auto_score: float | None = None
     manual_score: float | None = None
     needs_manual_grade: bool = True
+    id: str = field(default_factory=new_uuid)
 
 
-@dataclass
-class NewComment:
-    """A row of `comment` that is not stored yet."""
+@dataclass(slots=True)
+class CommentRow:
+    """The same of a row of `comment`."""
 
     cell_id: str
     auto_comment: str | None = None
+    manual_comment: str | None = None
+    id: str = field(default_factory=new_uuid)
 
 
-class FirstRows(Rows):
-    """Those of a student's first hand-in of a lesson, which the grade book does not hold yet. They go there in a few
-    statements, where nbgrader's API makes an object for each, stores it empty, reads it again, and stores it filled.
+Row = GradeRow | CommentRow
+TABLES: tuple[tuple[Any, type[Row]], ...] = ((Grade.__table__, GradeRow), (Comment.__table__, CommentRow))
+
+
+class Rows:
+    """Those of a notebook that was handed in, by their cells' names; `left_out` names those that shall not be there."""
+
+    def __init__(self, identity: str) -> None:
+        self.id = identity
+        self.grades: dict[str, GradeRow] = {}
+        self.comments: dict[str, CommentRow] = {}
+        self.left_out: frozenset[str] = frozenset()
+        self._before: dict[str, tuple[Any, ...]] = {}  # what is stored, by a row's id
+
+    def add(self, name: str, row: Row, stored: bool = False) -> None:
+        """Take up a row, which is `stored` already or not."""
+        held: dict[str, Any] = self.grades if isinstance(row, GradeRow) else self.comments
+        held[name] = row
+        if stored:
+            self._before[row.id] = astuple(row)
+
+    def changes(self, kind: type[Row]) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
+        """Of one kind of row: the new ones and the changed ones, by their columns, and the ids of those to delete."""
+        held: Mapping[str, Row] = self.grades if kind is GradeRow else self.comments
+        new, changed, deleted = [], [], []
+        for name, row in held.items():
+            before = self._before.get(row.id)
+            if name in self.left_out:
+                deleted += [row.id] if before else []
+            elif before is None:
+                new.append({"notebook_id": self.id, **_columns(row)})
+            elif before != astuple(row):
+                changed.append({f"new_{column}": value for column, value in _columns(row).items()})
+        return new, changed, deleted
+
+
+def _columns(row: Row) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+def enter(gradebook: Gradebook, lesson: str, when: Mapping[str, datetime | None]) -> dict[str, dict[str, Rows]]:
+    """Let the grade book know that these students have handed in a lesson, and when: None clears an earlier time.
+    Returns their rows by student and notebook, those that are missing among them, for `store`.
+
+    Raises `MissingEntry` where the grade book does not know the lesson.
     """
+    session = gradebook.db
+    if (assignment := session.execute(select(Assignment.id).where(Assignment.name == lesson)).scalar()) is None:
+        raise MissingEntry(f"no such assignment: {lesson}")
+    known = set(session.execute(select(Student.id).where(Student.id.in_(when))).scalars())
+    _insert(session, Student.__table__, [{"id": student} for student in when if student not in known])
+    made = {student: {"id": new_uuid(), "assignment_id": assignment, "student_id": student} for student in when}
+    table = SubmittedAssignment.__table__
+    columns = table.c.student_id, table.c.id, table.c.timestamp
+    of_lesson = table.c.assignment_id == assignment, table.c.student_id.in_(when)
+    there = {student: rest for student, *rest in session.execute(select(*columns).where(*of_lesson))}
+    times = {student: parse_utc(date) for student, date in when.items()}
+    new = [{**row, "timestamp": times[student]} for student, row in made.items() if student not in there]
+    _insert(session, table, new)
+    moved = [
+        {"new_id": identity, "new_timestamp": times[student]}
+        for student, (identity, before) in there.items()
+        if before != times[student]
+    ]
+    _update(session, table, moved)
+    whose = {**{row["id"]: row["student_id"] for row in new}, **{rest[0]: student for student, rest in there.items()}}
+    notebooks = dict(
+        session.execute(select(Notebook.id, Notebook.name).where(Notebook.assignment_id == assignment)).all()
+    )
+    rows = _of_first(session, notebooks, [row["id"] for row in new])
+    if there:
+        rows += _of_earlier(session, [rest[0] for rest in there.values()])
+    found: dict[str, dict[str, Rows]] = {student: {} for student in when}
+    cells = _cells(session, notebooks)
+    for submission, notebook, held in rows:
+        found[whose[submission]][notebooks[notebook]] = held
+        for cell, name, kind in cells[notebook]:
+            if kind in ("GradeCell", "TaskCell") and name not in held.grades:
+                held.add(name, GradeRow(cell))
+            if kind in ("SolutionCell", "TaskCell") and name not in held.comments:
+                held.add(name, CommentRow(cell))
+    return found
 
-    def __init__(self, held: str, cells: Iterable[tuple[str, str, str]]) -> None:
-        super().__init__({}, {})
-        self._held = held
-        for identity, name, kind in cells:
-            if kind in ("GradeCell", "TaskCell"):
-                self.grades[name] = NewGrade(identity)
-            if kind in ("SolutionCell", "TaskCell"):
-                self.comments[name] = NewComment(identity)
 
-    def store(self, gradebook: Gradebook, cells: Iterable[Mapping[str, Any]] = ()) -> None:
-        """Put them into the grade book, all but those of the `cells` that are noted as lacking."""
-        names = {grade_id(cell) for cell in cells if lacking(cell)}  # type: ignore[arg-type]
-        for kind, rows in ((Grade, self.grades), (Comment, self.comments)):
-            values = [{**asdict(row), "notebook_id": self._held} for name, row in rows.items() if name not in names]
-            if values:
-                gradebook.db.execute(insert(kind.__table__), values)
+def store(gradebook: Gradebook, rows: Iterable[Rows]) -> None:
+    """Put into the grade book what is new or has changed, and take out what is left out."""
+    rows = list(rows)
+    for table, kind in TABLES:
+        parts = [one.changes(kind) for one in rows]
+        _insert(gradebook.db, table, [row for new, _, _ in parts for row in new])
+        _update(gradebook.db, table, [row for _, changed, _ in parts for row in changed])
+        if deleted := [identity for *_, some in parts for identity in some]:
+            gradebook.db.execute(delete(table).where(table.c.id.in_(deleted)))
 
 
-def first_rows(gradebook: Gradebook, lesson: str, student: str, when: datetime | None) -> dict[str, FirstRows]:
-    """By notebook the rows of a hand-in of a known student, which is entered; none where there has been one before, or
-    the grade book does not know the lesson.
-    """
-    session, ours = gradebook.db, SubmittedAssignment.student_id == student
-    found = session.execute(
-        select(Assignment.id, SubmittedAssignment.id)
-        .outerjoin(SubmittedAssignment, and_(SubmittedAssignment.assignment_id == Assignment.id, ours))
-        .where(Assignment.name == lesson)
-    ).one_or_none()
-    if found is None or found[1] is not None:
-        return {}
-    about = {"id": new_uuid(), "assignment_id": found[0], "student_id": student, "timestamp": parse_utc(when)}
-    session.execute(insert(SubmittedAssignment.__table__), about)
-    cells, made = BaseCell.__table__.c, {}
-    for notebook, name in session.execute(select(Notebook.id, Notebook.name).where(Notebook.assignment_id == found[0])):
-        own = session.execute(select(cells.id, cells.name, cells.type).where(cells.notebook_id == notebook)).all()
-        made[name] = FirstRows(new_uuid(), own)
-        held = {"id": made[name]._held, "notebook_id": notebook, "assignment_id": about["id"]}
-        session.execute(insert(SubmittedNotebook.__table__), held)
+def _of_first(session: Any, notebooks: Iterable[str], submissions: Iterable[str]) -> list[tuple[str, str, Rows]]:
+    """(submission, notebook, no rows yet) of hand-ins that are new."""
+    made = [(submission, notebook, Rows(new_uuid())) for submission in submissions for notebook in notebooks]
+    values = [{"id": rows.id, "notebook_id": notebook, "assignment_id": one} for one, notebook, rows in made]
+    _insert(session, SubmittedNotebook.__table__, values)
     return made
+
+
+def _of_earlier(session: Any, submissions: Iterable[str]) -> list[tuple[str, str, Rows]]:
+    """(submission, notebook, the rows that are stored) of hand-ins that were there before."""
+    table = SubmittedNotebook.__table__.c
+    wanted = select(table.assignment_id, table.notebook_id, table.id).where(table.assignment_id.in_(submissions))
+    found = [(submission, notebook, Rows(identity)) for submission, notebook, identity in session.execute(wanted)]
+    rows = {one.id: one for *_, one in found}
+    for own, kind in TABLES:
+        columns = [own.c[name] for name in kind.__slots__]
+        query = select(BaseCell.name, own.c.notebook_id, *columns).where(
+            BaseCell.id == own.c.cell_id, own.c.notebook_id.in_(rows)
+        )
+        for row in session.execute(query):
+            rows[row[1]].add(row[0], kind(*row[2:]), stored=True)
+    return found
+
+
+def _cells(session: Any, notebooks: Iterable[str]) -> dict[str, list[tuple[str, str, str]]]:
+    """By notebook the (id, name, type) of the lesson's cells."""
+    table = BaseCell.__table__.c
+    found: dict[str, list[tuple[str, str, str]]] = {notebook: [] for notebook in notebooks}
+    columns = table.notebook_id, table.id, table.name, table.type
+    for notebook, *about in session.execute(select(*columns).where(table.notebook_id.in_(found))):
+        found[notebook].append(tuple(about))
+    return found
+
+
+def _insert(session: Any, table: Any, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        session.execute(insert(table), rows)
+
+
+def _update(session: Any, table: Any, rows: list[dict[str, Any]]) -> None:
+    """Of `rows` each key is a column's name after "new_", the id among them, which stays."""
+    if rows:
+        names = [name.removeprefix("new_") for name in rows[0]]
+        values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names if name != "id"}
+        session.connection().execute(update(table).where(table.c.id == bindparam("new_id")).values(values), rows)

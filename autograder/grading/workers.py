@@ -11,9 +11,10 @@ import os
 import queue
 import resource
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,7 +33,8 @@ from ..hand_in.beside import NONE, Beside
 from ..hand_in.restoring import Master
 from ..sandbox.uncompiled import leave_compiler_alone
 from .courtesy import Courtesy
-from .graded import Graded
+from .finished import light
+from .graded import Graded, not_graded
 from .keeper import Keeper
 from .runner import grade_submission
 
@@ -40,6 +42,8 @@ OF_PAGES = ("GenerateFeedback", "HTMLExporter")  # sections of nbgrader_config.p
 FEW = 2  # jobs
 GLANCE = 1.0  # seconds from look to look whether there is a worker
 PATIENCE = 120.0  # seconds without one until none is waited for
+MOMENT = 1.0  # seconds in which results are taken together
+TOGETHER = 32  # results, and what they take in memory
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,11 @@ class Grading:
             graded = self.keeper.grade(
                 lambda template: grade_submission(path, *about, template, self.limits, task.beside, self.courtesy)
             )
-        return replace(graded, marks=tuple(mark.bare() for mark in graded.marks), body=self._body(graded, master.name))
+        marks = tuple(mark.bare() for mark in graded.marks)
+        try:
+            return light(replace(graded, marks=marks, body=self._body(graded, master.name)))
+        except Exception as error:
+            return not_graded(task.student, task.lesson, error, graded.seconds)
 
     def _body(self, graded: Graded, name: str) -> Body | None:
         if graded.notebook is None or self.config is None:
@@ -221,26 +229,27 @@ class NoWorkers(RuntimeError):
     """There has been no worker for so long that none is waited for any more."""
 
 
-def graded_as_they_come(client: Client, tasks: Iterable[Task]) -> Iterator[tuple[Task, Graded | Exception]]:
-    """(task, result or what prevented one) in whatever order they finish; none is left out.
+Results = list[tuple[Task, Graded | Exception]]  # each with its task, or what prevented one
+
+
+def graded_as_they_come(client: Client, tasks: Iterable[Task]) -> Iterator[Results]:
+    """Results in whatever order they finish, together what comes within a moment; none is left out.
 
     What is lost with a worker, before it is begun, half done, or done and not fetched, is graded again. A submission
     that was there each time several workers ended need not have ended them: it is suspected, and graded once more at
     the end, with nothing else under way. Only one that ends several workers by itself gets no result.
     """
     suspected: list[Task] = []
-    for task, result in _wave(client, tasks, max(4, 3 * sum(client.nthreads().values()))):
-        if isinstance(result, Exception) and not isinstance(result, NoWorkers):
-            suspected.append(task)
-        else:
-            yield task, result
+    for results in _wave(client, tasks, max(4, 3 * sum(client.nthreads().values()))):
+        ended = [isinstance(result, Exception) and not isinstance(result, NoWorkers) for _, result in results]
+        suspected += [task for (task, _), by_it in zip(results, ended, strict=True) if by_it]
+        if good := [one for one, by_it in zip(results, ended, strict=True) if not by_it]:
+            yield good
     yield from _wave(client, suspected, 1)
 
 
-def _wave(client: Client, tasks: Iterable[Task], room: int) -> Iterator[tuple[Task, Graded | Exception]]:
-    """(task, result or what prevented one) as they finish, with `room` tasks under way at a time, so that memory does
-    not grow with the class.
-    """
+def _wave(client: Client, tasks: Iterable[Task], room: int) -> Iterator[Results]:
+    """Results as they finish, with `room` tasks under way at a time, so that memory does not grow with the class."""
     todo = iter(tasks)
     under_way: dict[int, tuple[Task, Pending | None]] = {}
     done: queue.SimpleQueue[tuple[int, Graded | Exception]] = queue.SimpleQueue()
@@ -257,26 +266,32 @@ def _wave(client: Client, tasks: Iterable[Task], room: int) -> Iterator[tuple[Ta
         except Exception as error:  # the scheduler is lost
             done.put((task.number, error))
 
+    def taken(number: int, result: Graded | Exception) -> tuple[Task, Graded | Exception]:
+        task, future = under_way.pop(number)
+        if future is not None:
+            future.release()
+        submit()
+        return task, result
+
     for _ in range(room):
         submit()
     alone = 0.0  # seconds without a worker
     while under_way:
         try:
-            number, result = done.get(timeout=GLANCE)
+            results = [taken(*done.get(timeout=GLANCE))]
         except queue.Empty:
             alone = 0.0 if _has_workers(client) else alone + GLANCE
             if alone >= PATIENCE:
                 break
             continue
-        alone = 0.0
-        task, future = under_way.pop(number)
-        yield task, result
-        if future is not None:
-            future.release()
-        submit()
+        alone, moment = 0.0, time.monotonic() + MOMENT
+        with suppress(queue.Empty):
+            while under_way and len(results) < TOGETHER:
+                results.append(taken(*done.get(timeout=max(moment - time.monotonic(), 0.0))))
+        yield results
     missing = NoWorkers(f"all workers are lost, and no other has come for {PATIENCE:g} s")
     if under_way:
-        yield from ((task, missing) for task in [*(task for task, _ in under_way.values()), *todo])
+        yield [(task, missing) for task in [*(task for task, _ in under_way.values()), *todo]]
 
 
 def _fetch(future: Pending) -> Graded | Exception:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -87,8 +87,11 @@ def settled(converter: BaseConverter) -> str:
     return ""
 
 
-def _settle(book: Gradebook, converter: BaseConverter, *who: str) -> list[tuple[str, str]]:
-    return settle(book, converter.config, Extensions.beside(book, Path(converter.coursedir.root)), *who)
+def _settle(
+    book: Gradebook, converter: BaseConverter, lesson: str, students: Iterable[str] | None = None
+) -> list[tuple[str, str]]:
+    extensions = Extensions.beside(book, Path(converter.coursedir.root))
+    return settle(book, converter.config, extensions, lesson, students)
 
 
 @contextmanager
@@ -115,7 +118,7 @@ def _kept(converter: BaseConverter, folder: str) -> Iterator[None]:
                     _queue(grades, marks.get(name, {}), copy / f"{name}.ipynb", place / f"{name}.ipynb")
                     cells = (byhand.stored(place / f"{name}.ipynb") or {"cells": []})["cells"]
                     leave_out(book, book.find_submission_notebook(name, lesson, student), cells)
-                _settle(book, converter, lesson, student)
+                _settle(book, converter, lesson, [student])
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             if copy.is_dir():
@@ -147,7 +150,7 @@ def _grades(book: Gradebook, lesson: str, student: str) -> dict[str, dict[str, G
 
 def _queue(grades: dict[str, Grade], before: dict[str, byhand.Held], earlier: Path, now: Path) -> None:
     if (notebook := byhand.stored(now)) is not None:
-        byhand.queue(grades, before, lambda: byhand.stored(earlier), notebook)
+        byhand.queue(grades, before, byhand.worth_of(notebook), lambda: byhand.stored(earlier), lambda: notebook)
 
 
 @contextmanager

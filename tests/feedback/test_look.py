@@ -98,7 +98,7 @@ def text():
         return made.from_notebook_node(notebook, resources={"gap": token, "nbgrader": {"notebook": "n"}})[0]
 
     said = Said({GRADED["grade_id"]: (1.0, 2.0, False, False)}, {NAME: "Well *seen*."}, late_penalty=0.5)
-    return filled(Body.of(notebook, render), "n", said)
+    return b"".join(filled(Body.of(notebook, render), "n", said)).decode()
 
 
 @contextmanager

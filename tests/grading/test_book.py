@@ -7,7 +7,7 @@ from pathlib import Path
 from nbgrader.api import Gradebook
 from sqlalchemy import create_engine, inspect, text
 
-from autograder.book import opened
+from autograder.book import indexed, opened
 
 
 def described(url):
@@ -32,3 +32,16 @@ def test_a_new_grade_book_is_as_nbgrader_makes_it_and_is_made_once(tmp_path, mon
     with opened(ours, "a course") as book:
         assert [one.id for one in book.students] == ["ada"] and book.course_id == "a course"
     assert len(described(ours)[1]) == 1
+
+
+def test_rows_of_a_hand_in_are_found_without_a_look_at_those_of_the_class(tmp_path):
+    with opened(f"sqlite:///{tmp_path / 'book.db'}", "a course") as book:
+        for _ in range(2):
+            indexed(book)
+        for table, column in (
+            ("grade", "notebook_id"),
+            ("comment", "notebook_id"),
+            ("submitted_notebook", "assignment_id"),
+        ):
+            plan = book.db.execute(text(f"EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE {column} = 'x'")).all()
+            assert [row[3].split()[0] for row in plan] == ["SEARCH"], plan

@@ -23,13 +23,13 @@ def counted(graded, monkeypatch):
     """The graded class, a function that grades it, and whom that graded again."""
     folder, grade = graded
     again: list[str] = []
-    real = classroom._stored
+    real = classroom.stored
 
-    def noted(entry, *rest):
-        again.append(entry.student)
-        return real(entry, *rest)
+    def noted(came, *rest):
+        again.extend(entry.student for entry in came)
+        return real(came, *rest)
 
-    monkeypatch.setattr(classroom, "_stored", noted)
+    monkeypatch.setattr(classroom, "stored", noted)
     return folder, grade, again
 
 

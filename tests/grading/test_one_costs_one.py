@@ -17,8 +17,7 @@ from tiny import LESSON
 from tiny_class import MARKS, STUDENTS, autograde, held, scores
 
 from autograder.feedback.writer import FeedbackWriter
-from autograder.grading import classroom, runner, workers
-from autograder.grading import graded as results_of
+from autograder.grading import classroom, finished, gradebook, runner, storing, workers
 from autograder.grading.exchange import Exchange
 from autograder.grading.gradebook import GradebookWriter
 from autograder.grading.ledger import Ledger
@@ -40,7 +39,7 @@ def fail_for(monkeypatch, owner, name, victim, after=False):
     def broken(*args, **kwargs):
         if after:
             real(*args, **kwargs)
-        if getattr(at_hand, "student", "") == victim or any(
+        if victim in getattr(at_hand, "students", ()) or any(
             getattr(one, "student", one) == victim for one in args if one is not None
         ):
             raise Injected("a bug of ours")
@@ -54,22 +53,22 @@ at_hand = threading.local()  # grading and storing are two threads
 
 @pytest.fixture(autouse=True)
 def _who(monkeypatch):
-    """Keeps in `at_hand` whose submission is being graded or stored: steps are not told."""
-    for module, name, place in (
-        (workers, "grade_submission", 1),
-        (step, "grade_notebook", 1),
-        (classroom, "_stored", 1),
+    """Keeps in `at_hand` whose submissions are being graded or stored: steps are not told."""
+    for owner, name, whose in (
+        (workers.Grading, "grade", lambda args: [args[1].student]),
+        (step, "grade_notebook", lambda args: [args[1]]),
+        (storing, "_put", lambda args: [entry.student for entry in args[0]]),
     ):
-        real = getattr(module, name)
+        real = getattr(owner, name)
 
-        def noted(*args, real=real, place=place, **options):
-            at_hand.student = getattr(args[place], "student", args[place])
+        def noted(*args, real=real, whose=whose, **options):
+            at_hand.students = whose(args)
             try:
                 return real(*args, **options)
             finally:
-                at_hand.student = ""
+                at_hand.students = ()
 
-        monkeypatch.setattr(module, name, noted)
+        monkeypatch.setattr(owner, name, noted)
 
 
 GRADING = {
@@ -82,10 +81,11 @@ GRADING = {
     "verdicts": (runner, "with_verdicts"),
 }
 STORING = {
+    "the marks": (SaveAutoGrades, "_add_comment"),
+    "the notebook": (finished, "written"),
     "the rows": (GradebookWriter, "_save"),
-    "the last row": (SaveAutoGrades, "_add_comment"),
+    "the last row": (gradebook, "store"),
     "the penalty": (GradebookWriter, "settle"),
-    "the notebook": (results_of, "written"),
     "the page": (FeedbackWriter, "_filled"),
     "the places": (Exchange, "swap"),
 }
@@ -118,7 +118,7 @@ def test_an_exception_in_any_step_costs_that_submission_alone(graded, monkeypatc
     assert {name: g.points for name, g in third.items()} == MARKS
 
 
-@pytest.mark.parametrize("where", ["marking", "the last row", "the page", "the places"])
+@pytest.mark.parametrize("where", ["marking", "the marks", "the last row", "the page", "the places"])
 def test_a_first_hand_in_that_is_not_graded_has_no_score(course, monkeypatch, where, capsys):
     folder, grade = course
     with monkeypatch.context() as patch:
@@ -156,10 +156,9 @@ def test_workers_that_are_lost_leave_the_rest_for_the_next_run(course, monkeypat
     real = classroom.graded_as_they_come
 
     def cut(client, tasks):
-        for number, one in enumerate(real(client, tasks)):
-            if number == 1:
-                raise OSError("the scheduler is gone")
-            yield one
+        for together in real(client, tasks):
+            yield together[:1]
+            raise OSError("the scheduler is gone")
 
     with monkeypatch.context() as patch:
         patch.setattr(classroom, "graded_as_they_come", cut)

@@ -1,18 +1,22 @@
-"""Does a first hand-in leave the rows that nbgrader's own API leaves?"""
+"""Do hand-ins, one by one or many at once, leave the rows that nbgrader's own API leaves?"""
 
 from datetime import datetime
 
 import pytest
+from nbgrader.preprocessors import SaveAutoGrades
 from sqlalchemy import create_engine, inspect, text
 from tiny import LESSON, make_checkout, tiny_exercises, tiny_master
 
 from autograder.builder.release import release
-from autograder.cells import exercise_graded_in, note_lacking
+from autograder.cells import exercise_graded_in, lacking, note_lacking
 from autograder.checkout import course_config, database_url
-from autograder.grading import gradebook
+from autograder.grading import byhand, gradebook
+from autograder.grading.finished import Finished
 from autograder.grading.graded import FAILED, GRADED, Graded
+from autograder.grading.rows import complete, leave_out
 from autograder.grading.runner import with_verdicts
 from autograder.hand_in.beside import TIMESTAMP
+from autograder.hand_in.finding import timestamp
 from autograder.marks import Mark
 
 
@@ -55,30 +59,94 @@ def rows_of(url):
     }
 
 
+def by_nbgrader(writer, graded, folder):
+    """What nbgrader's own route does with a hand-in: its API makes the rows, its SaveAutoGrades fills them."""
+    book, when = writer.gradebook, timestamp(folder)[0]
+    book.update_or_create_student(graded.student)
+    book.update_or_create_submission(LESSON, graded.student, timestamp=when)
+    held = book.find_submission_notebook("tiny", LESSON, graded.student)
+    complete(book, held)
+    grades = {grade.name: grade for grade in held.grades}
+    before = byhand.held(grades)
+    if graded.notebook is None:
+        for grade in held.grades:
+            grade.auto_score = 0.0
+        book.db.commit()
+        return
+    saver = SaveAutoGrades()
+    saver.gradebook, saver.notebook_id, saver.assignment_id, saver.student_id = book, "tiny", LESSON, graded.student
+    for cell in graded.notebook.cells:
+        if not lacking(cell):
+            saver.preprocess_cell(cell, {}, 0)
+    byhand.queue(grades, before, byhand.worth_of(graded.notebook), lambda: graded.notebook, lambda: graded.notebook)
+    leave_out(book, held, graded.notebook.cells)
+    book.db.commit()
+
+
+def one_by_one(writer, class_, folders):
+    for graded in class_:
+        writer.write(graded, "tiny", folders[graded.student])
+
+
+def at_once(writer, class_, folders):
+    writer.write_all([Finished(graded, "tiny", folders[graded.student]) for graded in class_])
+
+
+def nbgraders(writer, class_, folders):
+    for graded in class_:
+        by_nbgrader(writer, graded, folders[graded.student])
+
+
 @pytest.mark.parametrize("again", [False, True], ids=["first", "and again"])
-def test_a_first_hand_in_leaves_the_rows_that_nbgrader_leaves(tmp_path, monkeypatch, again):
+def test_hand_ins_leave_the_rows_that_nbgrader_leaves(tmp_path, again):
     root = tmp_path / "checkout"
     root.mkdir()
     make_checkout(root, written=True)
-    last = list(tiny_exercises())[-1]
+    first, last = tiny_exercises()
     class_ = [
         hand_in("ada", (2.0, 1.0)),
         hand_in("ben", (0.5, 0.0), lacking=(last,)),
         Graded("eve", LESSON, FAILED, 0.0, ("no notebook",), (), None),
+        hand_in("zoe", (0.0, 0.0)),
     ]
+    # Once more: worse, with the exercise that was lacking, without one that was there; and somebody who is new.
+    later = [hand_in("ada", (2.0, 0.0)), hand_in("ben", (0.5, 1.0)), hand_in("new", (1.0, 1.0)), class_[2]]
+    later.append(hand_in("zoe", (0.0, 0.0), lacking=(last,)))
     found = []
-    for name in ("ours", "nbgrader's"):
-        out, config = tmp_path / name, course_config(root)
+    for way in (nbgraders, one_by_one, at_once):
+        out, config = tmp_path / way.__name__, course_config(root)
         out.mkdir()
         release(LESSON, root, root / "solutions", database_url(out, config))
-        if name != "ours":
-            monkeypatch.setattr(gradebook, "first_rows", lambda *_: {})
+        folders = {student: out / "submitted" / student / LESSON for student in ("ada", "ben", "eve", "zoe", "new")}
         with gradebook.GradebookWriter(out, config) as book:
-            for graded in [*class_, *(class_ if again else [])]:
-                folder = out / "submitted" / graded.student / LESSON
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / TIMESTAMP).write_text("2031-05-05 10:00:00 UTC")
-                book.write(graded, "tiny", folder)
+            for day, some in enumerate([class_, later] if again else [class_], start=5):
+                for folder in folders.values():
+                    folder.mkdir(parents=True, exist_ok=True)
+                    (folder / TIMESTAMP).write_text(f"2031-05-{day:02} 10:00:00 UTC")
+                way(book, some, folders)
+                if day == 5:  # a person marks, and comments
+                    book.gradebook.find_grade(f"{first}-graded", "tiny", LESSON, "ada").manual_score = 0.25
+                    book.gradebook.find_comment(first, "tiny", LESSON, "ada").manual_comment = "By hand."
+                    book.gradebook.db.commit()
         found.append(rows_of(database_url(out, config)))
-    assert found[0] == found[1]
-    assert len(found[0]["submitted_assignment"]) == 3 and str(datetime(2031, 5, 5, 10)) in str(found[0])
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]["submitted_assignment"]) == (5 if again else 4)
+    times = "".join(found[2]["submitted_assignment"])
+    assert times.count(str(datetime(2031, 5, 6, 10))) == (5 if again else 0)
+    assert "'manual_score', 0.25" in str(found[2]["grade"]) and "By hand." in str(found[2]["comment"])
+
+
+def test_what_would_be_stored_with_one_that_fails_is_not(tmp_path):
+    root = tmp_path / "checkout"
+    root.mkdir()
+    make_checkout(root)
+    release(LESSON, root, root / "solutions", database_url(tmp_path, config := course_config(root)))
+    good, bad = hand_in("ada", (2.0, 1.0)), hand_in("ben", (0.5, 0.0))
+    bad.notebook.cells[1].metadata["nbgrader"] = {"grade_id": "nobody's", "grade": True, "points": 1}
+    with gradebook.GradebookWriter(tmp_path, config) as book:
+        before = rows_of(book.db_url)
+        with pytest.raises(KeyError, match="nobody's"):
+            book.write_all([Finished(one, "tiny", tmp_path) for one in (good, bad)])
+        assert rows_of(book.db_url) == before and not list((tmp_path / "autograded").rglob("*.ipynb"))
+        book.write(good, "tiny", tmp_path)
+        assert len(rows_of(book.db_url)["submitted_assignment"]) == 1
