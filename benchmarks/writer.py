@@ -1,10 +1,10 @@
 """Finished results stored by the build of commit b983290 and by this one: what the one writer of a large class takes.
 
-    python -m benchmarks.writer [--then CHECKOUT] [--count 20000] [--few 500] [--url NAME=URL …]
+    python -m benchmarks.writer [--then CHECKOUT] [--count 20000] [--few 500] [--postgresql /usr/lib/postgresql/15/bin]
 
 Three graded submissions of 02-vae are stored again and again under other names, grade book, notebook and feedback page,
-into SQLite, or into an empty database for each build where there are `--url`s; what results/writer.json holds of the
-other kind stays. This build stores what comes together
+into SQLite, or into a PostgreSQL of one's own, started from that folder of programs for the run on a Unix socket; what
+results/writer.json holds of the other stays. This build stores what comes together
 in one transaction, and its workers render pages; both is so here, and results that come one by one are measured beside
 it. Processor time of the writer: its median over the first and over the last tenth tells whether it stays the same. How
 long a class of 100,000 takes follows from it, and from what a submission takes by results/grading.json. Writes
@@ -15,9 +15,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -87,27 +92,45 @@ def report(result: dict[str, Any], submission: float) -> str:
     return "\n".join([*lines, ""])
 
 
+@contextmanager
+def running(programs: Path) -> Iterator[dict[str, str]]:
+    """A PostgreSQL that listens on a Unix socket alone, as the user `postgres` where this one is root, which it does
+    not serve; by run the URL of an empty database.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        user = "postgres" if os.geteuid() == 0 else None
+        about: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL, "user": user}
+        if user:
+            shutil.chown(folder, user)
+        where = ["-D", str(folder / "data")]
+        told = f"-c listen_addresses= -c unix_socket_directories={folder}"
+        subprocess.run([programs / "initdb", *where, "-A", "trust", "-U", "course"], check=True, **about)
+        log = str(folder / "log")
+        subprocess.run([programs / "pg_ctl", *where, "-o", told, "-l", log, "-w", "start"], check=True, **about)
+        try:
+            for run in NAMES:
+                subprocess.run([programs / "createdb", "-h", name, "-U", "course", run], check=True, **about)
+            yield {run: f"postgresql+psycopg://course@/{run}?host={name}" for run in NAMES}
+        finally:
+            subprocess.run([programs / "pg_ctl", *where, "-m", "fast", "stop"], check=True, **about)
+
+
 def main() -> None:
     """Measure, print, and store."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--then", type=Path, help=f"a checkout of {COMMIT} with its environment in .venv")
     parser.add_argument("--count", type=int, default=20_000, help="results for this build (%(default)s)")
     parser.add_argument("--few", type=int, default=500, help="for that of then, and one by one (%(default)s)")
-    parser.add_argument(
-        "--url",
-        action="append",
-        default=[],
-        metavar="NAME=URL",
-        help="an empty database for each of then, now and single, all three of one kind",
-    )
+    parser.add_argument("--postgresql", type=Path, metavar="BIN", help="where initdb, pg_ctl and createdb are")
     parser.add_argument("--results", type=Path, default=RESULTS, help="default: benchmarks/results")
     parser.add_argument("--note", default="", help="what else is to be known of this run")
     options = parser.parse_args()
-    urls = dict(text.split("=", 1) for text in options.url)
-    kind, file = "PostgreSQL" if urls else "SQLite", options.results / "writer.json"
+    kind, file = "PostgreSQL" if options.postgresql else "SQLite", options.results / "writer.json"
     result = json.loads(file.read_text()) if file.exists() else {}
     found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as name, build_of_then(options.then) as then:
+    server = running(options.postgresql) if options.postgresql else nullcontext({})
+    with tempfile.TemporaryDirectory() as name, build_of_then(options.then) as then, server as urls:
         now = Build("now", ROOT, sys.executable)
         runs = {"then": (then, options.few, 1), "single": (now, options.few, 1), "now": (now, options.count, TOGETHER)}
         for run, (build, count, together) in runs.items():

@@ -148,9 +148,13 @@ class Run:
 
     def _reasons(self) -> Reasons:
         cells = self.restored.notebook.cells
-        answers = {grade_id(cell): index for index, cell in enumerate(cells) if open_to_students(cell)}
         sources = {index: cells[index].source for index in self.done}
-        return Reasons(sources, answers, self.stops, self.beside.left_out)
+        return Reasons(sources, self._answers, self.stops, self.beside.left_out)
+
+    @cached_property
+    def _answers(self) -> dict[str, int]:
+        cells = self.restored.notebook.cells
+        return {grade_id(cell): index for index, cell in enumerate(cells) if open_to_students(cell)}
 
     def has_time(self) -> bool:
         """Whether anything more may be tried."""
@@ -158,19 +162,24 @@ class Run:
 
     def is_given(self, index: int) -> bool:
         """Whether a cell is the course's, unchanged."""
-        cell = self.restored.notebook.cells[index]
-        return cell.source in self._given_sources.get(cell["id"], ())
+        return index in self._given
 
     @cached_property
-    def _given_sources(self) -> dict[str, tuple[str, ...]]:
-        cells = self.master.released.cells
+    def _given(self) -> frozenset[int]:
         full = self.master.full
-        return {c["id"]: (c.source, full.get(grade_id(c), c.source)) for c in cells}
+        sources = {c["id"]: (c.source, full.get(grade_id(c), c.source)) for c in self.master.released.cells}
+        cells = enumerate(self.restored.notebook.cells)
+        return frozenset(index for index, cell in cells if cell.source in sources.get(cell["id"], ()))
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """By exercise the cell in which it is graded."""
+        cells = enumerate(self.restored.notebook.cells)
+        return {name: index for index, cell in cells if (name := exercise_graded_in(cell))}
 
     def around(self, exercise: str) -> tuple[int, Around]:
         """Where an exercise is graded, and what the cells around that place which have run could do."""
-        cells = self.restored.notebook.cells
-        place = next((i for i, c in enumerate(cells) if exercise_graded_in(c) == exercise), len(cells))
+        place = self._places.get(exercise, len(self.restored.notebook.cells))
         found = Around([], [], [], [])
         for index in self.done:
             given = self.is_given(index)
