@@ -12,11 +12,12 @@ from autograder.cells import exercise_graded_in, lacking, note_lacking
 from autograder.checkout import course_config, database_url
 from autograder.grading import byhand, gradebook
 from autograder.grading.finished import Finished
-from autograder.grading.graded import FAILED, GRADED, Graded
+from autograder.grading.graded import FAILED, GRADED, NOT_GRADED, Graded
 from autograder.grading.rows import complete, leave_out
 from autograder.grading.runner import with_verdicts
+from autograder.grading.storing import stored
 from autograder.hand_in.beside import TIMESTAMP
-from autograder.hand_in.finding import timestamp
+from autograder.hand_in.finding import Entry, timestamp
 from autograder.marks import Mark
 
 
@@ -150,3 +151,30 @@ def test_what_would_be_stored_with_one_that_fails_is_not(tmp_path):
         assert rows_of(book.db_url) == before and not list((tmp_path / "autograded").rglob("*.ipynb"))
         book.write(good, "tiny", tmp_path)
         assert len(rows_of(book.db_url)["submitted_assignment"]) == 1
+
+
+def test_of_what_comes_together_one_that_cannot_be_stored_costs_itself_alone(tmp_path):
+    root = tmp_path / "checkout"
+    root.mkdir()
+    make_checkout(root)
+    release(LESSON, root, root / "solutions", database_url(tmp_path, config := course_config(root)))
+    came = {Entry(name, LESSON, tmp_path / "tiny.ipynb"): hand_in(name, (2.0, 1.0)) for name in ("ada", "ben", "zoe")}
+    names = {entry: entry.student for entry in came}
+    together = []
+
+    class Pages:
+        def write_all(self, finished, files):
+            together.append([one.graded.student for one in finished])
+            if "ben" in together[-1]:
+                raise OSError("no room for a page")
+
+    with gradebook.GradebookWriter(tmp_path, config) as book:
+        results = stored(came, {LESSON: tiny_master()}, book, Pages())
+        scores = book.auto_scores(LESSON, "tiny")
+    assert {names[entry]: one.status for entry, one in results.items()} == {
+        "ada": GRADED,
+        "ben": NOT_GRADED,
+        "zoe": GRADED,
+    }
+    assert together == [["ada", "ben", "zoe"], ["ada"], ["ben"], ["zoe"]] and sorted(scores) == ["ada", "zoe"]
+    assert sorted(path.parts[-3] for path in (tmp_path / "autograded").rglob("tiny.ipynb")) == ["ada", "zoe"]
