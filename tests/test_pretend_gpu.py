@@ -144,13 +144,24 @@ def test_a_chain_waits_no_more_often_when_it_is_longer(gpu):
 
 @pytest.mark.parametrize("lesson", ON_DEVICE)
 def test_a_lesson_runs_there_without_a_change(lesson):
-    assert elsewhere(run_lesson, str(lesson)) == []
+    """Where a short run fails, the whole one decides."""
+    assert not elsewhere(run_lesson, str(lesson)) or elsewhere(run_lesson, str(lesson), True) == []
 
 
-def test_what_is_computed_on_the_wrong_side_is_found_in_runs_chains_pictures_and_exact_laws(tmp_path):
+def test_what_is_computed_on_the_wrong_side_is_found_in_runs_chains_pictures_exact_laws_and_loops(tmp_path):
     lesson = tmp_path / "lesson.py"
     lesson.write_text(MISTAKEN)
-    assert [line.split(": ")[1] for line in elsewhere(run_lesson, str(lesson))] == ["OtherDevice"] * 3 + ["NoArray"] * 2
+    assert [line.split(": ")[1] for line in elsewhere(run_lesson, str(lesson))] == [
+        *["OtherDevice"] * 3,
+        *["NoArray"] * 2,
+        *["OtherDevice"] * 2,
+    ]
+
+
+def test_an_experiment_that_needs_every_round_of_a_loop_has_them(tmp_path):
+    lesson = tmp_path / "lesson.py"
+    lesson.write_text(COUNTED)
+    assert elsewhere(run_lesson, str(lesson)) == []
 
 
 MISTAKEN = """
@@ -172,4 +183,32 @@ ax.plot(there[:, 0])
 film.play((plots.image_grid(x.reshape(1, 4, 4).numpy(), 1) for x in (there, there, here)), "Nothing moves.")
 # %%
 film.play((plots.figure() for _ in range(40)), "Nothing moves.")
+# %% tags=["experiment"]
+for t in range(100, 0, -1):
+    there = there + here if t == 1 else there
+# %% tags=["experiment"]
+for t in range(100):
+    there = there + here if t == 0 else there
+"""
+COUNTED = """
+# %%
+from functools import cache
+import torch
+from course_lib import get_device
+seen = torch.zeros(1, device=get_device())
+@cache
+def count(rounds):
+    total = 0
+    for _ in range(rounds):
+        total += 1
+    return total
+for _ in range(100):
+    seen += 1
+assert seen == 100
+# %% tags=["experiment"]
+assert count(100) == 3  # the rounds that were taken
+# %% tags=["experiment"]
+assert count(100) == 100
+# %%
+assert count(100) == 100
 """
