@@ -30,17 +30,19 @@ def dependencies(student, case):
         """A function with random dependencies, each channel of a pixel with some of its own."""
         return network(case, channels, out, height, width, ending, scale)
 
-    case.expect(*both(net("y.tanh()")), "a random network on an image that is no square", points=0.25, dtype=True)
+    case.expect(*both(net("(y / 4).tanh()")), "a random network on an image that is no square", points=0.25, dtype=True)
     case.expect(
         *both(net("y.softmax(1)"), net("torch.cat([y, -y], 1)")), "output channels whose slopes cancel", points=0.2
     )
     apart = cancelling(case, height, width)
     case.expect(*both(apart), "input channels whose slopes cancel", points=0.15)
-    case.expect(*both(net("-y.abs() - y**2", 1e-4), net("1e-6 * y.sin()")), "small and negative slopes", points=0.2)
+    case.expect(
+        *both(net("-y.abs() - y**2", 1e-4), net("1e-6 * (y / 4).exp()")), "small and negative slopes", points=0.2
+    )
     ignoring = Source("def f(x):\n    return torch.ones(1, 2, *x.shape[2:], dtype=x.dtype)", "f")
-    case.expect(*both(net("y.sin()"), ignoring), "a function that ignores its input", points=0.1)
-    single = Source("def f(x):\n    return 1e-9 * x.sin()", "f"), case.normal(1, 1, 1, 1)
-    case.conventions(student, (net("y.tanh()"), x), truth, points=0.1, also=[single])
+    case.expect(*both(net("(y / 4).exp()"), ignoring), "a function that ignores its input", points=0.1)
+    single = Source("def f(x):\n    return 1e-9 * x.sin()", "f"), case.uniform(1, 1, 1, 1, low=-1.0)
+    case.conventions(student, (net("(y / 4).tanh()"), x), truth, points=0.1, also=[single])
 
 
 def network(case, channels, out, height, width, ending, scale=1.0):
@@ -53,8 +55,10 @@ def network(case, channels, out, height, width, ending, scale=1.0):
 
 
 def cancelling(case, height, width):
-    """A `Source` of f that takes the difference of the two input channels, moved about."""
-    order = torch.randperm(height * width, generator=case.generator).tolist()
+    """A `Source` of f that takes the difference of the two input channels, all pixels moved on by one
+    or two, which is not its own inverse.
+    """
+    order = torch.arange(height * width).roll(case.integer(1, 2)).tolist()
     text = f"""
 def f(x):
     difference = (x[:, 0] - x[:, 1]).flatten(1)[:, {order}]

@@ -26,7 +26,7 @@ def e_step(student, case):
         relative = (log_joint - log_joint.max(-1, keepdim=True).values).exp()
         return relative / relative.sum(-1, keepdim=True)
 
-    batch, count, dim = case.sizes(3, low=2, high=6)
+    batch, count, dim = case.sizes(3, low=3, high=6)
     x, model = case.normal(batch, dim), _mixture(case, count, dim)
     case.expect(student(x, *model), truth(x, *model), "value on random points", points=1.0)
     # Further out along the line between two means than exp can follow, with equal variances: the nearer one has all.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...exercise import exercise
-from .shared import uneven_alpha_bar
+from .shared import uneven_alpha_bar, uneven_beta
 
 
 @exercise("beta_from_alpha_bar", points=1)
@@ -18,7 +18,9 @@ def beta_from_alpha_bar(student, case):
     slow = torch.cat([table[:1], table * (1 - 3e-5)])  # beta[1] = 3e-5, below every lower clip in use
     case.expect(student(slow), truth(slow), "steps from tiny to clipped", points=0.5)
     bound = case.number(0.25, 0.35)
-    case.expect(student(table, bound), truth(table, bound), "another upper bound", points=0.25)
+    below, above = uneven_beta(case, 3, low=0.1, high=0.2), case.uniform(1, low=0.4, high=0.6)
+    some = torch.exp(torch.log1p(-torch.cat([below, above])).cumsum(0))
+    case.expect(student(some, bound), truth(some, bound), "another upper bound", points=0.25)
     slight = torch.exp(-1e-5 * torch.arange(5, dtype=torch.float64))  # no floor under the steps: all of them 1e-5
     case.conventions(student, (table,), truth, points=0.25, also=[(slight,), (table[:2],)])
 

@@ -15,16 +15,18 @@ def class_log_probs(student, case):
     """log p(y = k given x_t) of a labelled mixture of diagonal Gaussians, (B, K)."""
     truth, steps = class_log_probs.oracle, case.integer(6, 9)
     alpha_bar = schedule(case, steps)
-    dims, classes, count = case.sizes(3, low=2, high=6)
+    dims, classes, count = case.sizes(3, low=3, high=6)
     count += 4  # still another than the other two, since those are below
     if count in (dims, classes):
         count += 3
     given = mixture(case, classes, dims)
     x, t = places(case, steps, count, dims)
+    direction = case.normal(4, dims)
+    direction = direction / direction.norm(dim=1, keepdim=True)
+    x = torch.where((t == 1)[:, None], 20 * direction[3], x)
     near = x, t, *given, alpha_bar
     case.expect(student(*near), truth(*near), "three sizes, unequal weights and variances", points=0.5, dtype=True)
-    direction = case.normal(3, dims)
-    far = 300 * direction / direction.norm(dim=1, keepdim=True)
+    far = 300 * direction[:3]
     remote = far, torch.tensor([1, 2, steps]), *given, alpha_bar
     case.expect(
         student(*remote),

@@ -49,7 +49,8 @@ def mixture_eps(student, case):
     )
     direction = case.normal(count, dims)
     far = 300 * direction / direction.norm(dim=1, keepdim=True)
-    remote = far, t, mixed, *given, alpha_bar
+    widths = torch.linspace(1.5, 0.1, classes, dtype=x.dtype)[:, None].expand(-1, dims)  # the first class has all there
+    remote = far, t, mixed, *given[:2], widths, alpha_bar
     case.expect(student(*remote), truth(*remote), "300 away from all classes", points=0.25)
     single = x[:, :1].contiguous(), t, torch.tensor([0, 1] * 3 + [1]), torch.ones(1).double(), given[1][:1, :1]
     pointlike = x, t, mixed, given[0], given[1], 0 * given[2], alpha_bar

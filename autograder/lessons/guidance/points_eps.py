@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...exercise import exercise
-from ..diffusion import EARLY, ONE_TIME, first_of, schedule
+from ..diffusion import EARLY, ONE_TIME, along, first_of, schedule
 from .shared import noise_size, places
 
 
@@ -16,7 +16,9 @@ def points_eps(student, case):
     alpha_bar = schedule(case, steps)
     count, dims = case.integer(6, 8), case.integer(2, 3)
     points, logs = 1.5 * case.normal(count, dims), case.normal(count) + 3
-    x, t = places(case, steps, 5, dims)
+    noise, t = places(case, steps, 5, dims)
+    level = along(alpha_bar[t], noise)
+    x = level.sqrt() * points[:5] + (1 - level).sqrt() * noise / 2  # where such data are
     given = x, t, points, logs, alpha_bar
     case.expect(student(*given), truth(*given), "points with weights up to a constant", points=0.75, dtype=True)
     steep = 1000 * torch.linspace(-1, 1, count, dtype=torch.float64)[torch.randperm(count, generator=case.generator)]
@@ -30,9 +32,10 @@ def points_eps(student, case):
         points=0.5,
         hint="nothing may be exponentiated before the largest has been taken away",
     )
-    far = 40 * case.normal(3, dims)
-    remote = far, torch.ones(3, dtype=torch.long), points, logs, alpha_bar
-    case.expect(student(*remote), truth(*remote), "far from all points at t = 1", points=0.25)
+    last = torch.arange(dims) == dims - 1
+    far = torch.where(last, 80.0, case.normal(3, dims))  # and about as far from each of them
+    remote = far, torch.full((3,), steps // 2), torch.where(last, 0.0, points), logs, alpha_bar
+    case.expect(student(*remote), truth(*remote), "far from all points", points=0.25)
     lone = x[:, :1].contiguous(), t, points[:1, :1], logs[:1], alpha_bar
     square = x, t, points[:5], logs[:5], alpha_bar
     case.conventions(student, given, truth, points=0.5, also=[lone, square, (x[:1], t[:1], points, gone, alpha_bar)])
