@@ -21,7 +21,7 @@ def ema_codebook(student, case):
     true = truth(counts, sums, z, indices, decay, eps)
     case.expect(got[:2], true[:2], "the new counts and sums, one code without points", points=0.5, dtype=True)
     case.expect(got[2], true[2], "the codebook, with a visible eps", points=0.5, dtype=True)
-    small = counts * torch.where(torch.arange(count) == indices[0], 1e-3, 1.0)
+    small = 0.01 * counts * torch.where(torch.arange(count) == indices[0], 1e-3, 1.0)
     usual = small, sums, z, indices, case.number(0.9, 0.99)
     case.expect(student(*usual), truth(*usual), "the usual eps", points=0.25)
     fresh = counts, sums, z, indices, 0.0, case.number(0.001, 0.01)

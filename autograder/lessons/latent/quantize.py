@@ -15,6 +15,7 @@ def quantize(student, case):
     dim = case.integer(3, 4)
     codebook = case.normal(case.integer(6, 9), dim)
     z = case.normal(*case.sizes(2, low=4), dim)
+    z, codebook = _askew(z, codebook)
     case.expect(student(z, codebook), truth(z, codebook), "two axes of positions", points=0.5, dtype=True)
     line = case.normal(5, 1)
     forms = [
@@ -30,13 +31,16 @@ def quantize(student, case):
         "no axes of positions, one, three; one code; codes on a line",
         points=0.25,
     )
+    book = codes_apart(case, 7, dim)
+    points = near(case, book, 5, 6)
+    doubled = _doubled(case, book, points[0])
     case.expect(
-        [student(*given) for given in (_doubled(case, codebook, z[0]), _halfway(case))],
-        [truth(*given) for given in (_doubled(case, codebook, z[0]), _halfway(case))],
+        [student(*given) for given in (doubled, _halfway(case))],
+        [truth(*given) for given in (doubled, _halfway(case))],
         "ties and doubled codes: the lowest index",
         points=0.25,
     )
-    far, codes = (1e6 + 1e-3 * case.normal(count, dim) for count in (24, 25))
+    far, codes = (1e6 + 1e-3 * part for part in _askew(case.normal(24, dim), case.normal(25, dim)))
     got = case.unpack(student(far, codes), "indices", "codes")
     case.expect(
         got[0],
@@ -53,11 +57,18 @@ def quantize(student, case):
         "gradients reach the chosen rows of the codebook, and none reaches z",
         points=0.25,
     )
-    book = codes_apart(case, 7, dim)
-    points = near(case, book, 5, 6)
     slight = 2.0**-40 * points, 2.0**-40 * book
-    also = [slight, (points[:1, :1, :1], book[:, :1]), (points[:1, :1], book[:1])]
+    also = [slight, (points[:1, :1, :1], book[:, :1]), (points[:1, :1], book[:1]), _askew(points, book)]
     case.conventions(student, (points, book), truth, points=0.25, also=also)
+
+
+def _askew(z, codebook):
+    """Another first point, and two codes more: the nearest one loses by its product, its angle and |z - e|."""
+    point = torch.zeros_like(codebook[0])
+    point[0], point[1] = 6.0, 3.0
+    z, near, other = z.clone(), point.clone(), point.clone()
+    z.view(-1, len(point))[0], near[0], near[1], other[0] = point, 5.3, 3.7, 7.1
+    return z, torch.cat([codebook, torch.stack([other, near])])
 
 
 def _doubled(case, codebook, z):
