@@ -36,9 +36,7 @@ def dependencies(student, case):
     )
     apart = cancelling(case, height, width)
     case.expect(*both(apart), "input channels whose slopes cancel", points=0.15)
-    case.expect(
-        *both(net("-y - y**2", 1e-4), net("1e-6 * (y / 4).exp()")), "small and negative slopes", points=0.2
-    )
+    case.expect(*both(net("-y - y**2", 1e-4), net("1e-6 * (y / 4).exp()")), "small and negative slopes", points=0.2)
     ignoring = Source("def f(x):\n    return torch.ones(1, 2, *x.shape[2:], dtype=x.dtype)", "f")
     case.expect(*both(net("(y / 4).exp()"), ignoring), "a function that ignores its input", points=0.1)
     single = Source("def f(x):\n    return 1e-9 * x.sin()", "f"), case.uniform(1, 1, 1, 1, low=-1.0)
