@@ -21,12 +21,11 @@ def class_log_probs(student, case):
         count += 3
     given = mixture(case, classes, dims)
     x, t = places(case, steps, count, dims)
-    direction = case.normal(4, dims)
-    direction = direction / direction.norm(dim=1, keepdim=True)
-    x = torch.where((t == 1)[:, None], 20 * direction[3], x)
+    x = outwards(case, x, t, given, alpha_bar)
     near = x, t, *given, alpha_bar
     case.expect(student(*near), truth(*near), "three sizes, unequal weights and variances", points=0.5, dtype=True)
-    far = 300 * direction[:3]
+    direction = case.normal(3, dims)
+    far = 300 * direction / direction.norm(dim=1, keepdim=True)
     remote = far, torch.tensor([1, 2, steps]), *given, alpha_bar
     case.expect(
         student(*remote),
@@ -66,6 +65,18 @@ def truth(xt, t, weights, means, variances, alpha_bar):
             row[k] = at.log_prob(x) + weights[k].double().log()
         rows.append(row - row.logsumexp(0))
     return torch.stack(rows).to(xt.dtype)
+
+
+def outwards(case, x, t, given, alpha_bar):
+    """x with the examples at t = 1 so far out that one class has less than e^-60 there, and none as little as exp can
+    no longer say.
+    """
+    early, direction = (t == 1)[:, None], case.normal(x.shape[1])
+    for size in 3 * 1.3 ** torch.arange(12):
+        x = torch.where(early, size * direction / direction.norm(), x)
+        if truth(x[t == 1], t[t == 1], *given, alpha_bar).min() < -60:
+            break
+    return x
 
 
 def slope(given, pull):
