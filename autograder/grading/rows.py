@@ -33,6 +33,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from ..cells import grade_id, lacking
 
 KINDS = ((Grade, (GradeCell, TaskCell)), (Comment, (SolutionCell, TaskCell)))  # as nbgrader's add_submission has it
+GRADED, COMMENTED = ({cell.__name__ for cell in cells} for _, cells in KINDS)
 
 
 def complete(gradebook: Gradebook, held: SubmittedNotebook) -> None:
@@ -161,9 +162,9 @@ def enter(gradebook: Gradebook, lesson: str, when: Mapping[str, datetime | None]
     for submission, notebook, held in rows:
         found[whose[submission]][notebooks[notebook]] = held
         for cell, name, kind in cells[notebook]:
-            if kind in ("GradeCell", "TaskCell") and name not in held.grades:
+            if kind in GRADED and name not in held.grades:
                 held.add(name, GradeRow(cell))
-            if kind in ("SolutionCell", "TaskCell") and name not in held.comments:
+            if kind in COMMENTED and name not in held.comments:
                 held.add(name, CommentRow(cell))
     return found
 
