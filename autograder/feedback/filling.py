@@ -65,7 +65,8 @@ class Body:
         """What `render` makes of a notebook that holds its verdicts. The gaps are marked by a token drawn now, which
         nothing in the notebook can have known.
         """
-        rows = tuple(_rows(notebook))
+        notebook = NotebookNode({**notebook, "cells": list(notebook.cells)})
+        rows = tuple(_rows(notebook.cells))
         token = secrets.token_hex(16)
         return cls(tuple(in_bytes(part) for part in render(notebook, token).split(token)), rows)
 
@@ -179,21 +180,21 @@ def _line(row: Row, said: Said) -> dict[str, Any]:
     return {**about, "hints": row.hints}
 
 
-def _rows(notebook: NotebookNode) -> list[Row]:
-    """A row for each exercise and written question that counts, in the order of the notebook. Cells of hints get their
-    exercise's name, so that its row can point to them.
+def _rows(cells: list[NotebookNode]) -> list[Row]:
+    """A row for each exercise and written question that counts, in the order of the notebook. In the place of a cell of
+    hints comes one with its exercise's name, so that its row can point to it.
     """
-    exercises = {name: verdict(cell) for cell in notebook.cells if (name := exercise_graded_in(cell))}
+    exercises = {name: verdict(cell) for cell in cells if (name := exercise_graded_in(cell))}
     rows: list[Row] = []
     hints: set[str] = set()
     above = ""
-    for cell in notebook.cells:
+    for index, cell in enumerate(cells):
         if lacking(cell):
             continue
         meta, name = nbgrader(cell), grade_id(cell)
         above = name if open_to_students(cell) else above
         if cell.cell_type == "markdown" and not meta and above in exercises and cell.source.startswith(HINTS):
-            cell.metadata["hints_of"] = above
+            cells[index] = NotebookNode({**cell, "metadata": NotebookNode({**cell.metadata, "hints_of": above})})
             hints.add(above)
         if exercise := exercise_graded_in(cell):
             passed, message = exercises[exercise]

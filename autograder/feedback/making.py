@@ -1,7 +1,8 @@
-"""Where pages are made: a process of its own, forked once more for each page, with a clock and a memory limit.
+"""Where pages are made: a process of its own, with a clock and a memory limit for each page.
 
-What a page costs then ends with the page, and nothing is left of one when the next is made. A page that takes too much
-is refused; whoever waits for it goes on with the next.
+The process that makes them is forked from one that has made the course's own texts and nothing else. It ends with the
+first page that takes too much, and nothing is left of that when the next is made; else after some pages, so that what
+these leave behind ends, too. A page that takes too much is refused; whoever waits for it goes on with the next.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ SECONDS = 10.0  # of processor time for one page, whatever a submission has left
 PATIENCE = 6.0  # times as long by the clock on the wall, while others have the processor
 REFUSED, FAILED = b"X", b"F"  # frames with an error's text: of a page that takes too much, or of whatever else
 MEMORY = 512 * 2**20  # bytes on top of what the process has
+TURNS, LITTER = 32, 64 * 2**20  # pages, and bytes left behind by them, after which the process is a new one
 
 
 class PageRefused(Exception):
@@ -104,29 +106,50 @@ class Pages:
                 for job in self._first:
                     self._make(*job)
             while True:
-                _, request = channel.receive(connection)
                 if (pid := os.fork()) == 0:
-                    self._one(connection, request)
+                    self._some(connection)
                 if os.waitpid(pid, 0)[1] != 0:
                     break  # half an answer may be on its way: nothing more comes from here
         finally:
             os._exit(0)
 
-    def _one(self, connection: socket.socket, request: bytes) -> NoReturn:
+    def _some(self, connection: socket.socket) -> NoReturn:
+        """Make pages until one is not made, or enough are."""
         status = 1
         try:
-            held = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
-            resource.setrlimit(resource.RLIMIT_DATA, (held + self._memory, resource.getrlimit(resource.RLIMIT_DATA)[1]))
-            seconds, *job = pickle.loads(request)
-            signal.setitimer(signal.ITIMER_PROF, seconds)  # each ends the process
-            signal.setitimer(signal.ITIMER_REAL, PATIENCE * seconds)
-            try:
-                kind, text = channel.REPLY, self._make(*job)
-            except (RecursionError, MemoryError) as error:
-                kind, text = REFUSED, f"{type(error).__name__}: {error}"[:500]
-            except Exception as error:
-                kind, text = FAILED, f"{type(error).__name__}: {error}"[:500]
-            channel.send(connection, kind, text.encode("utf-8", "replace"))
+            begun = _held()
+            for _ in range(TURNS):
+                _, request = channel.receive(connection)
+                kind, text = self._one(request)
+                channel.send(connection, kind, text)
+                if kind != channel.REPLY or _held() > begun + LITTER:
+                    break
             status = 0
         finally:
             os._exit(status)
+
+    def _one(self, request: bytes) -> tuple[bytes, bytes]:
+        """A frame's kind and content: the page that was asked for, or why there is none."""
+        resource.setrlimit(resource.RLIMIT_DATA, (_held() + self._memory, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+        seconds, *job = pickle.loads(request)
+        clocks = {signal.ITIMER_PROF: seconds, signal.ITIMER_REAL: PATIENCE * seconds}  # each ends the process
+        for clock, most in clocks.items():
+            signal.setitimer(clock, most)
+        try:
+            return channel.REPLY, self._make(*job).encode("utf-8", "replace")
+        except (RecursionError, MemoryError) as error:
+            return REFUSED, _said(error)
+        except Exception as error:
+            return FAILED, _said(error)
+        finally:
+            for clock in clocks:
+                signal.setitimer(clock, 0)
+
+
+def _held() -> int:
+    """Bytes of data that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+
+
+def _said(error: Exception) -> bytes:
+    return f"{type(error).__name__}: {error}"[:500].encode("utf-8", "replace")

@@ -14,6 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from nbconvert.exporters import HTMLExporter, TemplateExporter
+from nbconvert.filters import strip_files_prefix
 from nbconvert.filters.highlight import Highlight2HTML
 from nbconvert.filters.widgetsdatatypefilter import WidgetsDataTypeFilter
 from nbconvert.preprocessors import Preprocessor
@@ -39,6 +40,13 @@ _LOADER = FileSystemLoader(Path(__file__).parent)
 _PLAIN = Environment(loader=_LOADER, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
 
 
+class _Given(NotebookNode):
+    """A notebook for one page alone: nbconvert copies what it is handed, deeply, before anything else."""
+
+    def __deepcopy__(self, _: Any) -> NotebookNode:
+        return self
+
+
 class _Exporter(HTMLExporter):
     """nbconvert's exporter to HTML without its second pass through the finished page, nine tenths of its time: it
     gives pictures an alternative text and JupyterLab's cells a tabindex; pages of nbgrader's have none of the latter.
@@ -50,14 +58,12 @@ class _Exporter(HTMLExporter):
         resources = self._init_resources({"policy": POLICY, "gap": "", **(resources or {})})
         types = WidgetsDataTypeFilter(notebook_metadata=self._nb_metadata, parent=self, resources=resources)
         self.register_filter("filter_data_type", types)
-        page, resources = TemplateExporter.from_notebook_node(self, nb, resources, **options)
+        page, resources = TemplateExporter.from_notebook_node(self, _Given(nb), resources, **options)
         self._nb_metadata.clear()
         return NO_ALT.sub('<img alt="a picture without a description"', page), resources
 
     def _preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
-        """The preprocessors one after the other; `nb` is the exporter's own copy already. nbconvert copies it twice
-        more, and validates it after each.
-        """
+        """The preprocessors one after the other. nbconvert copies `nb` twice more, and validates it after each."""
         for preprocessor in self._preprocessors:
             nb, resources = preprocessor(nb, resources)
         return nb, resources
@@ -83,13 +89,13 @@ def markdown2html(context: Any, source: str) -> str:
     if not text.whole(source):
         return f"{BOXED[0]}<pre>{escape(source)}</pre>{BOXED[1]}"
     attachments = context.get("cell", {}).get("attachments")
-    html = rendered(source, attachments, pictures) if attachments else _rendered(source)
+    html = strip_files_prefix(rendered(source, attachments, pictures)) if attachments else _rendered(source)
     return f"{BOXED[0]}{html}{BOXED[1]}"
 
 
 @lru_cache(maxsize=2048)  # most cells are the course's, and the same for everybody
 def _rendered(source: str) -> str:
-    return rendered(source)
+    return strip_files_prefix(rendered(source))
 
 
 def in_box(source: str) -> str:
@@ -150,7 +156,7 @@ def _stream(text: str) -> NotebookNode:
 
 def without_scripts(page: str) -> str:
     """The page without any `<script>`; its policy, in the template, lets none run either."""
-    return SCRIPT.sub("", page)
+    return SCRIPT.sub("", page) if "<script" in page else page
 
 
 @lru_cache(maxsize=1)

@@ -24,7 +24,6 @@ from ..grading.graded import Graded
 from ..grading.ledger import place_of
 from ..grading.sources import digest_of, page_sources
 from ..hand_in.restoring import Master
-from ..nodes import copied
 from .filling import Body, Said, filled, in_bytes
 from .making import SECONDS, PageRefused, Pages
 from .page import Bounded, exporter, refusal, without_scripts
@@ -43,7 +42,7 @@ def page_maker(config: Config, masters: Iterable[Master] = ()) -> Pages:
     def make(notebook: NotebookNode, resources: dict[str, Any]) -> str:
         return without_scripts(made.from_notebook_node(notebook, resources=resources)[0])
 
-    return Pages(make, [(master.released, resources_for("", master.lesson, master.name, "")) for master in masters])
+    return Pages(make, [(one.released, resources_for("", one.lesson, one.name, "")) for one in masters])
 
 
 def body_of(pages: Pages, notebook: NotebookNode, name: str, seconds: float = SECONDS) -> Body:
@@ -55,7 +54,7 @@ def body_of(pages: Pages, notebook: NotebookNode, name: str, seconds: float = SE
         return pages.page(notebook, {**resources_for("", "", name, ""), "gap": token}, seconds)
 
     try:
-        return Body.of(copied(notebook), render)
+        return Body.of(notebook, render)
     except PageRefused as error:
         return Body(refused=str(error))
 

@@ -4,6 +4,7 @@ import shutil
 from contextlib import closing
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 from imported import imported
 from nbgrader.api import Gradebook
@@ -127,7 +128,7 @@ def test_neither_pages_nor_a_report_need_torch(graded):
 def test_a_gap_is_known_to_nobody_beforehand():
     tokens = []
     for _ in range(2):
-        Body.of(SimpleNamespace(cells=[]), lambda _, token: tokens.append(token) or "")
+        Body.of(nbformat.v4.new_notebook(), lambda _, token: tokens.append(token) or "")
     assert tokens[0] != tokens[1] and len(tokens[0]) == 32
 
 
@@ -137,8 +138,6 @@ def test_a_worker_renders_the_body(first_run, tmp_path):
     plugin = workers.Grading({LESSON: master}, LIMITS, True, config)
     plugin._pages = workers.queue.SimpleQueue()
     plugin._pages.put(writer.page_maker(plugin.config))
-    import nbformat
-
     notebook = nbformat.read(first_run / "autograded" / "ben" / LESSON / "tiny.ipynb", 4)
     made = plugin._body(SimpleNamespace(notebook=notebook, left=10.0), "tiny")
     with closing(writer.page_maker(config)) as ours:

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from autograder.feedback import making
 from autograder.feedback.making import PageRefused, Pages
 
 MB = 2**20
@@ -26,6 +27,8 @@ def make(notebook, resources):
             return make_nested(notebook)
         case "timed":
             return repr(signal.getitimer(signal.ITIMER_PROF)[0])
+        case "litter":
+            LITTER.append(bytearray(100 * MB))
         case "wrong":
             raise KeyError("ours")
         case "gone":
@@ -39,7 +42,8 @@ def make_nested(notebook):
     return make_nested([notebook])
 
 
-HELD = []
+HELD: list[str] = []
+LITTER: list[bytearray] = []
 
 
 @pytest.fixture
@@ -53,8 +57,17 @@ def test_a_page_that_takes_too_much_is_refused_and_the_next_is_made(pages, hosti
     honest = pages.page("a", {})
     with pytest.raises(PageRefused):
         pages.page(hostile, {})
-    assert pages.page("a", {}) == honest == "a 1 1"
-    assert pages.page("b", {}) == "b 1 1", "nothing is left of a page when the next is made"
+    assert pages.page("a", {}) == honest == "a 1 1", "nothing is left of it when the next is made"
+
+
+def test_what_pages_leave_behind_ends_after_some(pages, monkeypatch):
+    monkeypatch.setattr(making, "TURNS", 3)
+    assert [pages.page("a", {}) for _ in range(7)] == ["a 1 1", "a 1 2", "a 1 3"] * 2 + ["a 1 1"]
+
+
+def test_what_leaves_much_behind_ends_at_once(pages, monkeypatch):
+    monkeypatch.setattr(making, "LITTER", 50 * MB)
+    assert [pages.page(name, {}) for name in ("a", "litter", "a", "a")] == ["a 1 1", "litter 1 2", "a 1 1", "a 1 2"]
 
 
 def test_a_page_has_the_time_that_its_submission_has_left_and_no_more_than_any(pages):
@@ -71,11 +84,12 @@ def test_a_page_has_the_time_that_its_submission_has_left_and_no_more_than_any(p
 def test_what_may_be_our_own_fault_is_no_refusal(pages):
     with pytest.raises(RuntimeError, match="KeyError: 'ours'"):
         pages.page("wrong", {})
+    assert pages.page("a", {}) == "a 1 1"
 
 
 def test_what_is_made_first_is_known_to_all():
     with closing(Pages(make, [("lesson", {})])) as made:
-        assert made.page("a", {}) == "a 1 2" == made.page("a", {})
+        assert made.page("a", {}) == "a 1 2"
 
 
 @pytest.mark.timeout(60)
