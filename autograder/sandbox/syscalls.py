@@ -50,19 +50,19 @@ _ARM = {
     "syslog": 116, "personality": 92, "vhangup": 58, "landlock_create_ruleset": 444,
     "flock": 32, "inotify_init1": 26, "inotify_add_watch": 27,
 }  # fmt: skip
+
+# One line of a filter, struct sock_filter.
+LINE = struct.Struct("HBBI")
+LIBC = ctypes.CDLL(None, use_errno=True)
 MACHINES = {"x86_64": (0xC000003E, 41, 72, _X86), "aarch64": (0xC00000B7, 198, 25, _ARM)}
 
 
 def refuse() -> None:
     """Put the filter on this process and all it will start; needs no_new_privs. On another machine nothing happens."""
-    known = MACHINES.get(platform.machine())
-    if known is None:
+    if not CODE:
         return
-    program = _program(*known)
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
-    header = struct.pack("HxxxxxxP", len(program), ctypes.addressof(code))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_SECCOMP, FILTER, ctypes.c_char_p(header), 0, 0) != 0:
+    header = struct.pack("HxxxxxxP", len(CODE) // LINE.size, ctypes.cast(CODE, ctypes.c_void_p).value)
+    if LIBC.prctl(PR_SET_SECCOMP, FILTER, ctypes.c_char_p(header), 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "the kernel takes no seccomp filter")
 
 
@@ -91,3 +91,11 @@ def _only(number: int, argument: int, allowed: tuple[int, ...]) -> list[tuple[in
         (RETURN, 0, 0, REFUSE),
         (RETURN, 0, 0, ALLOW),
     ]
+
+
+# Before any fork.
+CODE = (
+    b"".join(LINE.pack(*line) for line in _program(*MACHINES[platform.machine()]))
+    if platform.machine() in MACHINES
+    else b""
+)
