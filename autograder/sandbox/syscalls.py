@@ -61,7 +61,7 @@ def refuse() -> None:
     """Put the filter on this process and all it will start; needs no_new_privs. On another machine nothing happens."""
     if not CODE:
         return
-    header = struct.pack("HxxxxxxP", len(CODE) // LINE.size, ctypes.cast(CODE, ctypes.c_void_p).value)
+    header = struct.pack("HxxxxxxP", len(CODE) // LINE.size, ctypes.cast(ctypes.c_char_p(CODE), ctypes.c_void_p).value)
     if LIBC.prctl(PR_SET_SECCOMP, FILTER, ctypes.c_char_p(header), 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "the kernel takes no seccomp filter")
 

@@ -75,6 +75,7 @@ def warm(gpu: bool = False, modules: Iterable[str] = ()) -> None:
     torch.manual_seed(0)
     shell = Shell.instance()
     shell.run_cell("0", store_history=False, silent=True)
+    assert shell.display_formatter is not None
     shell.display_formatter.format(0)
     # The guests share this process's memory as long as nobody writes to it, which the collector does by looking.
     gc.collect()
