@@ -43,6 +43,7 @@ _FACTOR = "Check every number that multiplies or divides, one line of the deriva
 _ROOT = "Ask of each quantity whether it is a variance or a standard deviation: one is the root of the other."
 _INDEX = "Write down which entry of the table belongs to t = 1, and go on from there."
 _SUM = "Ask of every axis whether it is summed, averaged or kept."
+_COUNT = "Say what is summed, and how many of them there are: by that many it is divided, and by nothing else."
 _LOG = "Ask of each quantity whether it is given as itself or as its logarithm."
 _CLIP = "The formula holds everywhere: nothing is clamped, floored or protected by a small constant."
 _ORDER = "Look at which end of the table or axis each step begins."
@@ -92,6 +93,7 @@ KINDS: dict[str, Kind] = {
     "sum over everything": Kind("mean", "summed over all entries where a mean belongs", _SUM),
     "mean but one": Kind("mean", "divided by one less than the number of examples", _SUM),
     "sum but one": Kind("mean", "multiplied by one less than the number of examples, over the number", _SUM),
+    "counted": Kind("mean", "divided by another count than the one asked for", _COUNT),
     "constant in the result": Kind("clip", "a small constant is added", _CLIP),
     "bent result": Kind("activation", "an activation is applied to the result", _BENT),
     "rounded result": Kind("rounding", "the result is rounded", "Nothing in the formula rounds."),
@@ -100,8 +102,57 @@ KINDS: dict[str, Kind] = {
     "halves exchanged": Kind(
         "exchange", "the two halves of the last axis are exchanged", "Return them in the order asked for."
     ),
+    "summed away": Kind("mean", "an axis too many is summed over", _SUM),
+    "averaged away": Kind("mean", "an axis too many is averaged over", _SUM),
+    "average over the event": Kind("mean", "all entries of an example got their average", _SUM),
+    "last of the result": Kind("length", "only the last of all entries is returned", "Return one for each."),
+    "first alone": Kind("length", "only the first of all entries is returned", "Return one for each."),
+    "axes of the result": Kind("axis", "the axes of the result are exchanged", "Compare the shape, axis by axis."),
+    "hard result": Kind(
+        "hard", "the largest takes all, where each has its share", "Weights are weights: nothing is decided by argmax."
+    ),
+    "diagonal of the result": Kind("axis", "only the diagonal is filled", "What is beside the diagonal counts too."),
+    "negated logarithm": Kind("logarithm", "minus a logarithm, or an exponential, in place of the value", _LOG),
+    "complement of the exponential": Kind("logarithm", "1 - exp of the value in place of the value", _LOG),
     "parts exchanged": Kind("exchange", "the parts of the result are exchanged", "Return them in the order asked for."),
     # of an argument
+    "turned": Kind(
+        "mask",
+        "{0} is turned round: True and False change places",
+        "Say in words what True means in {0}.",
+    ),
+    "one more": Kind("term", "{0} + 1 where {0} belongs", "Put in a case where the answer is known, such as 0."),
+    "one less": Kind("term", "{0} - 1 where {0} belongs", "Put in a case where the answer is known, such as 0."),
+    "at least": Kind(
+        "boundary", "the smallest {0} is treated like the next one", "Go through the first and the last step by hand."
+    ),
+    "at most": Kind(
+        "boundary", "the largest {0} is treated like the one before", "Go through the first and the last step by hand."
+    ),
+    "hard": Kind("hard", "the largest of {0} takes all", "Weights are weights: nothing is decided by argmax."),
+    "diagonal": Kind("axis", "only the diagonal of {0} is used", "What is beside the diagonal counts too."),
+    "one for all": Kind("one time", "one entry of {0} serves for all", _BATCH),
+    "order of axis": Kind("order", "{0} is read from the wrong end", _ORDER),
+    "answer's sign": Kind("sign", "what {0} answers enters with the wrong sign", _SIGN),
+    "answer's half": Kind("factor", "what {0} answers enters by half", _FACTOR),
+    "answer's double": Kind("factor", "what {0} answers enters doubled", _FACTOR),
+    "answer unused": Kind("unused", "what {0} answers is not used", "Look where the answer enters."),
+    "answer clipped": Kind("clip", "what {0} answers is clipped", _CLIP),
+    "answer bent": Kind("activation", "what {0} answers goes through an activation", _BENT),
+    "answer's root": Kind("power", "a root or a square of what {0} answers in its place", _ROOT),
+    "answer's logarithm": Kind("logarithm", "a logarithm or exponential of what {0} answers in its place", _LOG),
+    "answer averaged": Kind("mean", "the average of what {0} answers in its place", _SUM),
+    "asked once": Kind("index", "{0} is asked once, and its answer used for every step", _INDEX),
+    "asked with": Kind(
+        "exchange", "{0} is asked with {1} in another one's place", "Go through what {0} takes, in its order."
+    ),
+    "asked exchanged": Kind(
+        "exchange", "what {0} takes is handed over in another order", "Go through what {0} takes, in its order."
+    ),
+    "unused in asking": Kind(
+        "unused", "{0} is not told the last of what it takes", "Go through what {0} takes, in its order."
+    ),
+    "asked with one": Kind("one time", "{0} is asked with one and the same for the whole batch", _BATCH),
     "early": Kind("index", "one step early in {0}", _INDEX),
     "late": Kind("index", "one step late in {0}", _INDEX),
     "one time": Kind("one time", "one time for the whole batch", _BATCH),
@@ -143,6 +194,10 @@ KINDS: dict[str, Kind] = {
     "exchanged": Kind(
         "exchange", "{0} and {1} are exchanged", "Go through the arguments in the order of the signature."
     ),
+    "times": Kind("factor", "{0} is multiplied by {1}", _FACTOR),
+    "divided by": Kind("factor", "{0} is divided by {1}", _FACTOR),
+    "plus": Kind("term", "{1} is added to {0}", "Count the terms of the last line of the derivation, and yours."),
+    "minus": Kind("term", "{1} is taken from {0}", "Count the terms of the last line of the derivation, and yours."),
     "in place of": Kind("exchange", "{0} in place of {1}", "Go through the arguments in the order of the signature."),
     "choices of": Kind("exchange", "two choices of {0} are exchanged", "Go through the choices that {0} offers."),
     "choice of": Kind("unused", "one choice of {0} is treated like another", "Go through the choices that {0} offers."),
@@ -155,6 +210,14 @@ KINDS: dict[str, Kind] = {
     "normalised": Kind("normalised", "{0} is made to sum to one first", "Use {0} as it is handed over."),
     "bent": Kind("activation", "{0} goes through an activation first", _BENT),
     "rounded": Kind("rounding", "{0} is rounded first", "Use {0} as it is handed over."),
+    # of a module
+    "no bias": Kind("parameter", "{0} has no bias", "Go through the parameters that the text asks for."),
+    "start": Kind("start", "{0} starts from other values", "Read once more what the layer is at first, and set it so."),
+    "residual": Kind("term", "what {0} takes is added to what it gives", "Count the terms of the last line."),
+    "bent after": Kind("activation", "an activation follows {0}", _BENT),
+    "detached": Kind(
+        "gradient", "no gradient goes through {0}", "No detach, no item and no no_grad between inputs and result."
+    ),
     # of one operation
     "sign": Kind("sign", "one term has the wrong sign", _SIGN),
     "term": Kind("term", "one term is missing", "Count the terms of the last line of the derivation, and yours."),

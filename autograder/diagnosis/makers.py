@@ -7,6 +7,7 @@ something to change: `t` in a batch of times, a table, two arguments of one shap
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import permutations
@@ -14,7 +15,11 @@ from typing import Any
 
 import torch
 
+from . import asking
+from .reshapes import RESHAPES
+
 Arguments = dict[str, Any]
+PLACES = 3  # of what a function of the check's takes
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ def of_arguments(
     ]
     return [
         *_times(given),
+        *_masks(given),
         *_together(given),
         *fixed,
         *mixed,
@@ -52,6 +58,7 @@ def of_arguments(
         *_reshaped(given),
         *_numbers(given),
         *_exchanges(given),
+        *_asked_otherwise(given),
         Maker("single", (), _singly),
         *_defaults(defaults or {}),
     ]
@@ -113,6 +120,23 @@ def _times(given: Arguments) -> Iterator[Maker]:
                 yield Maker("one time", (name,), _on(name, lambda t: t.max().expand(t.shape)))
                 yield Maker("one time", (name,), _on(name, lambda t: t[-1:].expand(t.shape)))
                 yield Maker("order", (name,), _on(name, lambda t: t.flip(0)))
+                yield Maker("at least", (name,), _on(name, _risen))
+                yield Maker("at most", (name,), _on(name, lambda t: t.clamp(max=int(t.max()) - 1)))
+
+
+def _risen(value: torch.Tensor) -> torch.Tensor:
+    """The smallest whole number, which is the same for all calls, taken for the next one."""
+    return value.clamp(min=2 if bool((value > 0).all()) else 1)
+
+
+def _masks(given: Arguments) -> Iterator[Maker]:
+    for name, value in given.items():
+        if isinstance(value, torch.Tensor) and value.dtype == torch.bool:
+            yield Maker("turned", (name,), _on(name, torch.logical_not))
+            yield Maker("unused", (name,), _on(name, torch.ones_like))
+            yield Maker("unused", (name,), _on(name, torch.zeros_like))
+            if value.ndim > 1:
+                yield Maker("first of", (name,), _on(name, _first))
 
 
 def _together(given: Arguments) -> Iterator[Maker]:
@@ -154,6 +178,11 @@ def _shift(names: list[str], step: int) -> Callable[[Arguments], Arguments]:
     return lambda given: {**given, **{name: given[name] + step for name in names if name in given}}
 
 
+def _hard(value: torch.Tensor) -> torch.Tensor:
+    """All weight on the largest entry of a row."""
+    return torch.zeros_like(value).scatter(-1, value.argmax(-1, keepdim=True), 1.0)
+
+
 def _first(value: torch.Tensor) -> torch.Tensor:
     return value[:1].expand(value.shape)
 
@@ -187,37 +216,30 @@ def _tensors(given: Arguments) -> Iterator[Maker]:
             yield Maker("average of", (name,), _on(name, lambda v: v.mean(0, keepdim=True).expand(v.shape)))
         if value.ndim > 1:
             yield Maker("average of", (name,), _on(name, lambda v: v.mean(-1, keepdim=True).expand(v.shape)))
-        if value.ndim == 2 and value.shape[0] == value.shape[1]:
+        yield Maker("one more", (name,), _on(name, lambda v: v + 1))
+        yield Maker("one less", (name,), _on(name, lambda v: v - 1))
+        if value.ndim > 1:
+            yield Maker("one for all", (name,), _on(name, lambda v: v[-1:].expand(v.shape)))
+            yield Maker("one for all", (name,), _on(name, lambda v: v[1:2].expand(v.shape)))
+            yield Maker("order of axis", (name,), _on(name, lambda v: v.flip(-1)))
+            yield Maker("order of axis", (name,), _on(name, lambda v: v.flip(1)))
+        if value.ndim and value.shape[-1] > 1:
+            yield Maker("hard", (name,), _on(name, _hard))
+        if value.ndim > 1 and value.shape[-2] == value.shape[-1]:
             yield Maker("transpose of", (name,), _on(name, lambda v: v.mT))
+            yield Maker("diagonal", (name,), _on(name, lambda v: v.diagonal(dim1=-2, dim2=-1).diag_embed()))
+            yield Maker("inverse of", (name,), _on(name, torch.linalg.inv))
         if value.ndim == 1 and len(value) > 2:
             yield Maker("early table", (name,), _on(name, lambda v: torch.cat([v[:1], v[:-1]])))
             yield Maker("early table", (name,), _on(name, lambda v: v.roll(1)))
             yield Maker("late table", (name,), _on(name, lambda v: torch.cat([v[1:], v[-1:]])))
             yield Maker("running table", (name,), _on(name, lambda v: v.cumprod(0)))
+            yield Maker("running table", (name,), _on(name, lambda v: 1 - (1 - v).cumprod(0)))
+            yield Maker("running table", (name,), _on(name, lambda v: v.cumsum(0)))
             yield Maker("steps of table", (name,), _on(name, lambda v: torch.cat([v[:1], v[1:] / v[:-1]])))
             yield Maker("steps of table", (name,), _on(name, lambda v: torch.cat([0 * v[:1], 1 - v[1:] / v[:-1]])))
             yield Maker("order", (name,), _on(name, lambda v: v[:1].expand(v.shape)))
             yield Maker("order", (name,), _on(name, lambda v: v[-1:].expand(v.shape)))
-
-
-Reshape = Callable[[torch.Tensor], torch.Tensor]
-RESHAPES: tuple[tuple[str, Reshape], ...] = (
-    ("fresh", torch.randn_like),
-    ("fresh", lambda v: torch.randn(v.shape).to(v.dtype)),
-    ("standardised", lambda v: v - v.mean(0)),
-    ("standardised", lambda v: (v - v.mean(0)) / v.std(0)),
-    ("standardised", lambda v: (v - v.mean(0)) / v.std(0, correction=0)),
-    ("standardised", lambda v: (v - v.mean()) / v.std()),
-    ("normalised", lambda v: v / v.sum()),
-    ("normalised", lambda v: v / v.sum(-1, keepdim=True)),
-    ("normalised", lambda v: v.softmax(-1)),
-    ("bent", torch.sigmoid),
-    ("bent", torch.tanh),
-    ("bent", torch.nn.functional.softplus),
-    ("bent", torch.relu),
-    ("rounded", torch.round),
-    ("rounded", lambda v: (v > 0).to(v.dtype)),
-)
 
 
 def _reshaped(given: Arguments) -> Iterator[Maker]:
@@ -237,7 +259,11 @@ def _numbers(given: Arguments) -> Iterator[Maker]:
             yield Maker("late", (name,), _on(name, lambda v: v + 1))
             yield Maker("unused", (name,), _on(name, lambda v: 0))
             yield Maker("unused", (name,), _on(name, lambda v: -1))
+            yield Maker("unused", (name,), _on(name, lambda v: 1))
+            yield Maker("at least", (name,), _on(name, lambda v: max(v, 1)))
             continue
+        yield Maker("one more", (name,), _on(name, lambda v: v + 1))
+        yield Maker("one less", (name,), _on(name, lambda v: v - 1))
         yield Maker("sign of", (name,), _on(name, lambda v: -v))
         yield Maker("half of", (name,), _on(name, lambda v: v / 2))
         yield Maker("twice", (name,), _on(name, lambda v: 2 * v))
@@ -272,6 +298,18 @@ def _replace(one: str, other: str) -> Callable[[Arguments], Arguments]:
     return lambda given: {**given, other: given[one]}
 
 
+def _joined(one: str, other: str, how: Callable[[Any, Any], Any]) -> Callable[[Arguments], Arguments]:
+    """Two arguments together in the place of the first of them, whose form stays."""
+
+    def changed(given: Arguments) -> Arguments:
+        value = how(given[one], given[other])
+        if isinstance(value, torch.Tensor) and value.shape != given[one].shape:
+            raise Unfit
+        return {**given, one: value}
+
+    return changed
+
+
 def _exchanges(given: Arguments) -> Iterator[Maker]:
     names = list(given)
     for i, one in enumerate(names):
@@ -281,9 +319,31 @@ def _exchanges(given: Arguments) -> Iterator[Maker]:
             plain = type(a) is type(b) and isinstance(a, int | float) and not isinstance(a, bool)
             if tensors or plain:
                 yield Maker("exchanged", (one, other), _exchange(one, other))
+                if a.is_floating_point() if tensors else isinstance(a, float):
+                    for first, second in ((one, other), (other, one)):
+                        yield Maker("times", (first, second), _joined(first, second, operator.mul))
+                        yield Maker("divided by", (first, second), _joined(first, second, operator.truediv))
+                        yield Maker("plus", (first, second), _joined(first, second, operator.add))
+                        yield Maker("minus", (first, second), _joined(first, second, operator.sub))
                 if (tensors and a.shape == b.shape) or plain:
                     yield Maker("in place of", (one, other), _replace(one, other))
                     yield Maker("in place of", (other, one), _replace(other, one))
+
+
+def _asked_otherwise(given: Arguments) -> Iterator[Maker]:
+    """A function of the check's is asked something else, or its answer taken for another."""
+    functions = [name for name, value in given.items() if value is None or callable(value)]
+    for kind, name, change in asking.ways(functions):
+        yield Maker(kind, (name,), _on(name, change))
+    for name in functions:
+        for other, value in given.items():
+            if isinstance(value, torch.Tensor) and value.ndim:
+                for place in range(PLACES):
+                    yield Maker("asked with", (name, other), _asked_with(name, other, place))
+
+
+def _asked_with(name: str, other: str, place: int) -> Callable[[Arguments], Arguments]:
+    return lambda given: {**given, name: asking.with_another(given[other], place)(given[name])}
 
 
 def named(names: tuple[str, ...], args: list[Any], kwargs: Mapping[str, Any]) -> Arguments:

@@ -15,6 +15,7 @@ from .forms import certain
 from .kinds import Finding
 from .questions import Questions
 from .remarks import nearly, remark, unchanged
+from .scenes import by_reply, by_slopes
 from .search import Candidate, search
 from .transcript import Exchange
 
@@ -67,12 +68,12 @@ def _explain(exercise: Exercise, exchanges: Sequence[Exchange]) -> Explanation:
         questions = Questions(exercise, exchanges)
         if questions.right_elsewhere():
             return NOTHING
-        if plain := certain(questions):
+        if plain := certain(questions) or by_reply(questions):
             return Explanation(*plain)
         found = [] if unchanged(questions) else search(questions)
         if found:
             return _told(exercise, found)
-        if close := nearly(questions):
+        if close := nearly(questions) or by_slopes(questions):
             return Explanation(*close)
         return Explanation(None, remark(questions))
     except Exception:  # a courtesy: whatever goes wrong here, the mark stands as it is

@@ -118,14 +118,14 @@ class Parts:
                     continue
                 if spent(i):
                     return
-                value = self._traces[i][site].value.detach()
-                nudge = 1 + 0.01 * torch.arange(1, value.numel() + 1, dtype=value.dtype).reshape(value.shape)
                 try:
+                    value = self._traces[i][site].value.detach()  # what `torch.func` made has ended with it
+                    nudge = 1 + 0.01 * torch.arange(1, value.numel() + 1, dtype=value.dtype).reshape(value.shape)
                     effect = _mark(self._put(i, site, value * nudge + 0.01))
                 except (Exception, TooLong):
                     continue
                 mark = _mark(value), effect
-                if effect is not None and mark not in seen:
+                if value.numel() and effect is not None and mark not in seen:
                     seen.add(mark)
                     yield i, site
 

@@ -195,7 +195,7 @@ def _same(rows: Any, got: Any) -> Tensor | None:
 
 
 def _rows_same(rows: Tensor, got: Tensor) -> Tensor:
-    flat, wanted = rows.reshape(len(rows), -1), got.reshape(1, -1)
+    flat, wanted = rows.reshape(len(rows), got.numel()), got.reshape(1, -1)
     if not got.is_floating_point():
         return (flat == wanted).all(1)
     size = float(wanted.abs().nan_to_num(0.0, 0.0, 0.0).max())

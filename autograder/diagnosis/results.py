@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 import torch
 
 from .asked import Heard
+from .kinds import Finding
 from .makers import Arguments, Unfit, at_least, plus
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
@@ -22,6 +24,13 @@ class ResultMaker:
     kind: str
     change: Callable[[Any, Arguments], Any]
     undo: Callable[[torch.Tensor], torch.Tensor] | None = None
+    alone: bool = False  # whether it is not looked for beside another change
+    about: tuple[str, ...] = ()
+
+    @property
+    def finding(self) -> Finding:
+        """What mistake it is."""
+        return Finding(self.kind, self.about)
 
 
 Change = Callable[[torch.Tensor], torch.Tensor]
@@ -77,6 +86,47 @@ SIMPLE: tuple[tuple[str, Change, Change | None], ...] = (
     ("order of the result", lambda v: _halves(v).mT.flatten(-2), None),
     ("order of the result", lambda v: v.flip(-1), None),
 )
+# Not looked for beside another change.
+FORMS: tuple[tuple[str, Change, Change | None], ...] = (
+    ("summed away", lambda v: v.sum(-1), None),
+    ("averaged away", lambda v: v.mean(-1), None),
+    ("summed away", lambda v: v.sum(0), None),
+    ("averaged away", lambda v: v.mean(0), None),
+    ("summed away", lambda v: v.flatten(1).sum(1), None),
+    ("averaged away", lambda v: v.flatten(1).mean(1), None),
+    ("last of the result", lambda v: v[-1], None),
+    ("first alone", lambda v: v[0], None),
+    ("axes of the result", lambda v: v.transpose(0, 1), None),
+    ("axes of the result", lambda v: v.transpose(1, 2), None),
+    ("axes of the result", lambda v: v.movedim(1, -1), None),
+    ("axes of the result", lambda v: v.movedim(-1, 0), None),
+    ("axes of the result", lambda v: v.transpose(-1, -2).reshape(v.shape), None),
+    ("axes of the result", lambda v: v.transpose(0, 1).reshape(v.shape), None),
+    ("short result", lambda v: v[:, 1:], None),
+    ("short result", lambda v: v[:, :-1], None),
+    ("long result", lambda v: torch.cat([v, v[-1:]]), None),
+    ("long result", lambda v: torch.cat([0 * v[:1], v]), None),
+    ("early result", lambda v: v.roll(1, 0), None),
+    ("late result", lambda v: v.roll(-1, 0), None),
+    ("early result", lambda v: v.roll(1, -1), None),
+    ("late result", lambda v: v.roll(-1, -1), None),
+    ("order of the result", lambda v: v.flip(1), None),
+    ("running result", lambda v: v.cumsum(-1), None),
+    ("normalised result", lambda v: v / v.sum(0), None),
+    ("normalised result", lambda v: v / v.sum(-1, keepdim=True), None),
+    ("normalised result", lambda v: v.softmax(-1), None),
+    ("average of the result", lambda v: v.mean(0, keepdim=True).expand(v.shape), None),
+    ("average over the event", lambda v: v.mean(-1, keepdim=True).expand(v.shape), None),
+    ("hard result", lambda v: _largest(v, -1), None),
+    ("hard result", lambda v: _largest(v, 0), None),
+    ("diagonal of the result", lambda v: v.diagonal(dim1=-2, dim2=-1).diag_embed(), None),
+    ("negated logarithm", lambda v: -v.log(), None),
+    ("negated logarithm", lambda v: (-v).exp(), None),
+    ("complement of the exponential", lambda v: 1 - v.exp(), None),
+)
+PAIRED, PAIRED_PARTS = 14, 3  # of `SIMPLE`, and of the parts, those that are looked for beside another change
+DIFFERENT = 10  # counts that are tried, one for another
+PARTS = 4  # of a tuple that comes back, whose parts are changed one by one
 SMALL = (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
 LARGE = (0.999, 10.0, 20.0, 30.0, 100.0)
 COUNTS: dict[str, Callable[[torch.Size], float]] = {
@@ -102,10 +152,19 @@ def of_results() -> list[ResultMaker]:
         found.append(ResultMaker("constant in the result", _whole(plus(small))))
     found += [ResultMaker("clip of the result", _whole(_at_most(large))) for large in LARGE]
     found.append(ResultMaker("parts exchanged", _reordered))
-    for part in range(3):
-        for kind, change, _ in SIMPLE[:14]:
-            found.append(ResultMaker(kind, _one_part(change, part)))
+    found += [ResultMaker("counted", _recounted(*both), alone=True) for both in permutations(range(DIFFERENT), 2)]
+    found += [ResultMaker(kind, _whole(change), alone=True) for kind, change, _ in FORMS]
+    for part in range(PARTS):
+        for i, (kind, change, _) in enumerate((*SIMPLE, *FORMS)):
+            found.append(ResultMaker(kind, _one_part(change, part), alone=part >= PAIRED_PARTS or i >= PAIRED))
     return found
+
+
+def _largest(value: torch.Tensor, axis: int) -> torch.Tensor:
+    """One where a row is largest, nothing elsewhere."""
+    if value.ndim < 2:
+        raise Unfit
+    return torch.zeros_like(value).scatter(axis, value.argmax(axis, keepdim=True), 1.0)
 
 
 def _halves(value: torch.Tensor) -> torch.Tensor:
@@ -150,6 +209,29 @@ def _counted(count: Callable[[torch.Size], float], sign: int) -> Callable[[Any, 
         return value / count(max(data, key=len)) ** sign
 
     return changed
+
+
+def _recounted(one: int, other: int) -> Callable[[Any, Arguments], Any]:
+    """Multiplied by one count of the arguments' entries, examples or places that are True, and divided by another."""
+
+    def changed(value: Any, given: Arguments) -> Any:
+        found = _counts(given)
+        if max(one, other) >= len(found) or not found[other] or found[one] == found[other]:
+            raise Unfit
+        return _whole(lambda v: v * found[one] / found[other])(value, given)
+
+    return changed
+
+
+def _counts(given: Arguments) -> list[float]:
+    """What may be counted: one first; then of every tensor, masks before others, its True entries, its
+    rows with some, its size, examples, and the size of an example."""
+    found, tensors = [1.0], [value for value in given.values() if isinstance(value, torch.Tensor) and value.ndim]
+    for value in sorted(tensors, key=lambda value: value.dtype != torch.bool):
+        if value.dtype == torch.bool:
+            found += [float(value.sum()), float((~value).sum()), float(value.reshape(len(value), -1).any(1).sum())]
+        found += [float(value.numel()), float(len(value)), value.numel() / max(len(value), 1)]
+    return found
 
 
 def _reordered(value: Any, given: Arguments) -> Any:

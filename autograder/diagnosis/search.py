@@ -16,11 +16,12 @@ from typing import Any
 import torch
 
 from ..difference import TOLERANCE
-from .asked import Call, Function
+from .asked import Call, Function, Scene
 from .batches import Batches
 from .comparing import Raised, differs
 from .kinds import Finding, vagueness
 from .makers import Arguments, Maker, Unfit
+from .modules import form_of, of_module
 from .parts import Parts
 from .quantities import EXAMPLES, cut
 from .questions import Change, Questions, plain, unhandy
@@ -32,9 +33,10 @@ TRIES_OF_STEPS = 40  # of those where a step is replaced: one number alone may c
 NEAR = 1e-2  # how far off, as a share of the largest number, a small second change leaves an answer
 
 RESULTS = of_results()
+BESIDE = [result for result in RESULTS if not result.alone]  # of two changes
 COUNTED = [result for result in RESULTS if result.kind.startswith(("mean over", "sum over"))]
 COMPARED = 6  # what it costs to change a result and to compare it
-REST = [result for result in RESULTS if result not in COUNTED and not result.undo]  # compared directly
+REST = [result for result in BESIDE if result not in COUNTED and not result.undo]  # compared directly
 SMALL = ("constant in", "floor of")
 SECONDS = 60  # what it costs to compare with the answer undone
 TRACED = 150  # what it costs to trace formulas, and to put one question more
@@ -103,7 +105,13 @@ def _single(questions: Questions, batches: Batches | None, work: Work) -> Iterat
     if by_value:  # the result is at hand: no function needs to be asked
         for result in RESULTS:
             if not differs(question.got, _changed(result, truth, given)):
-                yield Candidate((Finding(result.kind),), questions.made(questions.right, after=result))
+                yield Candidate((result.finding,), questions.made(questions.right, after=result))
+    for result in () if by_value else _of_modules(questions, question):
+        function = questions.made(questions.right, after=result)
+        if work.spent(None):
+            return
+        if not differs(question.got, question.put(function)):
+            yield Candidate((result.finding,), function)
     for maker in batches.singles() if batches else ():
         yield Candidate((Finding(maker.kind, maker.about),), questions.made(questions.right, [maker]))
     arguments = batches.others(questions.arguments) if batches else questions.arguments
@@ -113,7 +121,12 @@ def _single(questions: Questions, batches: Batches | None, work: Work) -> Iterat
         if work.spent(None):
             return
         if not differs(question.got, question.put(function)):
-            yield Candidate((Finding(result.kind),), function)
+            yield Candidate((result.finding,), function)
+
+
+def _of_modules(questions: Questions, question: Call | Scene) -> list[ResultMaker]:
+    made = form_of(questions.right, question.args, question.kwargs)
+    return of_module(made) if made is not None else []
 
 
 def _vague(questions: Questions, batches: Batches | None, work: Work) -> Iterator[Candidate]:
@@ -190,9 +203,9 @@ def _double(questions: Questions, batches: Batches | None, work: Work) -> Iterat
 
 
 def _together(questions: Questions, batches: Batches) -> Iterator[Candidate]:
-    for maker, result in batches.on_top(RESULTS):
+    for maker, result in batches.on_top(BESIDE):
         made = questions.made(questions.right, [maker], result)
-        yield Candidate((Finding(maker.kind, maker.about), Finding(result.kind)), made)
+        yield Candidate((Finding(maker.kind, maker.about), result.finding), made)
     for makers in batches.arguments():
         findings = tuple(Finding(maker.kind, maker.about) for maker in makers)
         yield Candidate(findings, questions.made(questions.right, makers))
@@ -222,7 +235,7 @@ def _on_top(questions: Questions, question: Call, arguments: Sequence[Maker], wo
 
 def _results(questions: Questions, change: Change, results: Iterable[ResultMaker]) -> Iterator[Candidate]:
     for result in results:
-        yield Candidate((*change.findings, Finding(result.kind)), questions.made(change.function, after=result))
+        yield Candidate((*change.findings, result.finding), questions.made(change.function, after=result))
 
 
 def _with_small(
@@ -252,7 +265,7 @@ class _Undone:
 
     def __init__(self, got: Any) -> None:
         self._got = got
-        self._makers = [result for result in RESULTS if result.undo and result.kind not in RARE]
+        self._makers = [result for result in BESIDE if result.undo and result.kind not in RARE]
         plain = _real(got) and got.numel() > 0
         self._stack = torch.stack([m.undo(got.double()) for m in self._makers if m.undo]) if plain else None
 
