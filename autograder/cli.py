@@ -25,6 +25,8 @@ COMMANDS = {
     "page": ("feedback.preview", "show what feedback pages look like, without grading"),
     "doctor": ("doctor.commands", "say what works on this machine, and how to mend what does not"),
 }
+# jsonschema, which nbformat imports, would take a second to build a grammar for a format that no notebook has.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 DOCTOR = "`course doctor` says what is missing and how to mend it"
 
 
@@ -33,8 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="course", description=__doc__)
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
-    # jsonschema, which nbformat imports, would take a second to build a grammar for a format that no notebook has.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     for name, (room, purpose) in COMMANDS.items():
         if name not in given[:1]:
             commands.add_parser(name, help=purpose)

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 
+import autograder.cli  # before anything imports nbformat: see there
 import autograder.sandbox.pretend_gpu  # noqa: F401  (its device must be there before the first backward pass)
 
 os.environ.setdefault("COURSE_SECRET", "of the tests")

@@ -1,4 +1,4 @@
-"""Functions called in processes of their own, which have what lessons import in their memory already.
+"""Functions called in processes of their own, which have what lessons and grading import in their memory already.
 
 They are forks of a server that has computed nothing, not of pytest's process: where a gradient was taken, a fork can
 take none.
@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    ["torch", "torch._dynamo", "IPython", "matplotlib.pyplot", "sympy", "sklearn.datasets", "course_lib.widgets"]
-)
+LESSONS = ["torch", "torch._dynamo", "IPython", "matplotlib.pyplot", "sympy", "sklearn.datasets", "course_lib.widgets"]
+GRADING = ["autograder.cli", "autograder.grading.commands", "autograder.feedback.writer", "autograder.plugins.pages"]
+FORKS.set_forkserver_preload([*GRADING, *LESSONS])
 SECONDS = 600  # for one call
 
 

@@ -39,7 +39,7 @@ def notebooks(kind: str) -> list:
 def nbval(paths: list[Path], report: Path, **environment: str) -> dict[Path, list[str]]:
     """Run notebooks and compare every text output, but those of tagged cells; see `told`."""
     options = ["--nbval", "--nbval-current-env", f"--nbval-cell-timeout={SECONDS}", "-o", "addopts="]
-    options += ["-p", "no:cacheprovider", f"--junitxml={report}", "-o", "junit_family=xunit1"]
+    options += ["-p", "autograder.cli", "-p", "no:cacheprovider", f"--junitxml={report}", "-o", "junit_family=xunit1"]
     command = [sys.executable, "-m", "pytest", *options, "-q"]
     done = subprocess.run(
         [*command, f"--rootdir={CHECKOUT}", *map(str, paths)],

@@ -13,6 +13,7 @@ from typing import Any
 
 import dask
 from distributed import Client, LocalCluster, Security, WorkerPlugin
+from distributed.utils import get_mp_context
 
 from ..guard.template import Template
 from .graded import Graded
@@ -25,6 +26,7 @@ SETTINGS = {
     "distributed.admin.large-graph-warning-threshold": "1GB",
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
+    "distributed.worker.multiprocessing-method": "forkserver",  # workers, also later ones, import nothing themselves
 }
 CLOSING = 30.0  # seconds that workers have to end by themselves
 
@@ -85,6 +87,7 @@ def started(grading: Grading, count: int) -> Iterator[Client]:
     options["silence_logs"] = logging.CRITICAL  # what matters comes back as a result
     others = multiprocessing.active_children()
     with dask.config.set(SETTINGS):
+        get_mp_context().set_forkserver_preload([Grading.__module__])
         cluster = LocalCluster(**options)
         try:
             with Client(cluster) as client:

@@ -1,5 +1,7 @@
 """Is formgrader's queue, "needs manual grade", empty once a person has marked, and does it fill again by a change?"""
 
+import shutil
+
 import nbformat
 import pytest
 from nbconvert.exporters import HTMLExporter
@@ -34,7 +36,7 @@ def client(checkout):
 @pytest.fixture(params=["course grade", "nbgrader"])
 def course(request, checkout, client, tmp_path, monkeypatch):
     """A class of its own, and what grades it by this route."""
-    make_checkout(tmp_path, written=True)
+    shutil.copytree(checkout, tmp_path, dirs_exist_ok=True)
     ours = grader(tmp_path, client, monkeypatch)
 
     def grade():

@@ -42,29 +42,11 @@ def listening(others):
     return {one.laddr for each in found for one in each if one.status == psutil.CONN_LISTEN}
 
 
-@pytest.mark.parametrize("jobs", [2, 3])
-def test_workers_are_reached_from_this_machine_alone_and_with_a_key(jobs):
+def test_two_workers_are_threads_of_this_process_and_listen_to_nobody():
     others = psutil.Process().children(recursive=True)  # of tests before this one
     before = listening(others)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)  # such as one about a port that is taken
-        with workers(Grading({}, Limits(), sandbox=False), jobs, None) as client:
-            opened = listening(others) - before
-            if jobs == 2:
-                assert not opened  # threads of this process
-                return
-            assert {place.ip for place in opened} == {"127.0.0.1"} and 8787 not in {place.port for place in opened}
-            address = client.cluster.scheduler_address
-            assert address.startswith("tls://")
-
-            async def join():
-                comm = await connect(address.replace("tls://", "tcp://"), timeout=3, deserialize=False)
-                await comm.write({"op": "identity"})
-                return await comm.read()
-
-            with pytest.raises(Exception, match=r"."):
-                asyncio.run(asyncio.wait_for(join(), 10))
-            assert client.submit(sum, [1, 2]).result() == 3
+    with workers(Grading({}, Limits(), sandbox=False), 2, None):
+        assert not listening(others) - before
 
 
 @pytest.fixture(scope="module")
@@ -74,17 +56,22 @@ def lesson():
 
 @pytest.fixture(scope="module")
 def hand_ins(tmp_path_factory):
-    """Notebooks of three students: all right, a mistake, no Python."""
+    """Notebooks of three students: all right, a mistake, nothing written."""
     folder = tmp_path_factory.mktemp("class")
     write_class(course_root(), folder)
-    return {name: next((folder / name).glob("*/*.ipynb")).read_bytes() for name in ("ada", "chloe", "eve")}
+    return {name: next((folder / name).glob("*/*.ipynb")).read_bytes() for name in ("ada", "ben", "hugo")}
 
 
 class Three:
-    """Three workers that are processes, and are started again when they end: `client` is theirs."""
+    """Three workers that are processes, and are started again when they end: `client` is theirs.
+
+    `others` are the processes of tests before this module's, and `before` the addresses where somebody listened then.
+    """
 
     def __init__(self, lesson):
         self.lesson, self.stack, self.client = lesson, ExitStack(), None
+        self.others = psutil.Process().children(recursive=True)
+        self.before = listening(self.others)
 
     def living(self):
         """The process of each by its address. New ones if one has not come back, as happens on a busy machine."""
@@ -118,6 +105,25 @@ def lives(pid):
 def cluster(lesson):
     with closing(Three(lesson)) as three:
         yield three
+
+
+def test_workers_are_reached_from_this_machine_alone_and_with_a_key(cluster):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # such as one about a port that is taken
+        cluster.living()
+    client, opened = cluster.client, listening(cluster.others) - cluster.before
+    assert {place.ip for place in opened} == {"127.0.0.1"} and 8787 not in {place.port for place in opened}
+    address = client.cluster.scheduler_address
+    assert address.startswith("tls://")
+
+    async def join():
+        comm = await connect(address.replace("tls://", "tcp://"), timeout=3, deserialize=False)
+        await comm.write({"op": "identity"})
+        return await comm.read()
+
+    with pytest.raises(Exception, match=r"."):
+        asyncio.run(asyncio.wait_for(join(), 10))
+    assert client.submit(sum, [1, 2]).result() == 3
 
 
 def tasks(hand_ins):
