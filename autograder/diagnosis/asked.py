@@ -120,6 +120,12 @@ class Scene:
     kwargs: dict[str, Any]
     got: list[Any]
 
+    @property
+    def methods(self) -> list[str]:
+        """The methods that objects were asked for."""
+        requests = [decode(exchange.request, lambda reference: None) for exchange in self.exchanges]
+        return list(dict.fromkeys(r.get("method") or "forward" for r in requests if r.get("target") != self.name))
+
     def put(self, function: Function, whole: bool = False) -> list[Any]:
         """What `function` gives, up to the first reply that is another than the student's; there is no `whole` here."""
         host, said = _Host({self.name: function}), []

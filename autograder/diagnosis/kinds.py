@@ -214,6 +214,8 @@ KINDS: dict[str, Kind] = {
     "no bias": Kind("parameter", "{0} has no bias", "Go through the parameters that the text asks for."),
     "start": Kind("start", "{0} starts from other values", "Read once more what the layer is at first, and set it so."),
     "residual": Kind("term", "what {0} takes is added to what it gives", "Count the terms of the last line."),
+    "unpadded": Kind("padding", "{0} has no padding", "Compare the shape with the one asked for."),
+    "repeated": Kind("padding", "{0} repeats what is at the ends", "Beyond the ends there are zeros."),
     "bent after": Kind("activation", "an activation follows {0}", _BENT),
     "detached": Kind(
         "gradient", "no gradient goes through {0}", "No detach, no item and no no_grad between inputs and result."

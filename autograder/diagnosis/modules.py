@@ -23,17 +23,30 @@ BENDS: tuple[Change, ...] = (
     torch.tanh,
     nn.functional.silu,
     nn.functional.softplus,
-    nn.functional.gelu,
 )
-PARTS = 3  # of what a method gives, or takes
+ARGUMENTS: tuple[tuple[str, Change], ...] = (
+    ("fresh", torch.randn_like),
+    ("unused", torch.zeros_like),
+    ("detached", torch.detach),
+)
+RESULTS: tuple[tuple[str, Change], ...] = (
+    ("bent after", torch.relu),
+    ("bent after", nn.functional.softplus),
+    ("clip of the result", lambda v: v.clamp(-10, 10)),
+    ("exp of the result", torch.exp),
+    ("exp of the result", lambda v: (v / 2).exp()),
+    ("twice the result", lambda v: 2 * v),
+    ("average over the event", lambda v: v.mean(-1, keepdim=True).expand(v.shape)),
+    ("detached", torch.detach),
+)
+PARTS = 3  # of what a method gives
 FEW = 4  # layers whose places are exchanged with each other
 
 
-def of_module(made: nn.Module) -> list[ResultMaker]:
-    """The makers that fit a module of this form, the likeliest first."""
-    own = [name for name, value in vars(type(made)).items() if inspect.isfunction(value) and not name.startswith("_")]
-    layers = [name for name, layer in made.named_modules() if name and next(layer.parameters(False), None) is not None]
-    found = [*_layers(layers), *_methods(own)]
+def of_module(made: nn.Module, methods: Sequence[str]) -> list[ResultMaker]:
+    """The makers that fit a module of this form, and the methods that it was asked for, the likeliest first."""
+    layers = [name for name, layer in made.named_modules() if next(layer.parameters(False), None) is not None]
+    found = [*_layers(layers), *_methods({name: _takes(made, name) for name in methods})]
     return [ResultMaker(kind, _patching(patch), about=about) for kind, about, patch in found]
 
 
@@ -42,13 +55,18 @@ Made = tuple[str, tuple[str, ...], Patch]  # kind, what it is about, and what is
 
 
 def _layers(names: Sequence[str]) -> Iterator[Made]:
-    said = {name: name.partition(".")[0] for name in names}  # in the words of the text: `decoder`, not which of it
+    said = {
+        name: name.partition(".")[0] or "the layer" for name in names
+    }  # in the words of the text: `decoder`, not which of it
     for name in names:
         yield "no bias", (said[name],), _to_layer(name, _without_bias)
         yield "start", (said[name],), _to_layer(name, _reset)
         yield "start", (said[name],), _to_layer(name, _zeroed)
         yield "start", (said[name],), _to_layer(name, _bias_at_random)
         yield "residual", (said[name],), _to_layer(name, _with_input("forward"))
+        yield "unpadded", (said[name],), _to_layer(name, _unpadded)
+        yield "repeated", (said[name],), _to_layer(name, _repeated)
+        yield "detached", (f"what {said[name]} takes",), _to_layer(name, _before(torch.detach))
     for one, other in combinations(names[:FEW], 2):
         yield "exchanged", (said[one], said[other]), _exchange(one, other)
     for name in names:
@@ -57,30 +75,23 @@ def _layers(names: Sequence[str]) -> Iterator[Made]:
             yield "bent", (f"what {said[name]} takes",), _to_layer(name, _before(bend))
 
 
-def _methods(names: Sequence[str]) -> Iterator[Made]:
-    for name in names:
-        for bend in BENDS:
-            yield "bent after", (name,), _result(name, bend, None)
-        for part in range(PARTS):
-            yield "fresh", (f"argument {part + 1} of {name}",), _argument(name, torch.randn_like, part)
-            yield "unused", (f"argument {part + 1} of {name}",), _argument(name, torch.zeros_like, part)
-            yield "detached", (f"argument {part + 1} of {name}",), _argument(name, torch.detach, part)
-        yield "residual", (name,), _with_input(name)
+def _methods(takes: dict[str, int]) -> Iterator[Made]:
+    """`takes`: how many arguments each method has."""
+    for name, count in takes.items():
         yield "parts exchanged", (), _parts(name, lambda parts: (parts[1], parts[0], *parts[2:]))
         yield "parts exchanged", (), _parts(name, lambda parts: (*parts[1:], parts[0]))
         yield "parts exchanged", (), _parts(name, lambda parts: (parts[-1], *parts[:-1]))
-        for part in range(PARTS):
-            for kind, change in (
-                *(("bent after", bend) for bend in BENDS),
-                ("clip of the result", lambda v: v.clamp(-10, 10)),
-                ("floor of the result", lambda v: v.clamp(min=0)),
-                ("exp of the result", torch.exp),
-                ("exp of the result", lambda v: (v / 2).exp()),
-                ("half the result", lambda v: v / 2),
-                ("twice the result", lambda v: 2 * v),
-                ("average over the event", lambda v: v.mean(-1, keepdim=True).expand(v.shape)),
-                ("detached", torch.detach),
-            ):
+        yield "residual", (name,), _with_input(name)
+        for place in range(count):
+            which = f"argument {place + 1} of {name}" if count > 1 else f"what {name} takes"
+            for kind, change in ARGUMENTS:
+                yield kind, (which,), _argument(name, change, place)
+    for name in takes:
+        for bend in BENDS:
+            yield "bent after", (name,), _result(name, bend, None)
+    for part in range(PARTS):
+        for name in takes:
+            for kind, change in RESULTS:
                 yield kind, (name,), _result(name, change, part)
 
 
@@ -102,6 +113,20 @@ def _without_bias(layer: nn.Module) -> None:
     if getattr(layer, "bias", None) is None:
         raise Unfit
     layer.register_parameter("bias", None)
+
+
+def _unpadded(layer: Any) -> None:
+    if not any(layer.padding):
+        raise Unfit
+    layer.padding = (0,) * len(layer.padding)
+
+
+def _repeated(layer: Any) -> None:
+    layer.padding_mode = "replicate"
+
+
+def _takes(made: nn.Module, method: str) -> int:
+    return len(inspect.signature(getattr(made, method)).parameters)
 
 
 def _reset(layer: Any) -> None:
@@ -162,8 +187,6 @@ def _parts(method: str, change: Callable[[tuple[Any, ...]], tuple[Any, ...]]) ->
 def _argument(method: str, change: Change, place: int) -> Patch:
     def patch(made: nn.Module) -> None:
         own = getattr(made, method)
-        if place >= len(inspect.signature(own).parameters):
-            raise Unfit
 
         def changed(*args: Any) -> Any:
             return own(*(change(value) if i == place else value for i, value in enumerate(args)))
@@ -181,6 +204,11 @@ def _exchange(one: str, other: str) -> Patch:
             setattr(made.get_submodule(parent), last, layer)
 
     return patch
+
+
+def parameters_of(made: nn.Module) -> list[torch.Tensor]:
+    """Its parameters in the order in which they are compared, whatever they are called."""
+    return sorted((value.detach() for value in made.parameters()), key=lambda value: tuple(value.shape))
 
 
 def form_of(right: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> nn.Module | None:

@@ -10,6 +10,7 @@ import torch
 from ..sandbox.wire import decode
 from .asked import Call, Scene
 from .comparing import Raised, differs
+from .modules import form_of, parameters_of
 from .questions import Questions
 
 Told = tuple[str, str]  # name, hint
@@ -33,6 +34,11 @@ SIZES = ("The size of tensor", "must match", "shape")  # in what PyTorch says of
 WRONG_AXIS = (
     "the coefficients meet the wrong axis",
     "A number for each example has to meet the first axis of the data: give it trailing axes of length 1.",
+)
+PARAMETERS = "Go through the layers that the text asks for: which have a weight, which a bias, and of which shapes."
+START = (
+    "a layer starts from other values",
+    "Read once more what the layer does at first, and write the weight and the bias that do it.",
 )
 LEAKS = "Cut it off where the text says so: by detach(), or under torch.no_grad()."
 ANOTHER_SLOPE = (
@@ -84,12 +90,32 @@ def _told(questions: Questions, question: Call | Scene, truth: Any) -> Told | No
     if step is None:
         return None
     request, got, right = step
+    if request.get("op") == "parameters":
+        return _parameters(questions, question, got)
     if request.get("op") == "carries" and isinstance(got, bool) and isinstance(right, bool):
         return RECORDED if got else NO_FLOW
     if request.get("op") == "gradient" and isinstance(got, list) and isinstance(right, list):
         known = questions.names if isinstance(request.get("target"), str) else ()  # else a module's method
         return _flow([known[i] if i < len(known) else "an input" for i in request["wrt"]], got, right)
     return _type(got, right) if request.get("op") == "call" else None
+
+
+def _parameters(questions: Questions, scene: Scene, got: Any) -> Told | None:
+    """Other parameters than asked for, or others at the start where that does not hang on chance."""
+    made = []
+    for seed in (0, 1):
+        torch.default_generator.manual_seed(seed)
+        module = form_of(questions.right, scene.args, scene.kwargs)
+        made.append(parameters_of(module) if module is not None else [])
+    if not isinstance(got, list) or not made[0]:
+        return None
+    if len(got) != len(made[0]):
+        few = len(got) < len(made[0])
+        return "a parameter is missing" if few else "a parameter too many", PARAMETERS
+    if any(one.shape != other.shape for one, other in zip(got, made[0], strict=True)):
+        return "a parameter has another shape", PARAMETERS
+    triples = zip(got, *made, strict=True)
+    return START if any(not differs(one, again) and differs(value, one) for value, one, again in triples) else None
 
 
 def _steps(scene: Scene, truth: Any) -> Iterator[Step]:

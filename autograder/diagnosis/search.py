@@ -126,7 +126,7 @@ def _single(questions: Questions, batches: Batches | None, work: Work) -> Iterat
 
 def _of_modules(questions: Questions, question: Call | Scene) -> list[ResultMaker]:
     made = form_of(questions.right, question.args, question.kwargs)
-    return of_module(made) if made is not None else []
+    return of_module(made, question.methods) if made is not None and isinstance(question, Scene) else []
 
 
 def _vague(questions: Questions, batches: Batches | None, work: Work) -> Iterator[Candidate]:

@@ -25,6 +25,9 @@ KNOWN = [
     ("m_step", "hard assignment", "takes all"),
     ("AdaptiveNorm", "an activation before the Linear", "activation"),
     ("AdaptiveNorm", "the Linear has no bias", "project has no bias"),
+    ("SetLinear", "pooled has a bias of its own", "a parameter too many"),
+    ("Pseudo3DConv", "the first tap is 1", "starts from other values"),
+    ("VAE", "the results of forward in another order", "parts of the result are exchanged"),
     ("VAE", "the decoder ends in a sigmoid", "an activation follows decoder"),
 ]
 
