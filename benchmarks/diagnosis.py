@@ -6,8 +6,9 @@ twice by two makers, and marked like a submission. What gives the right values o
 (which the student reads anyway), is left out. An answer that is all NaN, infinite, zero or one number says nothing of a
 mistake, and is told as that: it is counted by itself.
 
-A name is *false* when it is not given again on another student's inputs: a mistake is in the code, not in the draw. It
-is *right* when the kind told is the kind made; what has no kind of its own (one number replaced) is not counted there.
+A name is *false* when another one is given on another student's inputs: a mistake is in the code, not in the draw. One
+that is a part of the other, as where one of two mistakes does not show in a draw, is not. It is *right* when the kind
+told is the kind made; what has no kind of its own (one number replaced) is not counted there.
 
 Below the table stand the hand-written lists of the same exercises, switched off: how many of their mistakes the makers
 name by themselves; and the processor time of a diagnosis. Exercises come in an order drawn once and for all, so that a
@@ -219,11 +220,11 @@ def _count(row: Counter[str], wrong: Wrong, right: Any, missed: list[str]) -> No
 
 
 def _alike(one: str, other: str) -> bool:
-    """Whether two names tell of the same mistake: one may be the first half of an either-or."""
-    parts = [
-        set(text.removeprefix("either ").replace(": both give your values", "").split(", or ")) for text in (one, other)
+    """Whether two names tell of the same mistake: one may be a half of an either-or, or one of two things at once."""
+    halves = [
+        text.removeprefix("either ").replace(": both give your values", "").split(", or ") for text in (one, other)
     ]
-    return bool(parts[0] & parts[1])
+    return any(half in other for half in halves[0]) or any(half in one for half in halves[1])
 
 
 def _says(text: str, name: str) -> bool:

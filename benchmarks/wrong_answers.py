@@ -61,9 +61,7 @@ def _mutants(exercise: Exercise, name: str, function: Any) -> Iterator[Wrong]:
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator, operator_names
 
-    source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
-    while not source.startswith(("def ", "class ")):
-        source = source.partition("\n")[2]
+    source = _source(function)
     for operator in operator_names():
         short = operator.removeprefix("core/").removeprefix("ReplaceBinaryOperator_")
         arithmetic = short.partition("_")[0] in ARITHMETIC and short.partition("_")[2] in ARITHMETIC
@@ -90,6 +88,16 @@ def _mutants(exercise: Exercise, name: str, function: Any) -> Iterator[Wrong]:
             except SyntaxError:
                 continue
             yield Wrong(exercise, name, f"{short} #{place}", frozenset(made), space[function.__name__])
+
+
+def _source(function: Any) -> str:
+    """The source of a right answer, without the decorators that make it one: those of torch belong to the answer."""
+    source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
+    kept = ""
+    while not source.startswith(("def ", "class ")):
+        line, _, source = source.partition("\n")
+        kept += f"{line}\n" if line.startswith("@torch.") else ""
+    return kept + source
 
 
 def _pairs(exercise: Exercise, name: str, function: Any) -> Iterator[Wrong]:

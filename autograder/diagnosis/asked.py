@@ -16,6 +16,7 @@ from .schemata import TooLong
 from .transcript import Elsewhere, Exchange
 
 Function = Callable[..., Any]
+ELSEWHERE = Raised("Elsewhere: ")  # something was asked that nobody answered
 MORE = 4  # times as often as the student did may a function of the check's be asked
 
 
@@ -133,7 +134,7 @@ class Scene:
             try:
                 said.append(_counted(exchange.request, _value(host.answer(exchange.request, exchange.server()))))
             except (Elsewhere, WireError):
-                said.append(Raised("Elsewhere: "))
+                said.append(ELSEWHERE)
             if differs(got, said[-1]):
                 break
         return said

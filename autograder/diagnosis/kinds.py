@@ -54,6 +54,7 @@ _BATCH = "Every example has its own: index and reshape the whole batch, never it
 KINDS: dict[str, Kind] = {
     # of the result
     "twice the result": Kind("factor", "every value is twice what it should be: a factor 1/2 is missing", _FACTOR),
+    "multiple of the result": Kind("factor", "all values are off by one and the same factor", _FACTOR, vague=1),
     "half the result": Kind("factor", "every value is half of what it should be: a factor is lost", _FACTOR),
     "sign of the result": Kind("sign", "the sign is turned", _SIGN),
     "square of the result": Kind("power", "the result is squared: a root is missing", _ROOT),

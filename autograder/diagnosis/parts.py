@@ -22,9 +22,12 @@ from torch.distributions import Distribution
 
 from .asked import answer
 from .blocks import Block, Part
+from .explaining import Table
+from .kinds import Finding
 from .makers import Arguments, Unfit, named
 from .quantities import FORMS, Quantity, close, fitted, trace
 from .schemata import Board, TooLong
+from .solving import multiple, solved
 from .splits import AtHand, Splits
 from .ways import (
     ALONE,
@@ -74,6 +77,7 @@ class Parts:
         self._quantities = self._at_hand()
         self._formed: dict[Any, tuple[list[tuple[Quantity, ...]], Tensor]] = {}  # by shape and dtype
         self._looked_up: dict[Any, AtHand] = {}
+        self._tables: dict[Any, Table] = {}  # as well
 
     def _at_hand(self) -> list[tuple[Quantity, Tensor]]:
         """The quantities of all formulas, each value once: arguments, steps, 1 and 2, then their other forms, then the
@@ -128,6 +132,24 @@ class Parts:
                 if value.numel() and effect is not None and mark not in seen:
                     seen.add(mark)
                     yield i, site
+
+    def solved(self, formula: int, site: int) -> Iterator[Part]:
+        """The replacements of one step by what it must have been, where that can be told."""
+        value = self._traces[formula][site].value.detach()
+        try:
+            found = solved(partial(self._put, formula, site), value, self._got)
+        except (Exception, TooLong):
+            return
+        if found is None:
+            return
+        if (ratio := multiple(value, found[0], self._got)) is not None:
+            yield Part(Finding("multiple of the result"), formula, site, (), lambda value: ratio * value, None)
+            return
+        key = value.shape, value.dtype
+        table = self._tables[key] = self._tables.get(key) or Table(*self._fitting(value, MOST_QUANTITIES))
+        for way in table.explained(value, *found):
+            used = tuple(q for i in way.quantities for q in table.quantities[i])
+            yield Part(Finding(way.kind), formula, site, used, way.change, None)
 
     def cost(self, formula: int, site: int) -> float:
         """What it costs to try a step, in units of `work`."""

@@ -14,7 +14,7 @@ import torch
 
 from ..exercise import Exercise
 from . import makers
-from .asked import Call, Scene, questions_of
+from .asked import ELSEWHERE, Call, Scene, questions_of
 from .comparing import Raised, differs, finite, right, right_kept
 from .kinds import Finding, vagueness
 from .makers import Arguments, Maker, Unfit
@@ -92,10 +92,14 @@ class Questions:
 
     def agree(self, function: Function, first: int | None = None, where_wrong: bool = False) -> bool:
         """Whether `function` gives what the student gave, everywhere, or in answer to the first questions. With
-        `where_wrong`, the entries of an answer that are right need no explanation.
+        `where_wrong`, the entries of an answer that are right need no explanation, nor does a scene in which more was
+        asked of the check's functions than the student asked, as by tracing a formula's steps.
         """
+        by_value = any(isinstance(question, Call) for question, _ in self.wrong)
         for question in self.all[:first]:
             value, truth = question.put(function, whole=where_wrong), self._truths[id(question)]
+            if where_wrong and by_value and isinstance(question, Scene) and value and value[-1] == ELSEWHERE:
+                continue
             if where_wrong:
                 value = right_kept(question.got, truth, value)
             refused = isinstance(truth, Raised) and right(question.got, truth) and right(value, truth)
@@ -189,6 +193,11 @@ def plain(value: Any) -> int:
     """How many numbers of an answer are neither 0 nor extreme."""
     size = finite(value).abs()
     return int(((size > 1 / EXTREME) & (size < EXTREME)).sum())
+
+
+def distinct(value: Any) -> int:
+    """How many different numbers an answer holds."""
+    return len(finite(value).unique())
 
 
 def _dtype(value: Any) -> torch.dtype | None:

@@ -24,12 +24,12 @@ from .makers import Arguments, Maker, Unfit
 from .modules import form_of, of_module
 from .parts import Parts
 from .quantities import EXAMPLES, cut
-from .questions import Change, Questions, plain, unhandy
+from .questions import Change, Questions, distinct, plain, unhandy
 from .results import ResultMaker, change_result, of_results
 from .work import Work
 
 TRIES = 4  # candidates with the same finding that are compared with all answers
-TRIES_OF_STEPS = 40  # of those where a step is replaced: one number alone may come about in many ways
+TRIES_OF_STEPS = 8  # of those where a step is replaced: one number alone may come about in many ways
 NEAR = 1e-2  # how far off, as a share of the largest number, a small second change leaves an answer
 
 RESULTS = of_results()
@@ -39,8 +39,11 @@ COMPARED = 6  # what it costs to change a result and to compare it
 REST = [result for result in BESIDE if result not in COUNTED and not result.undo]  # compared directly
 SMALL = ("constant in", "floor of")
 SECONDS = 60  # what it costs to compare with the answer undone
+SOLVED = 1_500  # what it costs to tell what a step must have been, and how it may have become that
+ASKED = 5  # times that a formula is asked for that
 TRACED = 150  # what it costs to trace formulas, and to put one question more
 HANDY = 3  # calls that are tried for one that can be cut
+MANY = 8  # different numbers of an answer, from which it is told what a step must have been
 MOST_STEP = 8_000  # what one step may cost
 MOST_TRIES = 120  # replacements of a step that are put the whole question
 RARE = ("rest of the result", "one added", "one taken away", "exp of the result", "log of the result")  # in pairs
@@ -52,6 +55,7 @@ class Candidate:
 
     findings: tuple[Finding, ...]
     function: Function
+    step: int = 0  # at which of the steps that are tried one by one
 
     @property
     def families(self) -> set[str]:
@@ -72,23 +76,29 @@ def search(questions: Questions) -> list[Candidate]:
     work.share("single")
     question, _ = questions.wrong[0]
     batches = Batches(questions, question, work) if isinstance(question, Call) else None
-    for name, tier in (("single", _single), ("step", _replaced), ("vague", _vague), ("pair", _double)):
+    tiers = {"single": _single, "solved": _solved, "step": _replaced, "vague": _vague, "pair": _double}
+    for name, tier in tiers.items():
         work.share(name)
-        found = _agreeing(questions, tier(questions, batches, work), where_wrong=name == "step")
+        found = _agreeing(questions, work, tier(questions, batches, work), where_wrong=tier in (_solved, _replaced))
         if found:
             return found
     return []
 
 
-def _agreeing(questions: Questions, candidates: Iterator[Candidate], where_wrong: bool) -> list[Candidate]:
-    """Those that agree everywhere: of each finding the first, and only so many are tried of one."""
+def _agreeing(questions: Questions, work: Work, candidates: Iterator[Candidate], where_wrong: bool) -> list[Candidate]:
+    """Those that agree everywhere: of each finding the first, and only so many are tried of one. Where one does at a
+    step, no further step is tried.
+    """
     found: list[Candidate] = []
     tried: Counter[tuple[Finding, ...]] = Counter()
     tries = TRIES_OF_STEPS if where_wrong else TRIES
     for candidate in candidates:
+        if found and candidate.step != found[0].step:
+            break
         if tried[candidate.findings] >= tries or not questions.agree(candidate.function, 1, where_wrong):
             continue
         tried[candidate.findings] += 1
+        work.pays(len(questions.all) * (TRACED if where_wrong else COMPARED))
         if questions.agree(candidate.function, where_wrong=where_wrong):
             found.append(candidate)
             tried[candidate.findings] = tries
@@ -156,12 +166,25 @@ def _changed(result: ResultMaker, value: Any, given: Arguments) -> Any:
 # ---- one step made in another way
 
 
-def _replaced(questions: Questions, batches: Batches | None, work: Work) -> Iterator[Candidate]:
-    calls = [(q, truth) for q, truth in questions.wrong if isinstance(q, Call) and not isinstance(q.got, Raised)]
-    if not calls or isinstance(questions.right, type):
+def _solved(questions: Questions, batches: Batches | None, work: Work) -> Iterator[Candidate]:
+    """Those in which a step is what it must have been, by `explaining`; step by step, the last ones first."""
+    calls = _calls(questions)
+    if not calls:
         return
-    calls.sort(key=lambda pair: unhandy(pair[0], EXAMPLES))
-    if len(calls[0][0].args) > len(questions.names):
+    question = next((q for q, _ in calls if distinct(q.got) >= MANY), calls[0][0])
+    parts = Parts(questions.formulas, questions.named(question), question.got, False)
+    for number, (formula, site) in enumerate(parts.sites(work.spent)):
+        if work.spent(formula, SOLVED, times=ASKED):
+            return
+        for part in parts.solved(formula, site):
+            if work.spent(formula, TRACED):
+                return
+            yield Candidate((part.finding,), parts.made(part, questions.names), number)
+
+
+def _replaced(questions: Questions, batches: Batches | None, work: Work) -> Iterator[Candidate]:
+    calls = _calls(questions)
+    if not calls:
         return
     cuts = [cut(questions.right, questions.named(q), truth, q.got) for q, truth in calls[:HANDY]]
     given, got = next((both for both in cuts if plain(both[1]) >= EXAMPLES), cuts[0])
@@ -178,6 +201,14 @@ def _replaced(questions: Questions, batches: Batches | None, work: Work) -> Iter
             if tries > MOST_TRIES or work.spent(formula, TRACED):
                 return
             yield Candidate((part.finding,), parts.made(part, questions.names))
+
+
+def _calls(questions: Questions) -> list[tuple[Call, Any]]:
+    """The wrong answers in which steps can be told, the handiest first; with what is right."""
+    calls = [(q, truth) for q, truth in questions.wrong if isinstance(q, Call) and not isinstance(q.got, Raised)]
+    calls.sort(key=lambda pair: unhandy(pair[0], EXAMPLES))
+    too_many = any(len(question.args) > len(questions.names) for question, _ in calls[:1])
+    return [] if too_many or isinstance(questions.right, type) else calls
 
 
 def _holds_nan(value: Any) -> bool:

@@ -11,7 +11,7 @@ from .asked import Call, Function, Scene
 from .questions import Questions
 
 ROOM = 85_000  # what is spent on one exercise: a unit is about 3 microseconds
-SHARES = {"single": 0.3, "step": 0.35, "vague": 0.2}  # of it, at most; what is left goes to pairs
+SHARES = {"single": 0.3, "solved": 0.25, "step": 0.2, "vague": 0.2}  # of it, at most; what is left goes to pairs
 FIRST = 2  # of the times that a function of the check's is asked, as many does a wrong walk last
 ROW = 0.2  # what a row of these costs beside
 TOGETHER = 12  # what an operation costs that is made for many candidates together
@@ -73,9 +73,9 @@ class Work:
         """
         self._until = self._left - ROOM * SHARES[part] if part in SHARES and not self._scene else 0.0
 
-    def spent(self, formula: int | None, extra: float = 0.0) -> bool:
-        """Counts one more candidate made of a formula; whether the room is used up."""
-        return self.pays(self._costs[formula] + extra)
+    def spent(self, formula: int | None, extra: float = 0.0, times: int = 1) -> bool:
+        """Counts one more candidate made of a formula, which is asked so many `times`; whether the room is used up."""
+        return self.pays(times * self._costs[formula] + extra)
 
     def spent_together(self, rows: int) -> bool:
         """Counts so many candidates made of the first right answer, computed together."""
