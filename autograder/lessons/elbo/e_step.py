@@ -184,3 +184,9 @@ def one_component_after_other_largest_taken_out(x, weights, means, variances):
 def square_multiplied_out(x, weights, means, variances):
     quadratic = x.square() @ (1 / variances).T - 2 * x @ (means / variances).T + (means.square() / variances).sum(1)
     return torch.softmax(weights.log() - 0.5 * (quadratic + variances.log().sum(1)), dim=1)
+
+
+@e_step.alternative("softmax of the exponents")
+def softmax_of_exponents(x, weights, means, variances):
+    exponents = (x[:, None] - means) ** 2 / (2 * variances)
+    return torch.softmax(weights.log() - 0.5 * variances.log().sum(1) - exponents.sum(2), dim=1)

@@ -145,3 +145,9 @@ def in_a_loop(p_xz, q):
         if share > 0:
             gap += share * (share.log() + px.log() - joint.log())
     return gap
+
+
+@elbo_gap_discrete.alternative("the KL by a ratio, where q > 0")
+def kl_by_ratio(p_xz, q):
+    posterior, used = p_xz / p_xz.sum(), q > 0
+    return (q[used] * (q[used] / posterior[used]).log()).sum()

@@ -148,3 +148,12 @@ def explicit_inverse_one_row_after_other(mean_q, cov_q, mean_p, cov_p):
     P = torch.linalg.inv(cov_p)
     constant = torch.logdet(cov_p) - torch.logdet(cov_q) + torch.einsum("ij,ji->", P, cov_q) - len(P)
     return torch.stack([(constant + (a - b) @ P @ (a - b)) / 2 for a, b in zip(mean_q, mean_p, strict=True)])
+
+
+@gaussian_kl_full.alternative("solve and slogdet")
+def solve_and_slogdet(mean_q, cov_q, mean_p, cov_p):
+    apart = mean_p - mean_q
+    trace = torch.linalg.solve(cov_p, cov_q).trace()
+    distance = (apart * torch.linalg.solve(cov_p, apart.mT).mT).sum(-1)
+    logs = torch.linalg.slogdet(cov_p).logabsdet - torch.linalg.slogdet(cov_q).logabsdet
+    return 0.5 * (trace + distance - apart.shape[-1] + logs)

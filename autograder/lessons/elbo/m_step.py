@@ -179,3 +179,12 @@ def shifted_second_moment(x, responsibilities):
     first = responsibilities.T @ (x - centre) / totals
     second = responsibilities.T @ (x - centre).square() / totals
     return totals.squeeze(1) / len(x), centre + first, second - first.square()
+
+
+@m_step.alternative("sums over counts")
+def sums_over_counts(x, responsibilities):
+    counts = responsibilities.sum(0)
+    means = responsibilities.T @ x / counts[:, None]
+    off = x[:, None] - means
+    variances = (responsibilities[..., None] * off**2).sum(0) / counts[:, None]
+    return counts / len(x), means, variances

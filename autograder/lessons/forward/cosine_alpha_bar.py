@@ -168,3 +168,10 @@ def nested_function_as_in_paper(T, s=0.008):
         return math.cos((t / T + s) / (1 + s) * math.pi / 2) ** 2
 
     return torch.tensor([f(t) / f(0) for t in range(T + 1)], dtype=torch.float32)
+
+
+@cosine_alpha_bar.alternative("all times at once in double precision")
+def all_times_in_double_precision(T, s=0.008):
+    t = torch.arange(T + 1, dtype=torch.float64)
+    f = torch.cos((t / T + s) / (1 + s) * math.pi / 2) ** 2
+    return (f / f[0]).float()

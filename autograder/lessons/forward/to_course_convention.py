@@ -116,3 +116,8 @@ def alpha_from_beta_in_list(a, b):
 def both_at_once(a, b):
     alpha, beta = torch.stack([a, b]).pow(2)
     return alpha, beta
+
+
+@to_course_convention.alternative("the square of each")
+def square_of_each(a, b):
+    return a**2, b**2

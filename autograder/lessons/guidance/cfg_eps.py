@@ -109,6 +109,12 @@ def scaled_difference(model, xt, t, y, w, null):
     return free + s * (model(xt, t, y) - free)
 
 
+@cfg_eps.alternative("from the labelled, w times the difference")
+def pushed_on(model, xt, t, y, w, null):
+    told, free = model(xt, t, y), model(xt, t, torch.full_like(y, null))
+    return told + wide(w, xt) * (told - free)
+
+
 @cfg_eps.misconception(
     "w taken for the scale s",
     hint="Here w = 0 is the plain conditional answer; what you wrote gives the unconditional one there. Libraries' "

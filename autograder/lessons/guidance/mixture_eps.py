@@ -136,6 +136,14 @@ def example_by_example(xt, t, y, weights, means, variances, alpha_bar):
     return torch.stack(rows)
 
 
+@mixture_eps.alternative("both, and where chooses")
+def where_chooses(xt, t, y, weights, means, variances, alpha_bar):
+    each, K = each_eps(xt, t, means, variances, alpha_bar), len(weights)
+    shares = log_classes(xt, t, weights, means, variances, alpha_bar).exp()
+    own = each[torch.arange(len(xt)), y.clamp(max=K - 1)]
+    return torch.where((y == K)[:, None], torch.einsum("bk,bkd->bd", shares, each), own)
+
+
 def wrong(given, shares=None, each=None):
     """The right answer but for the shares of the unlabelled, or for the classes' eps."""
     xt, t, y, weights, means, variances, alpha_bar = given

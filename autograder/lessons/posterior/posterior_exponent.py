@@ -76,6 +76,20 @@ def log_of_two_densities_x_t_standardised_first(x_prev, xt, x0, alpha_t, alpha_b
     return standard.log_prob(step) + standard.log_prob(jump)
 
 
+@posterior_exponent.alternative("each square weighed by its precision")
+def weighed_by_precisions(x_prev, xt, x0, alpha_t, alpha_bar_prev):
+    of_step, of_prior = 1 / (1 - alpha_t), 1 / (1 - alpha_bar_prev)
+    step, jump = xt - alpha_t.sqrt() * x_prev, x_prev - alpha_bar_prev.sqrt() * x0
+    return -0.5 * (of_step * step**2 + of_prior * jump**2)
+
+
+@posterior_exponent.alternative("a quadratic and a linear term")
+def quadratic_and_linear(x_prev, xt, x0, alpha_t, alpha_bar_prev):
+    precision = alpha_t / (1 - alpha_t) + 1 / (1 - alpha_bar_prev)
+    linear = alpha_t.sqrt() * xt / (1 - alpha_t) + alpha_bar_prev.sqrt() * x0 / (1 - alpha_bar_prev)
+    return linear * x_prev - 0.5 * precision * x_prev**2
+
+
 def _squares(x_prev, xt, x0, alpha_t, alpha_bar_prev):
     """The two squares without their factors, from which most wrong answers are made."""
     step = (xt - alpha_t.sqrt() * x_prev) ** 2

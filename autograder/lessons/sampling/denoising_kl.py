@@ -127,6 +127,15 @@ def weighted_error_in_eps_example_by_example(x0, xt, eps_hat, t, alpha_bar):
     return torch.stack(out)
 
 
+@denoising_kl.alternative("the paper's weight of the error in eps")
+def papers_weight(x0, xt, eps_hat, t, alpha_bar):
+    now, before, alpha, beta = tables(t, alpha_bar)
+    variance = beta * (1 - before) / (1 - now)
+    level = along(now, xt)
+    eps = (xt - level.sqrt() * x0) / (1 - level).sqrt()
+    return beta**2 / (2 * variance * alpha * (1 - now)) * (eps - eps_hat).square().flatten(1).sum(1)
+
+
 @denoising_kl.misconception(
     "the factor 1/2 is missing",
     hint="The KL of two Gaussians of equal variance is the squared distance of their means over TWICE the variance.",

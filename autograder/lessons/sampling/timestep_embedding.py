@@ -75,6 +75,14 @@ def real_and_imaginary_part(t, dim, max_period=10000.0):
     return torch.cat((turning.imag, turning.real), -1)
 
 
+@timestep_embedding.alternative("powers of max_period")
+def powers_of_max_period(t, dim, max_period=10000.0):
+    half = dim // 2
+    steps = torch.arange(half, dtype=torch.float32, device=t.device)
+    angles = t.float()[:, None] * max_period ** (-steps / half)
+    return torch.cat([torch.sin(angles), torch.cos(angles)], dim=-1)
+
+
 @timestep_embedding.misconception(
     "sine and cosine change places",
     hint="The sines fill the first half and the cosines the second. Much code has them the other way round, and a "

@@ -127,6 +127,16 @@ def by_recursion(drift, diffusion, x, taus, noise):
     return by_recursion(drift, diffusion, x + h * drift(x, tau) + g * abs(h) ** 0.5 * noise[0], taus[1:], noise[1:])
 
 
+@euler_maruyama.alternative("index by index, the size of a step by itself")
+def index_by_index(drift, diffusion, x, taus, noise):
+    for k in range(len(taus) - 1):
+        h = taus[k + 1] - taus[k]
+        tau = taus[k].expand(len(x))
+        g = diffusion(tau).view(-1, *[1] * (x.ndim - 1))
+        x = x + h * drift(x, tau) + g * h.abs().sqrt() * noise[k]
+    return x
+
+
 @euler_maruyama.misconception(
     "the drift loses the sign of the step",
     hint="On a falling grid h is negative and the drift acts the other way round. Only the noise takes |h|.",

@@ -71,6 +71,12 @@ def example_by_example(x, score, rate, eta=1.0):
     return torch.stack(rows)
 
 
+@reverse_drift.alternative("the forward drift and the score, each with its factor")
+def each_with_its_factor(x, score, rate, eta=1.0):
+    b = along(rate, x)
+    return -0.5 * b * x - 0.5 * (1 + eta**2) * b * score
+
+
 @reverse_drift.misconception(
     "eta is not squared",
     hint="The noise eta g has variance eta^2 g^2, and variances are traded: (1 + eta^2) / 2. At eta = 0 and 1 nothing "

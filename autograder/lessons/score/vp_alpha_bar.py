@@ -68,6 +68,12 @@ def from_mean_coefficient(tau, beta_min=0.1, beta_max=20.0):
     return torch.exp(log_mean).square()
 
 
+@vp_alpha_bar.alternative("the integral of the rate")
+def integral_of_rate(tau, beta_min=0.1, beta_max=20.0):
+    spent = beta_min * tau + (beta_max - beta_min) * tau**2 / 2
+    return torch.exp(-spent)
+
+
 def _spent(tau, beta_min, beta_max):
     return beta_min * tau + (beta_max - beta_min) * tau**2 / 2
 
