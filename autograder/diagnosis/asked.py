@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -121,7 +122,13 @@ class Scene:
     kwargs: dict[str, Any]
     got: list[Any]
 
-    @property
+    @cached_property
+    def several(self) -> set[int]:
+        """Which of the exchanges are one message that holds several calls."""
+        requests = [decode(exchange.request, lambda reference: None) for exchange in self.exchanges]
+        return {i for i, request in enumerate(requests) if request.get("op") == "several"}
+
+    @cached_property
     def methods(self) -> list[str]:
         """The methods that objects were asked for."""
         requests = [decode(exchange.request, lambda reference: None) for exchange in self.exchanges]

@@ -209,6 +209,8 @@ KINDS: dict[str, Kind] = {
     ),
     "standardised": Kind("normalised", "{0} is centred or standardised first", "Use {0} as it is handed over."),
     "normalised": Kind("normalised", "{0} is made to sum to one first", "Use {0} as it is handed over."),
+    "signs of": Kind("rounding", "of {0} only the signs are used", "Use {0} as it is handed over."),
+    "unit length": Kind("normalised", "{0} is brought to one length first", "Use {0} as it is handed over."),
     "bent": Kind("activation", "{0} goes through an activation first", _BENT),
     "rounded": Kind("rounding", "{0} is rounded first", "Use {0} as it is handed over."),
     # of a module

@@ -27,7 +27,10 @@ FEWEST = 6  # numbers that are handed over, else a mean is too much like a root 
 ENOUGH = 3  # numbers that have to agree, and to vary
 SELDOM = (
     *("floor of", "constant in", "clip of", "average of", "order", "exp of", "log of", "inverse of", "size of"),
-    *("fresh", "standardised", "normalised", "bent", "rounded"),
+    *("fresh", "standardised", "normalised", "bent", "rounded", "signs of", "unit length"),
+    *("one more", "one less", "at least", "at most", "hard", "diagonal", "one for all", "order of axis"),
+    *("times", "divided by", "plus", "minus", "asked with", "asked exchanged", "asked with one", "unused in asking"),
+    *("answer clipped", "answer bent", "answer's root", "answer's logarithm", "answer averaged"),
 )
 Function = Callable[..., Any]
 
@@ -90,16 +93,21 @@ class Questions:
         found = torch.cat([torch.zeros(0, dtype=torch.float64), *(finite(q.got) for q in counted)])
         return len(found) >= ENOUGH and bool((found - found[0]).abs().max() > 1e-9 * found.abs().max())
 
-    def agree(self, function: Function, first: int | None = None, where_wrong: bool = False) -> bool:
+    def agree(
+        self, function: Function, first: int | None = None, where_wrong: bool = False, again: bool = True
+    ) -> bool:
         """Whether `function` gives what the student gave, everywhere, or in answer to the first questions. With
         `where_wrong`, the entries of an answer that are right need no explanation, nor does a scene in which more was
-        asked of the check's functions than the student asked, as by tracing a formula's steps.
+        asked of the check's functions than the student asked, as by tracing a formula's steps; without `again`, nothing
+        does that asks the same in other types and other orders of axes in memory, where chance draws otherwise.
         """
         by_value = any(isinstance(question, Call) for question, _ in self.wrong)
         for question in self.all[:first]:
             value, truth = question.put(function, whole=where_wrong), self._truths[id(question)]
             if where_wrong and by_value and isinstance(question, Scene) and value and value[-1] == ELSEWHERE:
                 continue
+            if not again and isinstance(question, Scene) and len(value) - 1 in question.several:
+                continue  # up to there all is the same
             if where_wrong:
                 value = right_kept(question.got, truth, value)
             refused = isinstance(truth, Raised) and right(question.got, truth) and right(value, truth)

@@ -28,6 +28,8 @@ RESHAPES: tuple[tuple[str, Reshape], ...] = (
     ("standardised", lambda v: (v - v.mean(0)) / v.std(0, correction=0)),
     ("standardised", lambda v: (v - v.mean()) / v.std()),
     ("normalised", lambda v: v / v.sum()),
+    ("unit length", lambda v: v / v.norm(dim=-1, keepdim=True)),
+    ("unit length", lambda v: v / v.norm(dim=-1, keepdim=True) * v.shape[-1] ** 0.5),
     ("normalised", lambda v: v / v.sum(-1, keepdim=True)),
     ("normalised", lambda v: v.softmax(-1)),
     ("bent", torch.sigmoid),
@@ -35,5 +37,6 @@ RESHAPES: tuple[tuple[str, Reshape], ...] = (
     ("bent", torch.nn.functional.softplus),
     ("bent", torch.relu),
     ("rounded", torch.round),
+    ("signs of", torch.sign),
     ("rounded", lambda v: (v > 0).to(v.dtype)),
 )

@@ -81,6 +81,7 @@ SIMPLE: tuple[tuple[str, Change, Change | None], ...] = (
     ("bent result", lambda v: torch.nn.functional.softplus(v), None),
     ("rounded result", lambda v: v.round(), None),
     ("base ten", lambda v: v / LN10, None),
+    ("base ten", lambda v: v * LN2 / LN10, lambda s: s * LN10 / LN2),
     ("decibels", lambda v: 10 * v / LN10, None),
     ("halves exchanged", lambda v: _halves(v).flip(-2).flatten(-2), None),
     ("order of the result", lambda v: _halves(v).mT.flatten(-2), None),

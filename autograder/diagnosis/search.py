@@ -89,6 +89,7 @@ def _agreeing(questions: Questions, work: Work, candidates: Iterator[Candidate],
     """Those that agree everywhere: of each finding the first, and only so many are tried of one. Where one does at a
     step, no further step is tried.
     """
+    by_value = isinstance(questions.all[0], Call)
     found: list[Candidate] = []
     tried: Counter[tuple[Finding, ...]] = Counter()
     tries = TRIES_OF_STEPS if where_wrong else TRIES
@@ -99,7 +100,7 @@ def _agreeing(questions: Questions, work: Work, candidates: Iterator[Candidate],
             continue
         tried[candidate.findings] += 1
         work.pays(len(questions.all) * (TRACED if where_wrong else COMPARED))
-        if questions.agree(candidate.function, where_wrong=where_wrong):
+        if questions.agree(candidate.function, where_wrong=where_wrong, again=not by_value):
             found.append(candidate)
             tried[candidate.findings] = tries
     return found

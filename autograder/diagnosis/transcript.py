@@ -9,6 +9,8 @@ from ..difference import difference
 from ..sandbox.wire import WireError, decode, encode
 from ..student import Link
 
+NEIGHBOURS = 2  # of the questions to functions of a check's, as many may be asked in another order
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -19,16 +21,17 @@ class Exchange:
     reply: bytes
 
     def server(self) -> Callable[[bytes], bytes]:
-        """Answers callbacks as they were answered before, as long as the same things are asked in the same order;
-        values may differ by as little as two right formulas do. Raises `Elsewhere` at the first other question.
+        """Answers callbacks as they were answered before, as long as the same things are asked in the same order, but
+        for neighbours, which may be questions to two functions; values may differ by as little as two right formulas
+        do. Raises `Elsewhere` at the first other question.
         """
-        left = iter(self.callbacks)
+        left = list(self.callbacks)
 
         def serve(question: bytes) -> bytes:
-            asked, answer = next(left, (b"", b""))
-            if question != asked and not same(question, asked):
-                raise Elsewhere
-            return answer
+            for i, (asked, _) in enumerate(left[:NEIGHBOURS]):
+                if question == asked or same(question, asked):
+                    return left.pop(i)[1]
+            raise Elsewhere
 
         return serve
 
