@@ -2,6 +2,7 @@
 those alone get a second try.
 """
 
+import gc
 import os
 from importlib.util import find_spec
 
@@ -35,3 +36,9 @@ def pytest_collection_modifyitems(items):
         races = place.endswith(RACES + SLOW) or "[resources: " in item.nodeid
         if races:
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_collection_finish():
+    """What is loaded by now stays, and is not looked through for garbage again and again."""
+    gc.collect()
+    gc.freeze()

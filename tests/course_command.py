@@ -1,4 +1,5 @@
-"""`course` in processes of its own, which have what grading imports in their memory already: see `forks`.
+"""`course` and `nbgrader` in processes of their own, which have what grading imports in their memory already: see
+`forks`.
 
 A command has its arguments, folder, environment, session and exit status as from a shell; Python and its imports are
 not started again.
@@ -8,19 +9,22 @@ import os
 import signal
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from subprocess import CompletedProcess
 
 from forks import FORKS
 
+PROGRAMS = {"course": "autograder.cli", "nbgrader": "nbgrader.apps.nbgraderapp"}  # where the `main` of each stands
+
 
 class Command:
-    """`course ARGUMENTS`, begun in `cwd`."""
+    """`PROGRAM ARGUMENTS`, begun in `cwd` with these variables added to its environment."""
 
-    def __init__(self, *arguments: object, cwd: Path) -> None:
+    def __init__(self, program: str, *arguments: object, cwd: Path, **environment: str) -> None:
         self._said = tempfile.TemporaryDirectory()
-        given = list(map(str, arguments))
-        self.process = FORKS.Process(target=_run, args=(given, str(cwd), dict(os.environ), self._said.name))
+        line = [program, *map(str, arguments)]
+        self.process = FORKS.Process(target=_run, args=(line, str(cwd), os.environ | environment, self._said.name))
         self.process.start()
 
     def runs(self) -> bool:
@@ -36,18 +40,23 @@ class Command:
         self.process.join(within)
         if self.runs():
             self.process.kill()
-            raise TimeoutError(f"`course` ran longer than {within:g} s")
+            raise TimeoutError(f"it ran longer than {within:g} s")
         said = [(Path(self._said.name) / name).read_text(encoding="utf-8") for name in ("out", "err")]
         self._said.cleanup()
-        return CompletedProcess("course", self.process.exitcode, *said)
+        return CompletedProcess([], self.process.exitcode, *said)
 
 
 def course(*arguments: object, cwd: Path) -> CompletedProcess:
     """Run `course ARGUMENTS` in `cwd` to its end."""
-    return Command(*arguments, cwd=cwd).end()
+    return Command("course", *arguments, cwd=cwd).end()
 
 
-def _run(arguments: list[str], folder: str, environment: dict[str, str], place: str) -> None:
+def nbgrader(*arguments: object, cwd: Path) -> CompletedProcess:
+    """Run this environment's `nbgrader ARGUMENTS` in `cwd` to its end."""
+    return Command("nbgrader", *arguments, cwd=cwd, JUPYTER_PREFER_ENV_PATH="1").end()
+
+
+def _run(line: list[str], folder: str, environment: dict[str, str], place: str) -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for stream, name in ((1, "out"), (2, "err")):
@@ -57,7 +66,5 @@ def _run(arguments: list[str], folder: str, environment: dict[str, str], place: 
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    sys.argv = ["course", *arguments]
-    from autograder.cli import main
-
-    sys.exit(main(arguments))
+    sys.argv = line
+    sys.exit(import_module(PROGRAMS[line[0]]).main())

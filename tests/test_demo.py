@@ -4,17 +4,15 @@ import csv
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from course_command import nbgrader
 
 from autograder.checkout import course_root
 from autograder.cli import main
 from autograder.grading.demo import LESSON, MISTAKES
 
-TOOLS = Path(sys.executable).parent
 SUBMISSION = {"student", "lesson", "status", "seconds", "flags", "exercises"}
 EXERCISE = {"name", "points", "max_points", "passed", "unwritten", "diagnosis", "message", "outcomes"}
 OUTCOME = {"what", "points", "max_points", "passed", "message"}
@@ -96,15 +94,14 @@ def test_stock_nbgrader_gives_the_same_marks(demo, tmp_path):
     settings += [f"--CourseDirectory.release_directory={tmp_path / 'notebooks'}"]
     settings += [f"--CourseDirectory.submitted_directory={out / 'submitted'}", "--GradeOutside.cell_seconds=5"]
 
-    def nbgrader(*words):
-        line = [str(TOOLS / "nbgrader"), *words]
-        return subprocess.run(line, cwd=course_root(), capture_output=True, text=True, timeout=600, check=False)
+    def ran(*words):
+        return nbgrader(*words, cwd=course_root())
 
-    made = nbgrader("generate_assignment", LESSON, "--force", *settings)
+    made = ran("generate_assignment", LESSON, "--force", *settings)
     assert made.returncode == 0, made.stderr[-2000:]
-    graded = nbgrader("autograde", LESSON, *settings)
-    fed_back = nbgrader("generate_feedback", LESSON, *settings)
-    exported = nbgrader("export", f"--to={tmp_path / 'grades.csv'}", *settings)
+    graded = ran("autograde", LESSON, *settings)
+    fed_back = ran("generate_feedback", LESSON, *settings)
+    exported = ran("export", f"--to={tmp_path / 'grades.csv'}", *settings)
     assert fed_back.returncode == 0 and exported.returncode == 0, graded.stderr[-2000:]
     with (tmp_path / "grades.csv").open() as file:
         marks = {row["student_id"]: float(row["raw_score"]) for row in csv.DictReader(file) if row["raw_score"]}

@@ -37,7 +37,7 @@ def main() -> None:
     for name, why in missing.items():
         say(f"{name} is left out: {why}")
     diffusion = Diffusion.linear(200, 5e-4, 0.1, device)
-    plan = partial(Plan, diffusion)
+    plan = partial(Plan, diffusion, batch_size=sampling.BATCH[options.quick])
     images, held_out = _digits("train", device), _digits("test", device)
     whole = 4 if options.quick else len(images) // plan(1).batch_size
     images = images[: whole * plan(1).batch_size]  # whole batches, so that all see the same
@@ -78,7 +78,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a try-out in a temporary folder, with useless numbers")
     parser.add_argument("--seeds", type=int, help="for quality (default 5; quick: 2)")
     parser.add_argument("--steps", type=int, help="of the longest runs for quality (default 1000; quick: 40)")
-    parser.add_argument("--rounds", type=int, help="for speed and sampling (default 6 and 8; quick: 2)")
+    parser.add_argument("--rounds", type=int, help="for speed and sampling (default 6 and 8; quick: 1)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="PyTorch's (default: one per core)")
     parser.add_argument("--device", help="default: the course's choice")
     parser.add_argument("--out", type=Path, help="folder for training.json, .md and .png (default: benchmarks/results)")

@@ -2,13 +2,11 @@
 
 import copy
 import csv
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from course_command import nbgrader
 from tiny_course import EXERCISES, tiny_course
 
 from autograder.builder.notebooks import build
@@ -20,13 +18,6 @@ RIGHT_COUNTER = """class Counter:
     def step(self):
         self.steps += 1
         return self.steps"""
-
-
-def nbgrader(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the nbgrader of this environment in `root`."""
-    command = [sys.executable, "-m", "nbgrader", *arguments]
-    environment = os.environ | {"JUPYTER_PREFER_ENV_PATH": "1"}
-    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
 
 
 def submit(root: Path, student: str) -> None:
@@ -67,18 +58,18 @@ def graded(tmp_path_factory) -> Path:
     build(tiny_course(root), root, EXERCISES)
     (root / "gradebook.db").unlink()
     before = (root / "notebooks" / "01-tiny" / "tiny.ipynb").read_bytes()
-    made = nbgrader(root, "generate_assignment", "01-tiny", "--force")
+    made = nbgrader("generate_assignment", "01-tiny", "--force", cwd=root)
     assert made.returncode == 0, made.stderr
     assert (root / "notebooks" / "01-tiny" / "tiny.ipynb").read_bytes() == before
     for student in STUDENTS:
         submit(root, student)
-    done = nbgrader(root, "autograde", "01-tiny", "--Execute.timeout=2")
+    done = nbgrader("autograde", "01-tiny", "--Execute.timeout=2", cwd=root)
     assert done.returncode == 1  # nbgrader's way to say that a submission could not be graded
     failed = [line for line in done.stderr.splitlines() if "error processing assignment '01-tiny' for student" in line]
     assert {line.split("'")[-2] for line in failed} == set(UNGRADABLE)
-    told = nbgrader(root, "generate_feedback", "01-tiny")
+    told = nbgrader("generate_feedback", "01-tiny", cwd=root)
     assert told.returncode == 0, told.stderr
-    exported = nbgrader(root, "export")
+    exported = nbgrader("export", cwd=root)
     assert exported.returncode == 0, exported.stderr
     return root
 

@@ -77,7 +77,7 @@ def test_the_marks_are_those_the_class_deserves(expected):
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_was_stopped_goes_on_where_it_stopped(submitted, expected, tmp_path, how):
-    run = Command(*command(submitted, tmp_path, "--jobs", "1"), cwd=course_root())
+    run = Command("course", *command(submitted, tmp_path, "--jobs", "1"), cwd=course_root())
     deadline = time.monotonic() + 600
     while not records(tmp_path) and time.monotonic() < deadline and run.runs():
         time.sleep(0.05)
@@ -131,7 +131,7 @@ def cluster(folder):
 def test_an_existing_scheduler_and_the_death_of_a_worker_change_nothing(submitted, expected, tmp_path):
     out = tmp_path / "out"
     with cluster(tmp_path) as (address, workers):
-        run = Command(*command(submitted, out, "--scheduler", address), cwd=course_root())
+        run = Command("course", *command(submitted, out, "--scheduler", address), cwd=course_root())
         deadline = time.monotonic() + 600
         while not records(out) and time.monotonic() < deadline and run.runs():
             time.sleep(0.05)

@@ -52,8 +52,7 @@ def test_both_routes_give_equal_marks(course, exercises, template, limits, tmp_p
         name: grade_submission(path, path.parts[-3], released, exercises, template, limits).points
         for name, path in files.items()
     }
-    for path in files.values():
-        course.autograde("99-tiny", path.parts[-3])
+    course.autograde("99-tiny", "*")
     with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}", "deep-generative-models") as book:
         stored = {held.student_id: held.score for held in book.assignment_submissions("99-tiny")}
     theirs = {name: stored.get(path.parts[-3]) for name, path in files.items()}
