@@ -35,7 +35,7 @@ def measure(part: Part, images: Tensor, peers: bool, quick: bool, rounds_asked: 
     diffusion = Diffusion.linear(STEPS[quick], 1e-4, 0.02, device)
     network = new_network(0, device)
     say("sampling: training the network")
-    ours(network, images, Plan(diffusion, 20 if quick else 300, size), 0)  # so that the values are those of a trained one
+    ours(network, images, Plan(diffusion, 20 if quick else 300, size), 0)  # so that its values are a trained one's
     noise = torch.randn(size, *images.shape[1:], device=device)
     records = device.type == "cuda" or quick  # without a card every walk is like the first
     samplers = _samplers(network, noise, diffusion, ddim_steps, peers, records)
