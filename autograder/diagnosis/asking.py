@@ -5,11 +5,15 @@ taken for another.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import permutations
 from typing import Any
 
 import torch
 
 Function = Callable[..., Any]
+Arguments = dict[str, Any]
+Made = tuple[str, tuple[str, ...], Callable[[Arguments], Arguments]]  # kind, what it is about, the change
+PLACES = 3  # of what such a function takes
 ANSWERS: tuple[tuple[str, Callable[[torch.Tensor], torch.Tensor]], ...] = (
     ("answer's sign", lambda v: -v),
     ("answer's double", lambda v: 2 * v),
@@ -117,10 +121,33 @@ WAYS: tuple[tuple[str, Callable[[Function], Function]], ...] = (
 )
 
 
-def ways(names: list[str]) -> Iterator[tuple[str, str, Callable[[Function], Function]]]:
-    """(kind, function's name, change) of everything that may be done to these functions."""
-    for name in names:
-        for kind, change in WAYS:
-            yield kind, name, change
-        for kind, after in ANSWERS:
-            yield kind, name, answered(after)
+def of_asking(given: Arguments) -> Iterator[Made]:
+    """The changes that fit a call with these arguments, some of them functions of the check's."""
+    data = [name for name, value in given.items() if isinstance(value, torch.Tensor) and value.ndim]
+    for name in [name for name, value in given.items() if value is None or callable(value)]:
+        for kind, change in (*WAYS, *((kind, answered(after)) for kind, after in ANSWERS)):
+            yield kind, (name,), _changed(name, change)
+        for one, other in permutations(data, 2):
+            if given[one].is_floating_point() and given[one].shape == given[other].shape:
+                yield "compared with", (name, one, other), _compared(name, one, other)
+        for other in data:
+            for place in range(PLACES):
+                yield "asked with", (name, other), _asked_with(name, other, place)
+
+
+def _changed(name: str, change: Callable[[Function], Function]) -> Callable[[Arguments], Arguments]:
+    return lambda given: {**given, name: change(given[name])} if name in given else given
+
+
+def _compared(name: str, one: str, other: str) -> Callable[[Arguments], Arguments]:
+    """What a function answers moved so that comparing it with `other` is to compare it with `one`."""
+
+    def change(given: Arguments) -> Arguments:
+        moved = given[other] - given[one]
+        return {**given, name: answered(lambda value: value + moved)(given[name])}
+
+    return change
+
+
+def _asked_with(name: str, other: str, place: int) -> Callable[[Arguments], Arguments]:
+    return lambda given: {**given, name: with_another(given[other], place)(given[name])}

@@ -143,6 +143,15 @@ KINDS: dict[str, Kind] = {
     "answer's root": Kind("power", "a root or a square of what {0} answers in its place", _ROOT),
     "answer's logarithm": Kind("logarithm", "a logarithm or exponential of what {0} answers in its place", _LOG),
     "answer averaged": Kind("mean", "the average of what {0} answers in its place", _SUM),
+    "compared with": Kind(
+        "exchange",
+        "what {0} answers is compared with {1} in place of {2}",
+        "Say what {0} predicts.",
+    ),
+    "clipped guess": Kind("clip", "the predicted x_0 is clipped", _CLIP),
+    "larger variance": Kind(
+        "variance", "{0} comes in with the variance beta_t", "One step back has the posterior's variance, the smaller."
+    ),
     "asked once": Kind("index", "{0} is asked once, and its answer used for every step", _INDEX),
     "asked with": Kind(
         "exchange", "{0} is asked with {1} in another one's place", "Go through what {0} takes, in its order."

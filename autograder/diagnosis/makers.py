@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
-from . import asking
+from .asking import of_asking
 from .reshapes import RESHAPES
+from .steps import of_steps
 
 Arguments = dict[str, Any]
-PLACES = 3  # of what a function of the check's takes
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def of_arguments(
         *_reshaped(given),
         *_numbers(given),
         *_exchanges(given),
-        *_asked_otherwise(given),
+        *(Maker(*made) for made in (*of_asking(given), *of_steps(given))),
         Maker("single", (), _singly),
         *_defaults(defaults or {}),
     ]
@@ -328,22 +328,6 @@ def _exchanges(given: Arguments) -> Iterator[Maker]:
                 if (tensors and a.shape == b.shape) or plain:
                     yield Maker("in place of", (one, other), _replace(one, other))
                     yield Maker("in place of", (other, one), _replace(other, one))
-
-
-def _asked_otherwise(given: Arguments) -> Iterator[Maker]:
-    """A function of the check's is asked something else, or its answer taken for another."""
-    functions = [name for name, value in given.items() if value is None or callable(value)]
-    for kind, name, change in asking.ways(functions):
-        yield Maker(kind, (name,), _on(name, change))
-    for name in functions:
-        for other, value in given.items():
-            if isinstance(value, torch.Tensor) and value.ndim:
-                for place in range(PLACES):
-                    yield Maker("asked with", (name, other), _asked_with(name, other, place))
-
-
-def _asked_with(name: str, other: str, place: int) -> Callable[[Arguments], Arguments]:
-    return lambda given: {**given, name: asking.with_another(given[other], place)(given[name])}
 
 
 def named(names: tuple[str, ...], args: list[Any], kwargs: Mapping[str, Any]) -> Arguments:

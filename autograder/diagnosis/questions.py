@@ -31,6 +31,7 @@ SELDOM = (
     *("one more", "one less", "at least", "at most", "hard", "diagonal", "one for all", "order of axis"),
     *("times", "divided by", "plus", "minus", "asked with", "asked exchanged", "asked with one", "unused in asking"),
     *("answer clipped", "answer bent", "answer's root", "answer's logarithm", "answer averaged"),
+    *("compared with", "clipped guess", "larger variance"),
 )
 Function = Callable[..., Any]
 
