@@ -6,6 +6,8 @@ nbformat's own ways validate what they are handed and copy it several times; of 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from nbformat import NotebookNode
@@ -24,13 +26,20 @@ def copied(value: Tree) -> Tree:
     return [copied(item) for item in value] if isinstance(value, list) else value  # type: ignore[return-value]
 
 
+def node(fields: Mapping[str, Any] = MappingProxyType({}), **more: Any) -> NotebookNode:
+    """A node of these fields; tables among their values are nodes already, which nbformat would look for."""
+    made = NotebookNode()
+    dict.update(made, fields, **more)
+    return made
+
+
 def new_output(kind: str, **fields: Any) -> NotebookNode:
     """An output of a code cell, of fields that nbformat has for its kind."""
-    return NotebookNode(output_type=kind, **{name: _node(value) for name, value in fields.items()})
+    return node(output_type=kind, **{name: _nodes(value) for name, value in fields.items()})
 
 
-def _node(value: Any) -> Any:
-    return NotebookNode({key: _node(item) for key, item in value.items()}) if isinstance(value, dict) else value
+def _nodes(value: Any) -> Any:
+    return node({key: _nodes(item) for key, item in value.items()}) if isinstance(value, dict) else value
 
 
 def written(notebook: NotebookNode) -> str:

@@ -28,6 +28,7 @@ from nbgrader.api import (
 from sqlalchemy import select
 
 from ..cells import exercise_graded_in, grade_id, lacking, nbgrader, open_to_students, verdict
+from ..nodes import node
 from .page import in_box, marks_template
 
 HINTS = "<details><summary>Hint"  # how a cell of hints begins
@@ -65,7 +66,7 @@ class Body:
         """What `render` makes of a notebook that holds its verdicts. The gaps are marked by a token drawn now, which
         nothing in the notebook can have known.
         """
-        notebook = NotebookNode({**notebook, "cells": list(notebook.cells)})
+        notebook = node(notebook, cells=list(notebook.cells))
         rows = tuple(_rows(notebook.cells))
         token = secrets.token_hex(16)
         return cls(tuple(in_bytes(part) for part in render(notebook, token).split(token)), rows)
@@ -194,7 +195,7 @@ def _rows(cells: list[NotebookNode]) -> list[Row]:
         meta, name = nbgrader(cell), grade_id(cell)
         above = name if open_to_students(cell) else above
         if cell.cell_type == "markdown" and not meta and above in exercises and cell.source.startswith(HINTS):
-            cells[index] = NotebookNode({**cell, "metadata": NotebookNode({**cell.metadata, "hints_of": above})})
+            cells[index] = node(cell, metadata=node(cell.metadata, hints_of=above))
             hints.add(above)
         if exercise := exercise_graded_in(cell):
             passed, message = exercises[exercise]

@@ -19,7 +19,7 @@ from nbgrader.preprocessors import SaveAutoGrades
 from ..cells import grade_id, lacking, nbgrader
 from ..hand_in.beside import TIMESTAMP
 from ..hand_in.finding import timestamp
-from ..nodes import written
+from ..nodes import node, written
 from .byhand import Worth, worth_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Sheet:
         saver.gradebook, saver.notebook_id, saver.assignment_id, saver.student_id = kept, "", "", ""
         for index, cell in enumerate(cell for cell in notebook.cells if not lacking(cell)):
             worth = nbgrader(cell).get("points")  # of a cell that is worth nothing the outputs are the student's
-            saver.preprocess_cell(cell if worth else NotebookNode({**cell, "outputs": []}), {}, index)
+            saver.preprocess_cell(cell if worth else node(cell, outputs=[]), {}, index)
         points = {name: row.auto_score for name, row in kept.grades.items()}
         comments = {name: row.auto_comment for name, row in kept.comments.items()}
         left_out = frozenset(grade_id(cell) for cell in notebook.cells if lacking(cell))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from nbformat import NotebookNode
 
 from ..cells import CHECKS, GRADED, grade_id, place
+from ..nodes import node
 from ..releases import Releases, digest, name_of
 
 
@@ -26,11 +27,11 @@ def brought_forward(
         name = theirs or releases.whose(cell.source) or ""
         said = bool(name) and releases.said(name, cell.source)
         if name in now:
-            kept.append(NotebookNode({**cell, "source": now[name].source}) if said else cell)
+            kept.append(node(cell, source=now[name].source) if said else cell)
         elif theirs and theirs in releases.names():
             gone[place(theirs)[0]] = None
             if not said and not theirs.endswith((CHECKS, GRADED)):  # an answer: a cell of the student's from now on
-                kept.append(NotebookNode({**cell, "metadata": NotebookNode()}))
+                kept.append(node(cell, metadata=node()))
         elif not said or cell.cell_type == "code" or digest(cell.source) in texts:
             kept.append(cell)
     return kept, [f"{name} was taken out of the lesson; what was written there is kept" for name in gone]

@@ -18,6 +18,7 @@ from nbformat import NotebookNode
 
 from ..feedback.markup import storable
 from ..feedback.pictures import Pictures
+from ..nodes import node
 
 MAX_FILE = 100 * 2**20  # bytes, as nbgrader's own limit
 MAX_BYTES = 20 * 2**20  # without outputs
@@ -135,7 +136,7 @@ def read(path: Path) -> NotebookNode:
         raise SubmissionError(
             f"{path.name} holds more than {MAX_TEXT // 2**20} MB of text in its cells: move data into a file beside it"
         )
-    return NotebookNode(cells=made, flags=flags[:MAX_FLAGS])
+    return node(cells=made, flags=flags[:MAX_FLAGS])
 
 
 def _cells(held: dict[str, Any], name: str) -> list[Any]:
@@ -175,25 +176,25 @@ def plain(cell: Any, flags: list[str], label: str) -> NotebookNode | None:
         return None
     source = _source(cell.get("source"), flags, label)
     kind, source = _kind(cell, source, flags, label)
-    made = NotebookNode(cell_type=kind, metadata=NotebookNode(), id=storable(str(cell.get("id") or "")[:64]))
+    about: dict[str, Any] = {}
+    made: dict[str, Any] = {"cell_type": kind, "id": storable(str(cell.get("id") or "")[:64])}
     if kind == "code":
-        made["outputs"], made["execution_count"] = [], None
+        made |= {"outputs": [], "execution_count": None}
     metadata = cell.get("metadata", {})
     if not isinstance(metadata, dict):
         flags.append(f"{label}: its metadata is no table; left out")
         metadata = {}
     if isinstance(metadata.get("nbgrader"), dict):
-        made.metadata["nbgrader"] = NotebookNode({key: _flat(value) for key, value in metadata["nbgrader"].items()})
+        about["nbgrader"] = node({key: _flat(value) for key, value in metadata["nbgrader"].items()})
     if isinstance(metadata.get("tags"), list):
-        made.metadata["tags"] = [str(tag)[:100] for tag in metadata["tags"][:100]]
+        about["tags"] = [str(tag)[:100] for tag in metadata["tags"][:100]]
     if kind == "markdown":
         pictures = Pictures(cell.get("attachments"))
         source = pictures.written(source)
         flags += [f"{label}: {remark}" for remark in dict.fromkeys(pictures.remarks)]
         if pictures.kept:
-            made["attachments"] = NotebookNode(pictures.kept)
-    made["source"] = storable(_condensed(source.replace("\r\n", "\n")))
-    return made
+            made["attachments"] = node({name: node(bundle) for name, bundle in pictures.kept.items()})
+    return node(made, metadata=node(about), source=storable(_condensed(source.replace("\r\n", "\n"))))
 
 
 def _flat(value: Any) -> Any:

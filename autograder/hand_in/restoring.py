@@ -20,7 +20,7 @@ from nbformat import NotebookNode
 from ..cells import grade_id, nbgrader, note_lacking, open_to_students, place
 from ..checkout import course_secret
 from ..feedback.markup import safe_markdown
-from ..nodes import copied
+from ..nodes import copied, node
 from ..releases import Release, Releases, name_of
 from .definitions import imported
 from .earlier import brought_forward
@@ -121,7 +121,7 @@ def restore(submitted: NotebookNode, master: Master, lacking: frozenset[str] | N
         if place(grade_id(cell))[0] in lacking:
             note_lacking(cell)
     version = {key: master.released[key] for key in ("nbformat", "nbformat_minor")}
-    notebook = NotebookNode(cells=cells, metadata=copied(master.released.metadata), **version)
+    notebook = node(cells=cells, metadata=copied(master.released.metadata), **version)
     return Restored(notebook, tuple(runs), tuple(flags), released, lacking)
 
 
@@ -135,7 +135,7 @@ def _followers(submitted: list[NotebookNode], found: Matched) -> dict[int, list[
             here = places[id(cell)]
         elif id(cell) not in found.gone:
             own = _harmless(cell)
-            own["metadata"] = NotebookNode()
+            own["metadata"] = node()
             followers[here].append(own)
     return followers
 
