@@ -34,7 +34,7 @@ from typing import Any
 import numpy.random  # which NumPy would leave to the first guest
 import torch
 
-from . import channel, large_pages
+from . import channel, memory
 from .jail import HOME, Rlimits, enclose
 from .responder import Responder
 from .settings import Settings
@@ -52,6 +52,7 @@ def warm(gpu: bool = False, modules: Iterable[str] = ()) -> None:
     On a pretended one nothing goes backward: autograd would start a thread for it, which no fork has.
     """
     torch.set_num_threads(1)
+    memory.keep_what_is_freed()
     os.environ["MPLBACKEND"] = "agg"
     import matplotlib.pyplot  # noqa: F401
 
@@ -196,7 +197,7 @@ def main() -> None:
         if not message:
             return
         if forks == FEW:
-            large_pages.gather()
+            memory.gather()
         home, _, limits = message.decode().partition(";")
         try:
             pid = os.fork()
