@@ -184,7 +184,10 @@ def _operation(peels: Peels, number: int, at_hand: AtHand, row: int, what: tuple
         a = sign * made(left)
         return _done(wrong, a, _other(op, v, a, first), first)
 
-    way = peels.way(number, kind_of(op, wrong), inside, quantities)
+    return _sure(peels.way(number, kind_of(op, wrong), inside, quantities))
+
+
+def _sure(way: Way) -> Way:
     return way if len(way.quantities) <= SURE else replace(way, kind="operation")
 
 
@@ -262,7 +265,7 @@ def _numbers(peels: Peels, at_hand: AtHand) -> Iterator[Way]:
             same = varied & ((shares[:, 0] - shares[:, 1]).abs() <= at_hand.near * shares.abs().amax(1))
             for row in same.nonzero().flatten().tolist()[:EACH]:
                 r, (quantities, made) = float(shares[row, 0]), at_hand.made(row)
-                yield peels.way(number, kind(r), _by_quantity(by, made, r), quantities)
+                yield _sure(peels.way(number, kind(r), _by_quantity(by, made, r), quantities))
 
 
 def _varied(rows: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .asked import Call, Function, Scene
 from .questions import Questions
 
-ROOM = 85_000  # what is spent on one exercise: a unit is about 3 microseconds
-SHARES = {"single": 0.3, "solved": 0.25, "step": 0.2, "vague": 0.2}  # of it, at most; what is left goes to pairs
+ROOM = 78_000  # what is spent on one exercise: a unit is about 3 microseconds
+SHARES = {"single": 0.32, "solved": 0.2, "step": 0.2, "vague": 0.16}  # of it, at most; what is left goes to pairs
 FIRST = 2  # of the times that a function of the check's is asked, as many does a wrong walk last
 ROW = 0.2  # what a row of these costs beside
 TOGETHER = 12  # what an operation costs that is made for many candidates together
