@@ -48,16 +48,18 @@ def of_arguments(
         for one, other in permutations(sorted(words[name]), 2)
         for kind, change in (("choices of", _mixed), ("choice of", _taken))
     ]
+    exchanges = list(_exchanges(given))
     return [
         *_times(given),
         *_masks(given),
         *_together(given),
+        *(maker for maker in exchanges if maker.kind == "exchanged"),
         *fixed,
         *mixed,
         *_tensors(given),
         *_reshaped(given),
         *_numbers(given),
-        *_exchanges(given),
+        *(maker for maker in exchanges if maker.kind != "exchanged"),
         *(Maker(*made) for made in (*of_asking(given), *of_steps(given))),
         Maker("single", (), _singly),
         *_defaults(defaults or {}),

@@ -25,13 +25,14 @@ from .transcript import Exchange
 EXTREME = 1e6
 FEWEST = 6  # numbers that are handed over, else a mean is too much like a root of a mean square
 ENOUGH = 3  # numbers that have to agree, and to vary
+# Of the changes of arguments, those that are looked for after all operations.
+LATE = ("times", "divided by", "plus", "minus", "hard", "diagonal", "order of axis", "signs of", "unit length")
 SELDOM = (
     *("floor of", "constant in", "clip of", "average of", "order", "exp of", "log of", "inverse of", "size of"),
-    *("fresh", "standardised", "normalised", "bent", "rounded", "signs of", "unit length"),
-    *("one more", "one less", "at least", "at most", "hard", "diagonal", "one for all", "order of axis"),
-    *("times", "divided by", "plus", "minus", "asked with", "asked exchanged", "asked with one", "unused in asking"),
+    *("fresh", "standardised", "normalised", "bent", "rounded", "one more", "one less", "at least", "at most"),
+    *("one for all", "asked with", "asked exchanged", "asked with one", "unused in asking", "compared with"),
     *("answer clipped", "answer bent", "answer's root", "answer's logarithm", "answer averaged"),
-    *("compared with", "clipped guess", "larger variance"),
+    *("clipped guess", "larger variance", *LATE),
 )
 Function = Callable[..., Any]
 
@@ -148,14 +149,18 @@ class Questions:
             for switch in board.switches:
                 if switch.kind == "gradient":
                     yield Change((Finding(switch.kind),), _turned(function, board, [switch]), i)
-        for maker in arguments:
-            yield Change((Finding(maker.kind, maker.about),), self.made(self.right, [maker]), None)
+        yield from self._one_argument(maker for maker in arguments if maker.kind not in LATE)
         for i, (function, board) in enumerate(self.formulas):
             for switch in board.switches:
                 if not vagueness(switch.kind):
                     yield Change((Finding(switch.kind),), _turned(function, board, [switch]), i)
             for switches in board.alike():
                 yield Change((Finding(switches[0].kind),), _turned(function, board, switches), i)
+        yield from self._one_argument(maker for maker in arguments if maker.kind in LATE)
+
+    def _one_argument(self, arguments: Iterable[Maker]) -> Iterator[Change]:
+        for maker in arguments:
+            yield Change((Finding(maker.kind, maker.about),), self.made(self.right, [maker]), None)
 
     def doubles(self, arguments: bool) -> Iterator[Change]:
         """Every function with two of them changed, those of clear kinds alone; seldom ones at the end. `arguments`:

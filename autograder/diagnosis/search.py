@@ -38,6 +38,7 @@ COUNTED = [result for result in RESULTS if result.kind.startswith(("mean over", 
 COMPARED = 6  # what it costs to change a result and to compare it
 REST = [result for result in BESIDE if result not in COUNTED and not result.undo]  # compared directly
 SMALL = ("constant in", "floor of")
+MODULE = 100  # what it costs to change a module that was made
 SECONDS = 60  # what it costs to compare with the answer undone
 SOLVED = 1_500  # what it costs to tell what a step must have been, and how it may have become that
 ASKED = 5  # times that a formula is asked for that
@@ -119,7 +120,7 @@ def _single(questions: Questions, batches: Batches | None, work: Work) -> Iterat
                 yield Candidate((result.finding,), questions.made(questions.right, after=result))
     for result in () if by_value else _of_modules(questions, question):
         function = questions.made(questions.right, after=result)
-        if work.spent(None):
+        if work.spent(None, MODULE):
             return
         if not differs(question.got, question.put(function)):
             yield Candidate((result.finding,), function)
