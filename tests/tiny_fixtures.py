@@ -3,10 +3,12 @@
 import functools
 import resource
 import shutil
+import sqlite3
 
 import nbformat
 import nbgrader.api
 import pytest
+from sqlalchemy import Engine, event
 from tiny import LESSON, RIGHT, make_checkout, tiny_exercises, tiny_master
 from tiny_class import LIMITS, MARKS, STUDENTS, WRONG, grader, scores, write_hand_in
 
@@ -18,6 +20,13 @@ from autograder.hand_in.restoring import Master
 
 # For each new grade book nbgrader starts Alembic as a program of its own: the answer is the same each time.
 nbgrader.api.get_alembic_version = functools.cache(nbgrader.api.get_alembic_version)
+
+
+@event.listens_for(Engine, "connect")
+def _without_a_disk(connection, _):
+    """No grade book of the tests outlives the machine: nothing is waited for to be on its disk."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 @pytest.fixture
