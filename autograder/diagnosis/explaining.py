@@ -13,14 +13,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 
 from .peels import APART, MADE, OUTER, AtHand, Change, Inside, Peels, Way
 from .quantities import Quantity
-from .ways import OPERATIONS, kind_of
+from .ways import OPERATIONS
 
 Tensor = torch.Tensor
 
@@ -28,7 +27,7 @@ ENTRIES = 24  # of a quantity, by which it is compared
 NEAR = {torch.float64: 1e-7, torch.float32: 1e-4}
 FEWEST = 3  # entries that a step must have otherwise
 NOUGHT = 1e-12  # what rounding leaves of 0
-SURE = 1  # quantities, beyond which no more is said than that it is one operation: others may be made of these as well
+OPERATION = "operation"  # the kind of all that takes a quantity at hand: which it is may hang on the draw
 MOST, EACH = 2, 12  # ways of one kind that are told, and that are tried of one operation or number
 POWERS = (2.0, 0.5, 3.0, -1.0, -0.5)
 INSTEAD_OF_POWER: dict[str, Callable[[Tensor, float], Tensor]] = {
@@ -184,11 +183,7 @@ def _operation(peels: Peels, number: int, at_hand: AtHand, row: int, what: tuple
         a = sign * made(left)
         return _done(wrong, a, _other(op, v, a, first), first)
 
-    return _sure(peels.way(number, kind_of(op, wrong), inside, quantities))
-
-
-def _sure(way: Way) -> Way:
-    return way if len(way.quantities) <= SURE else replace(way, kind="operation")
+    return peels.way(number, OPERATION, inside, quantities)
 
 
 def _tried(peels: Peels, at_hand: AtHand) -> Iterator[Way]:
@@ -207,14 +202,14 @@ def _tried(peels: Peels, at_hand: AtHand) -> Iterator[Way]:
                 good = (made - w[i, 0, 1]).abs() <= near[of[i]]
                 for k in good.nonzero().flatten().tolist()[:EACH]:
                     a = int(j[k])
-                    yield peels.way(int(of[i[k]]), "operation", _with(op, wrong, first), (a,))
+                    yield peels.way(int(of[i[k]]), OPERATION, _with(op, wrong, first), (a,))
     for power in POWERS:
         for sign in (1, -1):
             a = sign * peels.v ** (1 / power)
             for do in INSTEAD_OF_POWER.values():
                 good = ((do(a, power) - peels.w).abs() <= near[:, None]).all(1)
                 for k in good.nonzero().flatten().tolist()[:1]:
-                    yield peels.way(k, "operation", _without_power(do, power, sign))
+                    yield peels.way(k, OPERATION, _without_power(do, power, sign))
 
 
 def _quick(op: str, a: Tensor, b: Tensor, first: bool) -> Tensor:
@@ -256,16 +251,16 @@ def _numbers(peels: Peels, at_hand: AtHand) -> Iterator[Way]:
     rows = at_hand.rows
     varied = _varied(rows)
     for number in peels.bare.nonzero().flatten().tolist():
-        more: tuple[tuple[Tensor, Change, Callable[[float], str]], ...] = (
-            ((w - v)[number] / rows, lambda v, a, r: v + r * a, _of_term),
-            ((w / v)[number] / rows, lambda v, a, r: r * v * a, lambda r: "factor"),
-            ((w / v)[number] * rows, lambda v, a, r: r * v / a, lambda r: "factor"),
+        more: tuple[tuple[Tensor, Change], ...] = (
+            ((w - v)[number] / rows, lambda v, a, r: v + r * a),
+            ((w / v)[number] / rows, lambda v, a, r: r * v * a),
+            ((w / v)[number] * rows, lambda v, a, r: r * v / a),
         )
-        for shares, by, kind in more:
+        for shares, by in more:
             same = varied & ((shares[:, 0] - shares[:, 1]).abs() <= at_hand.near * shares.abs().amax(1))
             for row in same.nonzero().flatten().tolist()[:EACH]:
                 r, (quantities, made) = float(shares[row, 0]), at_hand.made(row)
-                yield _sure(peels.way(number, kind(r), _by_quantity(by, made, r), quantities))
+                yield peels.way(number, OPERATION, _by_quantity(by, made, r), quantities)
 
 
 def _varied(rows: Tensor) -> Tensor:
@@ -291,7 +286,3 @@ def _of_ratio(r: float) -> str:
 
 def _of_power(r: float) -> str:
     return "inverse" if _is(r, -1) else "power" if _is(r, 2, 0.5) else "constant"
-
-
-def _of_term(r: float) -> str:
-    return "sign" if _is(r, -2) else "term" if _is(r, -1) else "constant"

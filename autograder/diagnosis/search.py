@@ -44,7 +44,7 @@ SOLVED = 1_500  # what it costs to tell what a step must have been, and how it m
 ASKED = 5  # times that a formula is asked for that
 TRACED = 150  # what it costs to trace formulas, and to put one question more
 HANDY = 3  # calls that are tried for one that can be cut
-MANY = 8  # different numbers of an answer, from which it is told what a step must have been
+MANY = 24  # different numbers of an answer, of which no more are looked for to tell what a step must have been
 MOST_STEP = 8_000  # what one step may cost
 MOST_TRIES = 120  # replacements of a step that are put the whole question
 RARE = ("rest of the result", "one added", "one taken away", "exp of the result", "log of the result")  # in pairs
@@ -173,7 +173,7 @@ def _solved(questions: Questions, batches: Batches | None, work: Work) -> Iterat
     calls = _calls(questions)
     if not calls:
         return
-    question = next((q for q, _ in calls if distinct(q.got) >= MANY), calls[0][0])
+    question = max((q for q, _ in calls), key=lambda q: min(distinct(q.got), MANY))
     parts = Parts(questions.formulas, questions.named(question), question.got, False)
     for number, (formula, site) in enumerate(parts.sites(work.spent)):
         if work.spent(formula, SOLVED, times=ASKED):

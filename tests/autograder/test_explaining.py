@@ -58,15 +58,15 @@ def test_an_operation_is_found_where_one_of_its_sides_is_at_hand(right, wrong, a
         (Y + B / 2, Y + B / 3, "constant"),
         (Y * (B + 1), Y * (B + 2), "constant"),
         (Z + 2 * A * Y + B, Z + 3 * A * Y + B, "operation"),
-        (Z + 2 * A + B, Z + 3 * A + B, "constant"),
+        (Z + 2 * A + B, Z + 3 * A + B, "operation"),
         (Y + B**2, Y + B**3, "constant"),
         (Y + B**2, Y + B + 2, "operation"),
-        (B + A, B - A, "sign"),
-        (B + A, B, "term"),
-        (B * A, B, "factor"),
+        (B + A, B - A, "operation"),
+        (B + A, B, "operation"),
+        (B * A, B, "operation"),
     ],
 )
-def test_a_number_a_sign_and_a_missing_part_are_found(value, wrong, kind):
+def test_another_number_a_sign_and_a_missing_part_are_found(value, wrong, kind):
     assert kind in kinds(value, wrong)
 
 
