@@ -104,3 +104,9 @@ def test_a_test_that_is_named_exists(place):
     """A file of tests may be named without its folder."""
     named = set(re.findall(r"\btest_\w+\.py\b", (ROOT / place).read_text(encoding="utf-8")))
     assert named <= {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """pytest alone, which collects all of them at once, takes the second for the first, and stops."""
+    found = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(found) == len(set(found))
