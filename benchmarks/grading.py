@@ -26,6 +26,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+import psutil
 
 from course_lib import plots
 
@@ -43,6 +46,7 @@ GOALS = {
     "class": ("a class, pages and start included, each", 1 / 1.6),
     "more": ("the same without what one alone takes from a cold start, each one more", 1 / 1.6),
     "cold": ("one submission from a cold start", 0.4),
+    "kept": ("one submission where an earlier command was told to `--keep-warm`; then: from a cold start", 0.4),
     "help": ("`course --help`", 0.2),
     "memory": ("peak memory", 0.7),
 }
@@ -60,12 +64,29 @@ class Build:
         """`python ARGUMENTS` in the checkout, with its own packages before all others."""
         return run([self.python, *arguments], self.root, {"PYTHONPATH": str(self.root)}, memory)
 
-    def grade(self, submitted: Path, out: Path, memory: bool = False) -> Spent:
+    def grade(self, submitted: Path, out: Path, *options: str, memory: bool = False) -> Spent:
         """`course grade`, feedback pages included, into a fresh grade book."""
         shutil.rmtree(out, ignore_errors=True)
-        return self.run(
-            *("-c", COURSE, "grade", LESSON, "--submitted", str(submitted), "--out", str(out)), memory=memory
-        )
+        return self.run(*_grading(submitted, out), *options, memory=memory)
+
+    def grade_with_a_kept_template(self, submitted: Path, work: Path) -> Spent:
+        """The second of two commands that are told to keep a template warm."""
+        place = work / "runtime"
+        place.mkdir()
+        with patch.dict(os.environ, XDG_RUNTIME_DIR=str(place)):
+            environment = {**os.environ, "PYTHONPATH": str(self.root)}
+            first = [self.python, *_grading(submitted, work / "out"), "--keep-warm"]
+            subprocess.run(first, cwd=self.root, env=environment, check=True, stdout=subprocess.DEVNULL)
+            try:
+                return self.grade(submitted, work / "out", "--keep-warm")
+            finally:
+                for process in psutil.process_iter(["cmdline"]):
+                    if any(word.startswith(str(place)) for word in process.info["cmdline"] or ()):
+                        process.kill()
+
+
+def _grading(submitted: Path, out: Path) -> list[str]:
+    return ["-c", COURSE, "grade", LESSON, "--submitted", str(submitted), "--out", str(out)]
 
 
 @contextlib.contextmanager
@@ -100,6 +121,8 @@ def measure(builds: list[Build], work: Path, students: int, alone: int) -> dict[
         build.run("-c", COURSE, "--help")  # compiles what has changed
         found[build.name]["help"] = asdict(build.run("-c", COURSE, "--help"))
         found[build.name]["cold"] = asdict(build.grade(work / build.name / first / "one", work / "out"))
+    now = builds[-1]
+    found[now.name]["kept"] = asdict(now.grade_with_a_kept_template(work / now.name / first / "one", work))
     for kind in CLASSES:
         for build in builds:
             say(f"{build.name}: {kind}, one by one")
@@ -154,6 +177,8 @@ def ratios(result: dict[str, Any]) -> dict[str, tuple[float, float, float | None
     for name in ("cold", "help"):
         wall = now[name]["seconds"] / then[name]["seconds"]
         rows[name] = (then[name]["processor"], now[name]["processor"], wall, name)
+    wall = now["kept"]["seconds"] / then["cold"]["seconds"]
+    rows["kept"] = (then["cold"]["processor"], now["kept"]["processor"], wall, "kept")
     return rows
 
 

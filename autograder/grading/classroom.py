@@ -50,6 +50,7 @@ class Means:
     new_secret: bool = False  # grade again what was graded with another secret of the course
     db: str = ""  # the grade book's URL; nbgrader's own setting where there is none
     gpu_courtesy: bool = False  # whether full-mark answers are asked on a pretended GPU as well
+    keep_warm: bool = False  # whether the template outlives the command
     added: str = ""  # "counts" or "left out": see `checkout.counts_added`; the course's setting where there is none
 
 
@@ -100,7 +101,7 @@ def _grade_class(
     if todo and means.sandbox and not means.scheduler:
         require()
     # The workers warm up, and so does what makes pages, while the grade book is made ready.
-    plugin = Grading(masters, means.limits, means.sandbox, config, means.gpu_courtesy)
+    plugin = Grading(masters, means.limits, means.sandbox, config, means.gpu_courtesy, means.keep_warm)
     with closing(page_maker(config)) as pages, _workers(todo, plugin, means, pages) as client:
         console = Console(stderr=True)
         refused = _released(known, root, out, config, console)

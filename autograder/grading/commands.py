@@ -13,6 +13,7 @@ from traitlets.config import Config
 from ..builder.release import release
 from ..checkout import WrongCall, course_config, course_root, database_url
 from ..guard.enclosure import SandboxMissing, require
+from ..guard.kept import NotOurs
 from ..guard.limits import Limits
 from ..hand_in.finding import ClassError, Entry, find_submissions
 from ..plugins.outside import GradeOutside
@@ -73,10 +74,11 @@ def _grade(options: argparse.Namespace, root: Path, submitted: Path, out: Path) 
             options.new_secret,
             options.db,
             options.gpu_courtesy,
+            options.keep_warm,
             options.added or "",
         )
         results = grade_class(entries, root, out.resolve(), means, changes.extend)
-    except (ClassError, FileNotFoundError, SandboxMissing) as error:
+    except (ClassError, FileNotFoundError, SandboxMissing, NotOurs) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -36,6 +36,12 @@ def add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         action="store_true",
         help="say where an answer with full marks would stop on a GPU; no points hang on it",
     )
+    parser.add_argument(
+        "--keep-warm",
+        action="store_true",
+        help="leave the process that submissions are forked from for the next command, for ten minutes; where two or "
+        "fewer are graded at a time",
+    )
     _add_limits(parser)
 
 
@@ -48,7 +54,7 @@ def add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: demo/")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all marks there, as JSON")
     _add_limits(parser)
-    parser.set_defaults(new_secret=True, student=None, gpu_courtesy=False, cell_seconds=5.0)
+    parser.set_defaults(new_secret=True, student=None, gpu_courtesy=False, keep_warm=False, cell_seconds=5.0)
 
 
 def add_extend(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

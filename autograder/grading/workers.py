@@ -27,6 +27,7 @@ from ..exercise import lesson_exercises
 from ..feedback.filling import Body
 from ..feedback.making import Pages
 from ..feedback.writer import body_of, page_maker
+from ..guard.kept import kept
 from ..guard.limits import Limits
 from ..guard.template import Template
 from ..hand_in.beside import NONE, Beside
@@ -37,6 +38,7 @@ from .finished import light
 from .graded import Graded, not_graded
 from .keeper import Keeper
 from .runner import grade_submission
+from .sources import digest_of, sources, versions
 
 OF_PAGES = ("GenerateFeedback", "HTMLExporter")  # sections of nbgrader_config.py
 FEW = 2  # jobs
@@ -83,9 +85,10 @@ class Grading:
         sandbox: bool,
         config: Config | None = None,
         gpu_courtesy: bool = False,
+        keep_warm: bool = False,
     ) -> None:
         self.masters, self.limits, self.sandbox = dict(masters), limits, sandbox
-        self.gpu_courtesy = gpu_courtesy
+        self.gpu_courtesy, self.keep_warm = gpu_courtesy, keep_warm and sandbox
         # What pages are made by. Without it whoever stores the results makes them.
         self.config = None if config is None else Config({name: config[name] for name in OF_PAGES if name in config})
 
@@ -99,7 +102,8 @@ class Grading:
         def start(gpu: bool = False) -> Template:
             return started(lambda: Template(self.sandbox, gpu, modules))
 
-        self.keeper = Keeper(start)
+        kept_by = digest_of(sources()) + str(versions()) if self.keep_warm else ""
+        self.keeper = Keeper((lambda: started(lambda: kept(kept_by, modules))) if self.keep_warm else start)
         self.courtesy = Courtesy(lambda: start(gpu=True)) if self.gpu_courtesy else None
         self._pages: queue.SimpleQueue[Pages] = queue.SimpleQueue()  # one for each submission at a time
         if self.config is not None:
@@ -218,6 +222,7 @@ def workers(grading: Grading, jobs: int | None, scheduler: str | None) -> Iterat
     if scheduler or count > FEW:
         from . import cluster  # Dask, which takes longer to start than a few submissions to grade
 
+        grading.keep_warm = False  # each worker has a template, and there is one that is kept
         with cluster.joined(grading, scheduler) if scheduler else cluster.started(grading, count) as client:
             yield client
         return

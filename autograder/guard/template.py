@@ -27,12 +27,15 @@ class Template:
     are imported beforehand, so that no submission has to.
     """
 
+    _control: socket.socket  # by which it is asked for forks
+
     def __init__(self, sandbox: bool = True, gpu: bool = False, modules: Iterable[str] = ()) -> None:
         self.sandbox = sandbox
         if sandbox:
             enclosure.require()
         self.groups = cgroups.place() if sandbox else None
-        ours, theirs = socket.socketpair()
+        self._begin()
+        self._control, theirs = socket.socketpair()
         arguments = [*(["--gpu"] if gpu else []), *modules, str(theirs.fileno())]
         plain = [sys.executable, "-m", "autograder.sandbox.template", "--open", *arguments]
         line = enclosure.command("sandbox.template", arguments) if sandbox else plain
@@ -41,7 +44,9 @@ class Template:
         streams = {"stdin": subprocess.DEVNULL, "stdout": self._said, "stderr": self._said}
         self._process = subprocess.Popen(line, pass_fds=[theirs.fileno()], env=environment, **streams)  # type: ignore
         theirs.close()
-        self._control, self._lock, self._warm = ours, threading.Lock(), False
+
+    def _begin(self) -> None:
+        self._lock, self._warm = threading.Lock(), False
 
     def __enter__(self) -> Self:
         return self
@@ -66,11 +71,23 @@ class Template:
         """
         try:
             with self._lock:
-                if not self._warm and self._control.recv(4) != b"warm":
-                    self._said.seek(0)
-                    said = self._said.read().decode(errors="replace").strip().splitlines() or ["no word"]
-                    raise GraderBroken(f"the grading process did not start: {said[-1]}")
-                self._warm = True
+                self.get_warm()
                 socket.send_fds(self._control, [f"{home};{limits.pack()}".encode()], [connection.fileno()])
         except OSError:
             raise GraderBroken("the grading process ended") from None
+
+    def get_warm(self) -> None:
+        """Wait until it is. Raises `GraderBroken`, and OSError."""
+        if not self._warm:
+            self._get_warm()
+            self._warm = True
+
+    def _get_warm(self) -> None:
+        if self._control.recv(4) != b"warm":
+            self._said.seek(0)
+            said = self._said.read().decode(errors="replace").strip().splitlines() or ["no word"]
+            raise GraderBroken(f"the grading process did not start: {said[-1]}")
+
+    def lend(self, connection: socket.socket, word: bytes) -> None:
+        """Say a word over `connection`, and hand over what forks are asked for by."""
+        socket.send_fds(connection, [word], [self._control.fileno()])
