@@ -76,6 +76,7 @@ class Build:
         with patch.dict(os.environ, XDG_RUNTIME_DIR=str(place)):
             environment = {**os.environ, "PYTHONPATH": str(self.root)}
             first = [self.python, *_grading(submitted, work / "out"), "--keep-warm"]
+            shutil.rmtree(work / "out", ignore_errors=True)
             subprocess.run(first, cwd=self.root, env=environment, check=True, stdout=subprocess.DEVNULL)
             try:
                 return self.grade(submitted, work / "out", "--keep-warm")
