@@ -1,5 +1,7 @@
-"""What malloc does with memory that is freed, in the template and its forks: what a figure or a tensor of some megabytes
-took is kept for the next one. Handed back to the kernel, the next would get it page by page, each with an interrupt.
+"""What malloc does with memory that is freed, in the template and its forks.
+
+What a figure or a tensor of some megabytes took is kept for the next one. Handed back to the kernel, the next would get
+it page by page, each with an interrupt.
 """
 
 from __future__ import annotations

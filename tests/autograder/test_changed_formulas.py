@@ -17,7 +17,7 @@ from autograder.exercise import find_exercise
 
 def test_every_kind_has_words_for_a_student():
     for name, kind in KINDS.items():
-        about = ("xt", "x0")
+        about = ("xt", "x0", "t")
         finding = Finding(name, about)
         assert finding.name and finding.hint.endswith((".", "?")) and "{" not in finding.name + finding.hint, kind
     made = {kind for found in changes.BINARY_CHANGES.values() for kind, _ in found}
