@@ -25,6 +25,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import resource
 import sys
 import time
@@ -228,9 +229,9 @@ def _alike(one: str, other: str) -> bool:
 
 
 def _says(text: str, name: str) -> bool:
-    return name.format("", "").strip() in text or all(
-        part in text for part in name.replace("{0}", "|").replace("{1}", "|").split("|")
-    )
+    """Whether a text holds a kind's name, whatever arguments it is about."""
+    parts = re.split(r"\{\d\}", name)
+    return "".join(parts).strip() in text or all(part in text for part in parts)
 
 
 def _same(wrong: Wrong, right: Any) -> bool:
