@@ -1,7 +1,9 @@
 """From answers to marks on two small exercises: follow-through, recognition, messages."""
 
 import json
+import warnings
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -117,6 +119,16 @@ def test_part_of_the_points_and_the_misconception_behind_the_rest():
     result = marked(mk_square, mk_square=lambda x: torch.minimum(x * x, torch.tensor(1e3, dtype=x.dtype)))
     assert (result.points, result.diagnosis) == (1.5, "clamped")
     assert result.message == "Clamped. Nothing is clamped."
+
+
+def test_what_is_tried_for_a_name_warns_nobody(monkeypatch, recwarn):
+    def doubled(x):
+        warnings.warn("tried", stacklevel=1)
+        return 2 * x
+
+    monkeypatch.setitem(mk_square.misconceptions, 0, replace(mk_square.misconceptions[0], function=doubled))
+    assert marked(mk_square, mk_square=lambda x: 2 * x).diagnosis == "doubled"
+    assert not recwarn.list
 
 
 def test_two_mistakes_at_once_are_named_by_the_one_that_is_certain():
