@@ -121,13 +121,18 @@ def test_part_of_the_points_and_the_misconception_behind_the_rest():
     assert result.message == "Clamped. Nothing is clamped."
 
 
-def test_what_is_tried_for_a_name_warns_nobody(monkeypatch, recwarn):
+def test_what_is_tried_for_a_name_warns_nobody(recwarn):
     def doubled(x):
         warnings.warn("tried", stacklevel=1)
         return 2 * x
 
-    monkeypatch.setitem(mk_square.misconceptions, 0, replace(mk_square.misconceptions[0], function=doubled))
-    assert marked(mk_square, mk_square=lambda x: 2 * x).diagnosis == "doubled"
+    known = mk_square.misconceptions
+    kept = known.copy()
+    known[:] = [replace(kept[0], function=doubled)]
+    try:
+        assert marked(mk_square, mk_square=lambda x: 2 * x).diagnosis == "doubled"
+    finally:
+        known[:] = kept
     assert not recwarn.list
 
 
