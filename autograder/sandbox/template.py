@@ -56,6 +56,7 @@ def warm(gpu: bool = False, modules: Iterable[str] = ()) -> None:
     import course_lib
 
     course_lib.load()
+    course_lib.data.digits("test")  # read once for all
     for module in modules:
         with suppress(Exception):  # a guest that needs it will say what is wrong
             import_module(module)
