@@ -33,7 +33,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -203,6 +203,9 @@ def _count(row: Counter[str], wrong: Wrong, right: Any, missed: list[str]) -> No
         row["without information"] += any(word in marks[0].message for word in UNTELLING)
         if any(word in marks[0].message for word in UNTELLING):
             return
+    if marks[0].passed and _free(wrong, right):
+        row["equal to the right one"] += 1
+        return
     row["wrong"] += 1
     caught = not marks[0].passed
     row["caught"] += caught
@@ -243,6 +246,11 @@ def _same(wrong: Wrong, right: Any) -> bool:
             if questions.wrong:
                 return False
     return True
+
+
+def _free(wrong: Wrong, right: Any) -> bool:
+    """Whether right implementations answer otherwise, too: with which weights a network begins is theirs to choose."""
+    return any(not _same(replace(wrong, function=other), right) for other in wrong.exercise.alternatives.values())
 
 
 def _marked(exercise: Exercise, function: Any, student: str) -> Mark:
