@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import socket
-import struct
 import tempfile
 import threading
 import time
@@ -25,9 +24,8 @@ from . import cgroups
 from .delegation import Delegation
 from .limits import MAX_PATIENCE, Clock, Limits
 from .supervisor import Meter, Supervisor, Tree
-from .template import GraderBroken, Template
+from .template import CREDENTIALS, GraderBroken, Template
 
-CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 # What a guest replies when it was interrupted.
 INTERRUPTED = encode({"error": {"type": "KeyboardInterrupt", "message": "", "line": ""}})
 TOO_LARGE = encode({"error": {"type": "WireError", "message": "more than can be taken over", "line": ""}})

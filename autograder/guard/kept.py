@@ -14,7 +14,6 @@ import os
 import select
 import socket
 import stat
-import struct
 import subprocess
 import sys
 import tempfile
@@ -23,13 +22,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import cgroups, enclosure
-from .template import GraderBroken, Template
+from .template import CREDENTIALS, GraderBroken, Template
 
 IDLE = 600.0  # seconds for which nobody wants it, after which it ends
 PATIENCE = 60.0  # seconds for one to become warm
 GLANCE = 0.2  # seconds in which a lender that has lent it says so
 LENT, BUSY = b"lent", b"busy"
-CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 SECRETS = ("COURSE_SECRET",)  # of the environment, which a lender has no use for
 
 
@@ -78,7 +76,7 @@ class _Borrowed(Template):
             environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
             streams = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
             self._lender = subprocess.Popen(line, cwd="/", env=environment, start_new_session=True, **streams)  # type: ignore[call-overload]
-        self.busy = self._lease is not None and _told(self._lease, GLANCE) and not self._taken(self._lease)
+        self.busy = self._lease is not None and _told([self._lease], GLANCE) and not self._taken(self._lease)
 
     def __exit__(self, *_: object) -> None:
         if self._handed:
@@ -90,7 +88,8 @@ class _Borrowed(Template):
         """Whether it has ended, or does so within these seconds."""
         if self._lease is None:
             return self._gone or (self._lender is not None and self._lender.poll() is not None)
-        return self._gone or (self._handed and _told(self._lease, within))
+        # A warm template says nothing more: what its socket has to tell is its end, before its lender knows.
+        return self._gone or (self._handed and _told([self._lease, self._control], within))
 
     def _get_warm(self) -> None:
         until = time.monotonic() + PATIENCE
@@ -102,7 +101,7 @@ class _Borrowed(Template):
                     if self.ended() or time.monotonic() > until:
                         raise GraderBroken("the process that keeps a template did not start") from None
                     time.sleep(0.02)
-            if not self._handed and not (_told(self._lease, until - time.monotonic()) and self._taken(self._lease)):
+            if not self._handed and not (_told([self._lease], until - time.monotonic()) and self._taken(self._lease)):
                 raise GraderBroken("another command has the template that is kept")
         except GraderBroken:
             self._gone = True
@@ -135,9 +134,9 @@ def _user(connection: socket.socket) -> int:
     return CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))[1]
 
 
-def _told(connection: socket.socket, within: float) -> bool:
-    """Whether there is something to read, or the end, within these seconds."""
-    return bool(select.select([connection], [], [], max(within, 0.0))[0])
+def _told(connections: Sequence[socket.socket], within: float) -> bool:
+    """Whether one of them has something to read, or its end, within these seconds."""
+    return bool(select.select(connections, [], [], max(within, 0.0))[0])
 
 
 def lend(place: Path, idle: float, modules: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,8 @@ from typing import Self
 
 from ..sandbox.jail import Rlimits
 from . import cgroups, enclosure
+
+CREDENTIALS = struct.Struct("3i")  # of who is at the other end of a socket, struct ucred: pid, uid, gid
 
 
 class GraderBroken(RuntimeError):
